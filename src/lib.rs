@@ -1,0 +1,8 @@
+//! Keeps a local directory of users, groups and computers in step with the directories that own them.
+
+pub mod error;
+pub mod gate;
+pub mod secret;
+
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use secret::Secret;
