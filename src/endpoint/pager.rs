@@ -1,0 +1,111 @@
+//! Listings, a page at a time.
+
+use async_trait::async_trait;
+
+use super::{Checkpoint, Cursor};
+use crate::error::Result;
+use crate::model::{Attributes, Edges, ObjectKey, Patch, Quarantined, Scope, Tombstone, Unreadable};
+
+/// One page of a full listing. It may be empty; an empty page is not the end.
+#[derive(Debug, Default)]
+pub struct SnapshotPage {
+    /// Objects.
+    pub patches: Vec<Patch>,
+    /// Explicit memberships. A group's may come on any pages, also before the group itself.
+    pub edges: Vec<Edges>,
+    /// Records that cannot be understood.
+    pub quarantined: Vec<Quarantined>,
+    /// Objects of earlier pages that vanished while they were read: to be taken as never listed.
+    pub withdrawn: Vec<ObjectKey>,
+    /// Scopes of which this was the last page.
+    pub closed: Vec<Scope>,
+    /// Scopes that cannot be read. They must not be closed.
+    pub unreadable: Vec<Unreadable>,
+    /// Where the listing can go on after an interruption. Covers exactly what came up to and with this page.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What a listing gives next.
+#[derive(Debug)]
+pub enum SnapshotStep {
+    /// A page; more follows.
+    Page(SnapshotPage),
+    /// The listing has ended. A listing that merely stops is an error.
+    End {
+        /// Where deltas go on: taken before the first page was asked for.
+        cursor: Option<Cursor>,
+    },
+}
+
+/// A full listing under way. After an error, an end or a dropped call it is finished.
+#[async_trait]
+pub trait SnapshotPager: Send {
+    /// Reads the next page.
+    ///
+    /// # Behaviour
+    /// - Goes on at empty pages.
+    /// - A page that comes again and again, or a token that runs in a circle, is an error.
+    /// - Once [`SnapshotStep::End`] was given, it is not called again.
+    async fn next(&mut self) -> Result<SnapshotStep>;
+}
+
+/// One page of changes.
+#[derive(Debug, Default)]
+pub struct DeltaPage {
+    /// Objects that are new or changed: whole or in part.
+    pub patches: Vec<Patch>,
+    /// Memberships that began.
+    pub edges_added: Vec<Edges>,
+    /// Memberships that the directory says ended.
+    pub edges_removed: Vec<Edges>,
+    /// Objects that the directory says are gone.
+    pub tombstones: Vec<Tombstone>,
+    /// Records that cannot be understood.
+    pub quarantined: Vec<Quarantined>,
+    /// Groups whose members were all listed. Never `Users`, `Groups` or `Computers`.
+    pub closed: Vec<Scope>,
+    /// Scopes that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// What a delta gives next.
+#[derive(Debug)]
+pub enum DeltaStep {
+    /// A page; more follows.
+    Page(DeltaPage),
+    /// Nothing more now. The cursor is stored with the data that it covers.
+    CaughtUp(Cursor),
+    /// The cursor can no longer be used: a snapshot is needed.
+    CursorExpired,
+}
+
+/// A delta under way. After an error, an end or a dropped call it is finished.
+#[async_trait]
+pub trait DeltaPager: Send {
+    /// Reads the next page.
+    async fn next(&mut self) -> Result<DeltaStep>;
+}
+
+/// A snapshot with the bodies dropped.
+pub(super) struct IdsOnly(pub(super) Box<dyn SnapshotPager>);
+
+#[async_trait]
+impl SnapshotPager for IdsOnly {
+    async fn next(&mut self) -> Result<SnapshotStep> {
+        Ok(match self.0.next().await? {
+            SnapshotStep::Page(mut page) => {
+                for patch in &mut page.patches {
+                    patch.attributes = Attributes::new();
+                    patch.observations = Attributes::new();
+                    patch.anchors.clear();
+                    patch.primary_group = None;
+                }
+                page.edges.clear();
+                page.closed.retain(|scope| !matches!(scope, Scope::Members(..)));
+                page.checkpoint = None;
+                SnapshotStep::Page(page)
+            }
+            end @ SnapshotStep::End { .. } => end,
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! The words of the domain as data: no I/O, no rules, no provider.
+
+mod attribute;
+mod edge;
+mod event;
+mod guard_limits;
+mod ids;
+mod kinds;
+mod patch;
+mod plan;
+mod record;
+mod report;
+mod scope;
+mod timestamp;
+
+pub(crate) use attribute::attribute_differences;
+pub use attribute::{AttributeName, Attributes, Value, names};
+pub use edge::{Edges, Member, MemberKind, Via};
+pub use event::{Event, EventType};
+pub use guard_limits::{GuardLimits, Limit};
+pub use ids::{CustomerId, EndpointName, ObjectKey, RecordId, RunId, SourceId, SourceKey};
+pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserState};
+pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};
+pub use plan::{HeldAttribute, HeldChange, HeldKind, PlanId, PlanSummary, PlannedRemoval, RemovalProof};
+pub use record::{Identity, Lock, Record};
+pub use report::{Mode, Outcome, Phase, Progress, RunReport};
+pub use scope::{Scope, Unreadable};
+pub use timestamp::Timestamp;
