@@ -28,10 +28,11 @@ pub use coverage_info::CoverageInfo;
 pub use cursor::{Checkpoint, Cursor};
 pub use info::EndpointInfo;
 pub use pager::{DeltaPage, DeltaPager, DeltaStep, SnapshotPage, SnapshotPager, SnapshotStep};
-pub use presence::{Evidence, ObjectRef, Presence, Reason};
+pub use presence::{Evidence, Membership, ObjectRef, Presence, Reason};
 pub use verification::{Estimate, Right, Verification};
 
 use crate::error::Result;
+use crate::model::SourceId;
 
 /// One configured connection to a remote directory.
 #[async_trait]
@@ -84,6 +85,15 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// - [`Presence::Gone`] only with evidence: a tombstone, or the directory's statement that there is no such id.
     /// - When in doubt, or when the rights do not let gone be told from hidden: [`Presence::Unknown`].
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>>;
+
+    /// Reads a second time whether some are explicit members of a group: the proof behind every membership that ends.
+    ///
+    /// # Behaviour
+    /// - Answers for each member, in the order asked.
+    /// - Asks the directory anew, where it can by another way than the listing: the member's own groups, a count, a
+    ///   single check; else by reading the group's members once more.
+    /// - When in doubt: [`Membership::Unknown`].
+    async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>>;
 
     /// Returns the endpoint's way of reading changes, if it has one.
     fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {

@@ -46,3 +46,14 @@ pub enum Reason {
     /// The look-up failed for this object alone.
     Failed,
 }
+
+/// Whether somebody is a direct, explicit member of a group: the second reading behind every membership that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// It is.
+    Member,
+    /// It is not.
+    NotMember,
+    /// Cannot be told.
+    Unknown,
+}

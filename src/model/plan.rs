@@ -83,6 +83,8 @@ pub enum HeldKind {
     Removed(ObjectKind),
     /// Objects of one kind that would become missing.
     Missing(ObjectKind),
+    /// Objects of one kind that have been missing for the set age, and go only by approval.
+    Aged(ObjectKind),
     /// Users that would be suspended.
     Suspended,
     /// Memberships that would end, all groups together.
@@ -106,12 +108,13 @@ impl HeldKind {
 impl fmt::Display for HeldKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Removed(kind) => write!(f, "{kind}s removed"),
-            Self::Missing(kind) => write!(f, "{kind}s missing"),
-            Self::Suspended => f.write_str("users suspended"),
-            Self::Memberships => f.write_str("memberships ended"),
-            Self::MembersOf(group) => write!(f, "memberships of group {group} ended"),
-            Self::Cleared(kind, name) => write!(f, "{name} of {kind}s cleared"),
+            Self::Removed(kind) => write!(f, "{kind}s to be removed"),
+            Self::Missing(kind) => write!(f, "{kind}s newly missing"),
+            Self::Aged(kind) => write!(f, "{kind}s missing for long"),
+            Self::Suspended => f.write_str("users to be suspended"),
+            Self::Memberships => f.write_str("memberships to be ended"),
+            Self::MembersOf(group) => write!(f, "memberships of group {group} to be ended"),
+            Self::Cleared(kind, name) => write!(f, "values of {name} of {kind}s to be cleared"),
         }
     }
 }

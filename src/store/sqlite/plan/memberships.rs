@@ -1,0 +1,393 @@
+//! Memberships that would begin or end, and which of the endings need a second reading.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Verdict;
+use crate::endpoint::Membership;
+use crate::error::Result;
+use crate::model::{Facet, ObjectKind, SourceId, SourceKey};
+use crate::store::EdgeDoubt;
+use crate::store::codec::{self, Reader, pack_sorted, unpack_sorted};
+use crate::store::sqlite::key_index::{Found, KeyIndex};
+use crate::store::sqlite::stage::Stage;
+use crate::store::sqlite::{Standing, damaged, sql};
+
+/// Bytes of staged members from which on the keys of all objects are held in memory.
+const INDEX_FROM_BYTES: i64 = 1 << 20;
+/// Members of one group that are read a second time at once.
+const DOUBTS_AT_ONCE: usize = 1000;
+
+/// Returns what is in the first sorted list and not in the second.
+pub(in super::super) fn subtract_sorted(from: &[u64], what: &[u64]) -> Vec<u64> {
+    let mut what = what.iter().peekable();
+    from.iter()
+        .copied()
+        .filter(|number| {
+            while what.next_if(|other| **other < *number).is_some() {}
+            what.peek() != Some(&number)
+        })
+        .collect()
+}
+
+/// Returns what is in either of two sorted lists.
+pub(in super::super) fn merge_sorted(a: &[u64], b: &[u64]) -> Vec<u64> {
+    let mut merged = [a, b].concat();
+    merged.sort_unstable();
+    merged.dedup();
+    merged
+}
+
+impl Stage {
+    /// Reads the keys of all objects of the endpoint into memory, if so many members are staged that it pays.
+    pub(in super::super) fn key_index(&self) -> Result<Option<KeyIndex>> {
+        let step = || sql("read object keys");
+        let bytes: i64 = self
+            .file
+            .query_row("SELECT coalesce(sum(length(members)), 0) FROM edge_blocks", [], |row| row.get(0))
+            .map_err(step())?;
+        if bytes < INDEX_FROM_BYTES {
+            return Ok(None);
+        }
+        let count: usize = self
+            .main
+            .query_row("SELECT count(*) FROM probes WHERE endpoint_no = ?1 AND facet = 0", [self.endpoint_no], |row| {
+                row.get(0)
+            })
+            .map_err(step())?;
+        let base: i64 = self
+            .main
+            .query_row(
+                "SELECT coalesce(min(object_no), 0) FROM probes WHERE endpoint_no = ?1 AND facet = 0",
+                [self.endpoint_no],
+                |row| row.get(0),
+            )
+            .map_err(step())?;
+        let joined: Vec<i64> = {
+            let mut query = self
+                .main
+                .prepare("SELECT object_no FROM objects WHERE record_no <> object_no AND endpoint_no = ?1")
+                .map_err(step())?;
+            let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
+            let mut joined = rows.collect::<Result<Vec<_>, _>>().map_err(step())?;
+            joined.sort_unstable();
+            joined
+        };
+        let mut index = KeyIndex::with_room(count, base);
+        let mut query = self
+            .main
+            .prepare("SELECT source_key, object_no, standing FROM probes WHERE endpoint_no = ?1 AND facet = 0")
+            .map_err(step())?;
+        let mut rows = query.query([self.endpoint_no]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let object_no = row.get(1).map_err(step())?;
+            index.insert(&SourceKey(row.get(0).map_err(step())?), Found {
+                object_no,
+                standing: Standing::from_number(row.get(2).map_err(step())?)?,
+                joined: joined.binary_search(&object_no).is_ok(),
+            });
+        }
+        Ok(Some(index))
+    }
+
+    /// Finds a stored object by its key, in memory where the keys are held there.
+    pub(in super::super) fn find_object(&self, index: Option<&KeyIndex>, key: &SourceKey) -> Result<Option<Found>> {
+        if let Some(index) = index {
+            return index.get(key);
+        }
+        let Some(probe) = self.probe(key, Facet::Core)? else { return Ok(None) };
+        let joined = self
+            .main
+            .prepare_cached("SELECT record_no <> object_no FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([probe.object_no], |row| row.get(0)).optional())
+            .map_err(sql("read an object"))?
+            .unwrap_or(false);
+        Ok(Some(Found { object_no: probe.object_no, standing: probe.standing, joined }))
+    }
+
+    /// Reads the stored members of a group.
+    pub(in super::super) fn stored_members(&self, group_via: i64) -> Result<Vec<u64>> {
+        self.main
+            .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
+            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .map_err(sql("read memberships"))?
+            .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))
+    }
+
+    /// Calls back for each staged member of a group.
+    pub(in super::super) fn listed_members(
+        &self,
+        group: &SourceKey,
+        via: i64,
+        mut member: impl FnMut(crate::model::Member) -> Result<()>,
+    ) -> Result<()> {
+        let step = || sql("read staged memberships");
+        let mut query = self
+            .file
+            .prepare_cached("SELECT members FROM edge_blocks WHERE group_key = ?1 AND via = ?2 ORDER BY block_no")
+            .map_err(step())?;
+        let mut rows = query.query(params![group.0, via]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let block = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("staged members"))?;
+            let mut reader = Reader::new(block, "staged members");
+            while !reader.is_at_end() {
+                member(codec::read_member(&mut reader)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the staged groups in the order in which they are applied.
+    pub(in super::super) fn staged_groups(&self, after: Option<(SourceKey, i64)>, limit: usize) -> Result<Vec<(SourceKey, i64, bool)>> {
+        let step = || sql("read staged memberships");
+        let (key, via) = after.map_or((Vec::new(), -1), |(key, via)| (key.0.to_vec(), via));
+        let mut query = self
+            .file
+            .prepare_cached(
+                "SELECT group_key, via, closed FROM groups WHERE (group_key, via) > (?1, ?2)
+                 ORDER BY group_key, via LIMIT ?3",
+            )
+            .map_err(step())?;
+        let rows = query
+            .query_map(params![key, via, limit], |row| Ok((SourceKey(row.get(0)?), row.get(1)?, row.get(2)?)))
+            .map_err(step())?;
+        rows.collect::<Result<Vec<_>, _>>().map_err(step())
+    }
+
+    /// Compares the staged groups with the stored ones. Returns how many memberships begin.
+    pub(in super::super) fn plan_memberships(&mut self) -> Result<u64> {
+        let step = || sql("plan memberships");
+        let transaction = self.file.unchecked_transaction().map_err(step())?;
+        let mut index: Option<Option<KeyIndex>> = None;
+        let mut begin = 0_u64;
+        let mut after = None;
+        loop {
+            let groups = self.staged_groups(after, 1000)?;
+            let Some(last) = groups.last() else { break };
+            after = Some((last.0, last.1));
+            for (key, via, closed) in groups {
+                let probe = self.probe(&key, Facet::Core)?;
+                if probe.is_none() && self.new_key(&key)?.is_none() {
+                    continue;
+                }
+                let group_via = probe.map_or(0, |probe| probe.object_no) * 2 + via;
+                let stored = if group_via < 2 { Vec::new() } else { self.stored_members(group_via)? };
+                if stored.is_empty() {
+                    let mut keys = Vec::new();
+                    self.listed_members(&key, via, |member| {
+                        keys.push(member.id.key());
+                        Ok(())
+                    })?;
+                    keys.sort_unstable();
+                    keys.dedup();
+                    begin += keys.len() as u64;
+                    continue;
+                }
+                let index = match &index {
+                    Some(index) => index,
+                    None => index.insert(self.key_index()?),
+                };
+                let (mut listed, mut strangers) = (Vec::new(), Vec::new());
+                self.listed_members(&key, via, |member| {
+                    match self.find_object(index.as_ref(), &member.id.key())? {
+                        Some(found) => listed.push(u64::try_from(found.object_no).unwrap_or_default()),
+                        None => strangers.push(member.id.key()),
+                    }
+                    Ok(())
+                })?;
+                listed.sort_unstable();
+                listed.dedup();
+                strangers.sort_unstable();
+                strangers.dedup();
+                begin += (strangers.len() + subtract_sorted(&listed, &stored).len()) as u64;
+                if closed {
+                    let lost = subtract_sorted(&stored, &listed);
+                    self.write_loss(group_via, &key, &[], &lost)?;
+                }
+            }
+        }
+        self.plan_statements()?;
+        transaction.commit().map_err(step())?;
+        Ok(begin)
+    }
+
+    fn write_loss(&self, group_via: i64, key: &SourceKey, going: &[u64], doubted: &[u64]) -> Result<()> {
+        if going.is_empty() && doubted.is_empty() {
+            return Ok(());
+        }
+        self.file
+            .prepare_cached("INSERT OR REPLACE INTO edge_losses VALUES (?1, ?2, x'', ?3, ?4, x'')")
+            .and_then(|mut insert| {
+                insert.execute(params![group_via, key.0, pack_sorted(going), pack_sorted(doubted)])
+            })
+            .map(drop)
+            .map_err(sql("plan memberships"))
+    }
+
+    /// Takes over what the directory itself said has ended.
+    fn plan_statements(&self) -> Result<()> {
+        let step = || sql("plan memberships");
+        let mut statements: std::collections::BTreeMap<i64, Vec<u64>> = std::collections::BTreeMap::new();
+        {
+            let mut query =
+                self.file.prepare("SELECT group_via, member_no FROM edge_ends ORDER BY 1, 2").map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                statements.entry(row.get(0)?).or_default().push(row.get(1).map_err(step())?);
+            }
+        }
+        for (group_via, said) in statements {
+            let stored = self.stored_members(group_via)?;
+            let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
+            let source_id: Vec<u8> = self
+                .main
+                .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+                .and_then(|mut query| query.query_row([group_via / 2], |row| row.get(0)))
+                .map_err(step())?;
+            let key = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?.key();
+            let doubted = self
+                .loss_column(group_via, "doubted")?
+                .map(|doubted| subtract_sorted(&doubted, &going))
+                .unwrap_or_default();
+            self.write_loss(group_via, &key, &going, &doubted)?;
+        }
+        Ok(())
+    }
+
+    fn loss_column(&self, group_via: i64, column: &'static str) -> Result<Option<Vec<u64>>> {
+        self.file
+            .prepare_cached(&format!("SELECT {column} FROM edge_losses WHERE group_via = ?1"))
+            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .map_err(sql("read the plan"))?
+            .map(|packed| unpack_sorted(&packed))
+            .transpose()
+    }
+
+    /// Lists the groups with endings: key, and the four sorts of members.
+    pub(in super::super) fn losses(&self) -> Result<Vec<(i64, [Vec<u64>; 4])>> {
+        let step = || sql("read the plan");
+        let mut query = self
+            .file
+            .prepare("SELECT group_via, explained, going, doubted, held FROM edge_losses ORDER BY group_via")
+            .map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        let mut losses = Vec::new();
+        while let Some(row) = rows.next().map_err(step())? {
+            let column = |at: usize| unpack_sorted(&row.get::<_, Vec<u8>>(at).map_err(step())?);
+            losses.push((row.get(0).map_err(step())?, [column(1)?, column(2)?, column(3)?, column(4)?]));
+        }
+        Ok(losses)
+    }
+
+    pub(in super::super) fn set_loss(&self, group_via: i64, [explained, going, doubted, held]: &[Vec<u64>; 4]) -> Result<()> {
+        self.file
+            .prepare_cached(
+                "UPDATE edge_losses SET explained = ?2, going = ?3, doubted = ?4, held = ?5 WHERE group_via = ?1",
+            )
+            .and_then(|mut update| {
+                update.execute(params![
+                    group_via,
+                    pack_sorted(explained),
+                    pack_sorted(going),
+                    pack_sorted(doubted),
+                    pack_sorted(held)
+                ])
+            })
+            .map(drop)
+            .map_err(sql("plan memberships"))
+    }
+
+    /// Settles the endings whose member is itself judged: they go or stay with it.
+    ///
+    /// The edges of what is parked, missing or voided stay; those of a proven end go with it, and need no second reading.
+    pub(in super::super) fn explain_losses(&mut self) -> Result<()> {
+        let step = || sql("plan memberships");
+        let (mut ended, mut kept) = (Vec::new(), Vec::new());
+        {
+            let mut query = self
+                .file
+                .prepare("SELECT object_no, verdict, held FROM candidates ORDER BY object_no")
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let object_no: u64 = row.get(0).map_err(step())?;
+                let verdict = Verdict::from_number(row.get(1).map_err(step())?)?;
+                let held: bool = row.get(2).map_err(step())?;
+                if verdict.is_proof() && !held { ended.push(object_no) } else { kept.push(object_no) }
+            }
+        }
+        for (group_via, [explained, going, doubted, held]) in self.losses()? {
+            let both = |some: &[u64], list: &[u64]| subtract_sorted(some, &subtract_sorted(some, list));
+            let explained = merge_sorted(&explained, &both(&doubted, &ended));
+            let doubted = subtract_sorted(&subtract_sorted(&doubted, &ended), &kept);
+            self.set_loss(group_via, &[explained, going, doubted, held])?;
+        }
+        Ok(())
+    }
+
+    /// Returns the next group whose endings need a second reading.
+    pub(in super::super) fn next_doubt(&self) -> Result<Option<EdgeDoubt>> {
+        for (group_via, [.., doubted, _]) in self.losses()? {
+            if doubted.is_empty() {
+                continue;
+            }
+            let id_of = |object_no: i64| {
+                self.main
+                    .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+                    .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
+                    .map_err(sql("read an object"))
+            };
+            let container: Option<i64> = {
+                let key = SourceId::from_stored(&id_of(group_via / 2)?).ok_or_else(|| damaged("a source id"))?.key();
+                self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no)
+            };
+            let group = self.object_ref(ObjectKind::Group, container, &id_of(group_via / 2)?)?;
+            let mut members = Vec::new();
+            for number in doubted.iter().take(DOUBTS_AT_ONCE) {
+                let id = id_of(i64::try_from(*number).map_err(|_| damaged("a number"))?)?;
+                members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
+            }
+            return Ok(Some(EdgeDoubt { group_via, group, members }));
+        }
+        Ok(None)
+    }
+
+    /// Stores what the second reading said. A listing of which more than 1 % was wrong is not believed at all.
+    pub(in super::super) fn settle_doubt(&mut self, doubt: &EdgeDoubt, answers: &[Membership]) -> Result<()> {
+        let Some((_, [explained, going, doubted, held])) =
+            self.losses()?.into_iter().find(|(group_via, _)| *group_via == doubt.group_via)
+        else {
+            return Ok(());
+        };
+        let asked: Vec<u64> = doubt.members.iter().map(|(number, _)| *number).collect();
+        let rest = subtract_sorted(&doubted, &asked);
+        let contradicted = answers.iter().filter(|answer| **answer == Membership::Member).count();
+        if contradicted * 100 > asked.len() {
+            return self.set_loss(doubt.group_via, &[explained, Vec::new(), Vec::new(), held]);
+        }
+        let confirmed: Vec<u64> = asked
+            .iter()
+            .zip(answers)
+            .filter(|(_, answer)| **answer == Membership::NotMember)
+            .map(|(number, _)| *number)
+            .collect();
+        self.set_loss(doubt.group_via, &[explained, merge_sorted(&going, &confirmed), rest, held])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sorted_lists_behave_as_sets(a: BTreeSet<u64>, b: BTreeSet<u64>) {
+            let (left, right) = (Vec::from_iter(a.clone()), Vec::from_iter(b.clone()));
+            prop_assert_eq!(subtract_sorted(&left, &right), Vec::from_iter(a.difference(&b).copied()));
+            prop_assert_eq!(merge_sorted(&left, &right), Vec::from_iter(a.union(&b).copied()));
+        }
+    }
+}

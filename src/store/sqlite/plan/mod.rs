@@ -1,0 +1,13 @@
+//! What a finished listing would change: candidates for removal, memberships that may end, and what the guard holds.
+//!
+//! Candidates come only from proofs ([`Complete`]) or from the directory's own statements.
+
+mod candidates;
+mod held;
+mod judge;
+mod memberships;
+
+pub(super) use candidates::Verdict;
+pub(super) use held::HeldItems;
+pub(super) use judge::Terms;
+pub(super) use memberships::{merge_sorted, subtract_sorted};

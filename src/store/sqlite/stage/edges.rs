@@ -1,0 +1,199 @@
+//! Memberships: a digest per group tells an unchanged one; only the others are staged.
+//!
+//! Members of an open group are kept in memory up to a bound, then spilled; a group that closes unchanged leaves
+//! nothing behind.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Stage;
+use crate::error::Result;
+use crate::model::{Edges, Facet, Member, SourceKey, Via};
+use crate::store::codec;
+use crate::store::sqlite::sql;
+
+/// Bytes of open groups in memory before all are spilled.
+const MAX_OPEN_BYTES: usize = 8 << 20;
+/// Bytes of one group in memory before it is spilled.
+const MAX_GROUP_BYTES: usize = 1 << 20;
+
+/// A group of which more members may come.
+#[derive(Debug, Default)]
+pub(in super::super) struct OpenGroup {
+    digest: u128,
+    count: u64,
+    members: Vec<u8>,
+    spilled: bool,
+}
+
+pub(in super::super) fn via_number(via: Via) -> i64 {
+    match via {
+        Via::Explicit => 0,
+        Via::Primary => 1,
+    }
+}
+
+impl Stage {
+    pub(super) fn add_edges(&mut self, edges: &Edges) -> Result<()> {
+        let key = edges.group.key();
+        self.figures.memberships += edges.members.len() as u64;
+        // A group without members is a statement as well.
+        self.open.entry((key, edges.via)).or_default();
+        for member in &edges.members {
+            self.add_member(key, edges.via, member)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_member(&mut self, group: SourceKey, via: Via, member: &Member) -> Result<()> {
+        let open = self.open.entry((group, via)).or_default();
+        open.digest = open.digest.wrapping_add(codec::member_digest(self.seed, &member.id.key()));
+        open.count += 1;
+        let before = open.members.len();
+        codec::push_member(&mut open.members, member);
+        self.open_bytes += open.members.len() - before;
+        if open.members.len() > MAX_GROUP_BYTES {
+            self.spill_group(group, via)?;
+        } else if self.open_bytes > MAX_OPEN_BYTES {
+            self.spill_open_groups()?;
+        }
+        Ok(())
+    }
+
+    fn spill_group(&mut self, group: SourceKey, via: Via) -> Result<()> {
+        let Some(open) = self.open.get_mut(&(group, via)) else { return Ok(()) };
+        let step = || sql("stage memberships");
+        if !open.spilled {
+            self.file
+                .prepare_cached("INSERT OR IGNORE INTO groups VALUES (?1, ?2, 0)")
+                .and_then(|mut insert| insert.execute(params![group.0, via_number(via)]))
+                .map_err(step())?;
+            open.spilled = true;
+        }
+        if !open.members.is_empty() {
+            self.file
+                .prepare_cached("INSERT INTO edge_blocks (group_key, via, members) VALUES (?1, ?2, ?3)")
+                .and_then(|mut insert| insert.execute(params![group.0, via_number(via), open.members]))
+                .map_err(step())?;
+            self.open_bytes -= open.members.len();
+            open.members = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Moves the members of all open groups to the file.
+    pub(super) fn spill_open_groups(&mut self) -> Result<()> {
+        let mut groups: Vec<(SourceKey, Via)> =
+            self.open.iter().filter(|(_, open)| !open.spilled || !open.members.is_empty()).map(|(key, _)| *key).collect();
+        groups.sort_unstable();
+        for (group, via) in groups {
+            self.spill_group(group, via)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the listing of one group: it is staged only if it differs from what is stored.
+    pub(super) fn close_group(&mut self, group: SourceKey, via: Via) -> Result<()> {
+        let open = self.open.entry((group, via)).or_default();
+        let (count, digest) = (open.count, open.digest);
+        if self.stored_digest(group, via)? == (count, digest) {
+            return self.drop_listed(group, via);
+        }
+        self.spill_group(group, via)?;
+        self.open.remove(&(group, via));
+        self.file
+            .prepare_cached("INSERT OR REPLACE INTO groups VALUES (?1, ?2, 1)")
+            .and_then(|mut insert| insert.execute(params![group.0, via_number(via)]))
+            .map(drop)
+            .map_err(sql("stage memberships"))
+    }
+
+    fn stored_digest(&self, group: SourceKey, via: Via) -> Result<(u64, u128)> {
+        let Some(probe) = self.probe(&group, Facet::Core)? else { return Ok((0, 0)) };
+        let stored = self
+            .main
+            .prepare_cached("SELECT count, digest FROM group_members WHERE group_via = ?1")
+            .and_then(|mut query| {
+                query
+                    .query_row([probe.object_no * 2 + via_number(via)], |row| Ok((row.get(0)?, row.get::<_, [u8; 16]>(1)?)))
+                    .optional()
+            })
+            .map_err(sql("compare memberships"))?;
+        Ok(stored.map_or((0, 0), |(count, digest)| (count, u128::from_le_bytes(digest))))
+    }
+
+    /// Forgets what was listed of a group.
+    fn drop_listed(&mut self, group: SourceKey, via: Via) -> Result<()> {
+        let Some(open) = self.open.remove(&(group, via)) else { return Ok(()) };
+        self.open_bytes -= open.members.len();
+        if open.spilled {
+            let step = || sql("stage memberships");
+            for statement in
+                ["DELETE FROM edge_blocks WHERE group_key = ?1 AND via = ?2", "DELETE FROM groups WHERE group_key = ?1 AND via = ?2"]
+            {
+                self.file
+                    .prepare_cached(statement)
+                    .and_then(|mut delete| delete.execute(params![group.0, via_number(via)]))
+                    .map_err(step())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a group as never listed: it vanished meanwhile.
+    pub(super) fn drop_group(&mut self, group: SourceKey) -> Result<()> {
+        self.open.entry((group, Via::Explicit)).or_default().spilled = true;
+        self.drop_listed(group, Via::Explicit)
+    }
+
+    /// Stages the directory's own statement that memberships ended.
+    pub(super) fn end_edges(&mut self, edges: &Edges) -> Result<()> {
+        let Some(group) = self.probe(&edges.group.key(), Facet::Core)? else { return Ok(()) };
+        for member in &edges.members {
+            if let Some(known) = self.probe(&member.id.key(), Facet::Core)? {
+                self.end_edge(group.object_no, edges.via, known.object_no)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_edge(&self, group_no: i64, via: Via, member_no: i64) -> Result<()> {
+        self.file
+            .prepare_cached("INSERT OR IGNORE INTO edge_ends VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![group_no * 2 + via_number(via), member_no]))
+            .map(drop)
+            .map_err(sql("stage memberships"))
+    }
+
+    /// Counts the spilled members of groups that were open when the last run was interrupted.
+    pub(super) fn restore_open_groups(&mut self) -> Result<()> {
+        let step = || sql("read the stage");
+        let mut restored = Vec::new();
+        {
+            let mut query = self
+                .file
+                .prepare(
+                    "SELECT group_key, via, members FROM groups LEFT JOIN edge_blocks USING (group_key, via)
+                     WHERE closed = 0",
+                )
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let key = SourceKey(row.get(0).map_err(step())?);
+                let via = if row.get::<_, i64>(1).map_err(step())? == 1 { Via::Primary } else { Via::Explicit };
+                restored.push((key, via, row.get::<_, Option<Vec<u8>>>(2).map_err(step())?));
+            }
+        }
+        for (key, via, members) in restored {
+            let open = self.open.entry((key, via)).or_default();
+            open.spilled = true;
+            let members = members.unwrap_or_default();
+            let mut reader = codec::Reader::new(&members, "staged members");
+            while !reader.is_at_end() {
+                let member = codec::read_member(&mut reader)?;
+                open.digest = open.digest.wrapping_add(codec::member_digest(self.seed, &member.id.key()));
+                open.count += 1;
+            }
+        }
+        Ok(())
+    }
+}

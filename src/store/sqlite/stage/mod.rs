@@ -1,0 +1,416 @@
+//! What a run has read so far and what it would change, in a file of its own beside the state file.
+//!
+//! Nothing in here is believed before the listing has ended; the file can be thrown away at any time.
+
+mod edges;
+mod objects;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{SqliteStore, damaged, io, sql};
+use crate::coverage::Closes;
+use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
+use crate::error::Result;
+use crate::model::{Quarantined, RunId, Scope, SourceKey, Unreadable, Via};
+
+pub(super) use edges::OpenGroup;
+pub(super) use objects::Disposition;
+
+/// Pages without a checkpoint after which the batch is committed all the same.
+const MAX_UNCOMMITTED_PAGES: u32 = 64;
+/// The layout of the stage file; another one is thrown away.
+const LAYOUT: i64 = 1;
+
+/// How far a stage has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StagePhase {
+    /// Pages are being staged.
+    Listing,
+    /// The plan is fixed and being applied.
+    Applying,
+}
+
+/// What a run has read.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Figures {
+    pub(super) pages: u64,
+    pub(super) objects: u64,
+    pub(super) memberships: u64,
+    pub(super) quarantined: u64,
+}
+
+/// The stage of one run.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) file: Connection,
+    /// Reads the state file; one transaction a page.
+    pub(super) main: Connection,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) endpoint_no: i64,
+    pub(super) seed: u64,
+    pub(super) figures: Figures,
+    pub(super) closes: Closes,
+    path: PathBuf,
+    dry_run: bool,
+    in_batch: bool,
+    uncommitted_pages: u32,
+    batch: i64,
+    seen: Vec<u64>,
+    /// Whether any known object is staged: most listings of unchanged objects never have to look.
+    any_staged: bool,
+    numbers: std::ops::Range<i64>,
+    open: HashMap<(SourceKey, Via), OpenGroup>,
+    open_bytes: usize,
+    buffer: Vec<u8>,
+}
+
+impl Stage {
+    /// Opens the stage file of an endpoint, or makes an empty one where there is none that can be used.
+    pub(super) fn open(
+        store: &Arc<SqliteStore>,
+        path: PathBuf,
+        endpoint_no: i64,
+        seed: u64,
+        dry_run: bool,
+    ) -> Result<Self> {
+        let usable = path.exists()
+            && !dry_run
+            && connect(&path).and_then(|file| meta_number(&file, "layout")).is_ok_and(|layout| layout == Some(LAYOUT));
+        if !usable {
+            remove(&path)?;
+        }
+        let file = connect(&path)?;
+        if !usable {
+            file.execute_batch(include_str!("schema.sql")).map_err(sql("prepare the stage"))?;
+            put(&file, "layout", &LAYOUT)?;
+        }
+        let main = store.connect(16 << 20)?;
+        let mut stage = Self {
+            file,
+            main,
+            store: Arc::clone(store),
+            endpoint_no,
+            seed,
+            figures: Figures::default(),
+            closes: Closes::default(),
+            path,
+            dry_run,
+            in_batch: false,
+            uncommitted_pages: 0,
+            batch: 0,
+            seen: Vec::new(),
+            any_staged: false,
+            numbers: 0..0,
+            open: HashMap::new(),
+            open_bytes: 0,
+            buffer: Vec::new(),
+        };
+        if usable {
+            stage.restore()?;
+        }
+        Ok(stage)
+    }
+
+    /// Throws away what was staged and begins with an empty file.
+    pub(super) fn restart(self) -> Result<Self> {
+        let Self { file, main, store, endpoint_no, seed, path, dry_run, .. } = self;
+        drop((file, main));
+        remove(&path)?;
+        Self::open(&store, path, endpoint_no, seed, dry_run)
+    }
+
+    /// Removes the file: the run is over.
+    pub(super) fn discard(self) -> Result<()> {
+        let Self { file, main, path, .. } = self;
+        drop((file, main));
+        remove(&path)
+    }
+
+    /// Takes up what an interrupted run left.
+    fn restore(&mut self) -> Result<()> {
+        let step = || sql("read the stage");
+        self.batch = self
+            .file
+            .query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0))
+            .map_err(step())?;
+        self.any_staged =
+            self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
+        if let Some(closes) = self.get::<String>("closes")? {
+            for (scope, spoiled) in serde_json::from_str::<Vec<(Scope, bool)>>(&closes).map_err(|_| damaged("closes"))? {
+                if spoiled {
+                    self.closes.spoil(scope);
+                } else {
+                    self.closes.close(scope);
+                }
+            }
+        }
+        if let Some(figures) = self.get::<String>("figures")? {
+            let [pages, objects, memberships, quarantined] =
+                serde_json::from_str(&figures).map_err(|_| damaged("figures"))?;
+            self.figures = Figures { pages, objects, memberships, quarantined };
+        }
+        self.restore_open_groups()
+    }
+
+    /// Returns what of an earlier run is in the file: its id, its coverage, and how far it came.
+    pub(super) fn left_over(&self) -> Result<Option<(RunId, [u8; 16], StagePhase)>> {
+        let (Some(run), Some(coverage)) = (self.get::<Vec<u8>>("run")?, self.get::<Vec<u8>>("coverage")?) else {
+            return Ok(None);
+        };
+        let run = RunId(uuid::Uuid::from_slice(&run).map_err(|_| damaged("a run"))?);
+        let coverage = coverage.try_into().map_err(|_| damaged("a coverage"))?;
+        let phase = match self.get::<i64>("phase")? {
+            Some(1) => StagePhase::Applying,
+            _ => StagePhase::Listing,
+        };
+        Ok(Some((run, coverage, phase)))
+    }
+
+    /// Returns where the listing can go on, if the staged pages are exactly those before it.
+    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        if self.get::<i64>("dirty")?.unwrap_or(0) != 0 {
+            return Ok(None);
+        }
+        Ok(self.get::<Vec<u8>>("checkpoint")?.and_then(|stored| Checkpoint::from_stored(&stored)))
+    }
+
+    /// Notes whose stage this is and under which coverage it began.
+    pub(super) fn begin(&self, run: RunId, coverage: &[u8; 16]) -> Result<()> {
+        put(&self.file, "run", &run.0.as_bytes().as_slice())?;
+        put(&self.file, "coverage", &coverage.as_slice())
+    }
+
+    /// Notes that the plan is fixed.
+    pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
+        put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))
+    }
+
+    /// Reads one note.
+    pub(super) fn get<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>> {
+        self.file
+            .prepare_cached("SELECT value FROM meta WHERE name = ?1")
+            .and_then(|mut query| query.query_row([name], |row| row.get(0)).optional())
+            .map_err(sql("read the stage"))
+    }
+
+    /// Writes one note.
+    pub(super) fn put(&self, name: &str, value: &impl rusqlite::ToSql) -> Result<()> {
+        put(&self.file, name, value)
+    }
+
+    /// Stages one page of a snapshot.
+    pub(super) fn add_snapshot_page(&mut self, page: SnapshotPage) -> Result<()> {
+        self.begin_page()?;
+        for patch in page.patches {
+            self.add_patch(patch)?;
+        }
+        for object in &page.withdrawn {
+            self.withdraw(object)?;
+        }
+        for edges in &page.edges {
+            self.add_edges(edges)?;
+        }
+        self.add_notes(page.quarantined, page.unreadable)?;
+        for scope in page.closed {
+            match scope {
+                Scope::Members(group, via) => self.close_group(group.key(), via)?,
+                scope => self.closes.close(scope),
+            }
+        }
+        self.end_page(page.checkpoint.as_ref())
+    }
+
+    /// Stages one page of a delta.
+    pub(super) fn add_delta_page(&mut self, page: DeltaPage) -> Result<()> {
+        self.begin_page()?;
+        for patch in page.patches {
+            self.add_patch(patch)?;
+        }
+        for edges in &page.edges_added {
+            self.add_edges(edges)?;
+        }
+        for edges in &page.edges_removed {
+            self.end_edges(edges)?;
+        }
+        for tombstone in page.tombstones {
+            self.add_tombstone(&tombstone)?;
+        }
+        self.add_notes(page.quarantined, page.unreadable)?;
+        for scope in page.closed {
+            if let Scope::Members(group, via) = scope {
+                self.close_group(group.key(), via)?;
+            }
+        }
+        self.end_page(None)
+    }
+
+    fn add_notes(&mut self, quarantined: Vec<Quarantined>, unreadable: Vec<Unreadable>) -> Result<()> {
+        for entry in quarantined {
+            self.quarantine(&entry)?;
+        }
+        for entry in unreadable {
+            self.closes.spoil(entry.scope.clone());
+            let scope = serde_json::to_string(&entry.scope).map_err(|_| damaged("a scope"))?;
+            self.file
+                .prepare_cached("INSERT OR REPLACE INTO unreadable VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute(params![scope, entry.reason]))
+                .map_err(sql("stage a page"))?;
+        }
+        Ok(())
+    }
+
+    /// Lists what could not be read.
+    pub(super) fn unreadable(&self) -> Result<Vec<Unreadable>> {
+        let step = || sql("read the stage");
+        let mut query = self.file.prepare("SELECT scope, reason FROM unreadable").map_err(step())?;
+        let rows =
+            query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(step())?;
+        rows.map(|row| {
+            let (scope, reason) = row.map_err(step())?;
+            Ok(Unreadable { scope: serde_json::from_str(&scope).map_err(|_| damaged("a scope"))?, reason })
+        })
+        .collect()
+    }
+
+    fn begin_page(&mut self) -> Result<()> {
+        self.figures.pages += 1;
+        if !self.in_batch {
+            self.file.execute_batch("BEGIN").map_err(sql("stage a page"))?;
+            self.in_batch = true;
+        }
+        self.main.execute_batch("BEGIN").map_err(sql("compare a page"))
+    }
+
+    fn end_page(&mut self, checkpoint: Option<&Checkpoint>) -> Result<()> {
+        self.main.execute_batch("COMMIT").map_err(sql("compare a page"))?;
+        self.uncommitted_pages += 1;
+        if let Some(checkpoint) = checkpoint {
+            put(&self.file, "checkpoint", &checkpoint.to_stored())?;
+            put(&self.file, "dirty", &0)?;
+        } else if self.uncommitted_pages < MAX_UNCOMMITTED_PAGES {
+            return Ok(());
+        } else {
+            put(&self.file, "dirty", &1)?;
+        }
+        self.commit_batch()
+    }
+
+    /// Writes everything that is still in memory and commits the batch.
+    pub(super) fn commit_batch(&mut self) -> Result<()> {
+        if !self.in_batch {
+            self.file.execute_batch("BEGIN").map_err(sql("stage a page"))?;
+        }
+        self.spill_open_groups()?;
+        self.flush_seen()?;
+        let scopes: Vec<(&Scope, bool)> = self
+            .closes
+            .closed()
+            .map(|scope| (scope, false))
+            .chain(self.closes.spoiled().map(|scope| (scope, true)))
+            .collect();
+        put(&self.file, "closes", &serde_json::to_string(&scopes).map_err(|_| damaged("closes"))?)?;
+        let Figures { pages, objects, memberships, quarantined } = self.figures;
+        put(&self.file, "figures", &format!("[{pages},{objects},{memberships},{quarantined}]"))?;
+        self.file.execute_batch("COMMIT").map_err(sql("stage a page"))?;
+        self.in_batch = false;
+        self.uncommitted_pages = 0;
+        Ok(())
+    }
+
+    /// Ends the listing: what is staged is now whole.
+    pub(super) fn end_listing(&mut self, cursor: Option<&Cursor>) -> Result<()> {
+        self.commit_batch()?;
+        if let Some(cursor) = cursor {
+            put(&self.file, "cursor", &cursor.to_stored())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the cursor that the listing ended with.
+    pub(super) fn cursor(&self) -> Result<Option<Vec<u8>>> {
+        self.get("cursor")
+    }
+
+    fn flush_seen(&mut self) -> Result<()> {
+        if self.seen.is_empty() {
+            return Ok(());
+        }
+        self.seen.sort_unstable();
+        self.seen.dedup();
+        self.batch += 1;
+        self.file
+            .prepare_cached("INSERT INTO seen VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![self.batch, crate::store::codec::pack_sorted(&self.seen)]))
+            .map_err(sql("stage a page"))?;
+        self.seen.clear();
+        Ok(())
+    }
+
+    /// Gives a number to a new object. Numbers are given once: those of an abandoned run are never used again.
+    pub(super) fn new_number(&mut self) -> Result<i64> {
+        if self.numbers.is_empty() {
+            const BLOCK: i64 = 4096;
+            let first = if self.dry_run {
+                // A dry run writes nothing: its numbers live in its own file only.
+                let next = self.get::<i64>("next_number")?.unwrap_or(1 << 40);
+                put(&self.file, "next_number", &(next + BLOCK))?;
+                next
+            } else {
+                self.store
+                    .host()
+                    .query_row(
+                        "UPDATE numbers SET next = next + ?1 WHERE name = 'object' RETURNING next - ?1",
+                        [BLOCK],
+                        |row| row.get(0),
+                    )
+                    .map_err(sql("reserve object numbers"))?
+            };
+            self.numbers = first..first + BLOCK;
+        }
+        self.numbers.next().ok_or_else(|| damaged("object numbers"))
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let step = || sql("open the stage file");
+    let file = Connection::open(path).map_err(step())?;
+    file.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
+    // Survives the process, and never lies after a power cut; the last batch may then be read again.
+    file.pragma_update(None, "synchronous", "NORMAL").map_err(step())?;
+    file.pragma_update(None, "cache_size", -8192).map_err(step())?;
+    file.pragma_update(None, "journal_size_limit", 16 << 20).map_err(step())?;
+    file.set_prepared_statement_cache_capacity(64);
+    Ok(file)
+}
+
+fn meta_number(file: &Connection, name: &str) -> Result<Option<i64>> {
+    file.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+        .map_err(sql("read the stage"))
+}
+
+fn put(file: &Connection, name: &str, value: &impl rusqlite::ToSql) -> Result<()> {
+    file.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![name, value]))
+        .map(drop)
+        .map_err(sql("stage a page"))
+}
+
+/// Removes a stage file with everything that belongs to it.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove the stage file", path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+
+-- New or changed objects; the key is object number * 4 + facet.
+CREATE TABLE objects (
+    stage_no      INTEGER PRIMARY KEY,
+    -- see `Disposition`
+    disposition   INTEGER NOT NULL,
+    kind          INTEGER NOT NULL,
+    source_id     BLOB NOT NULL,
+    container     TEXT,
+    anchors       TEXT,
+    -- null unknown, empty none, else a source id
+    primary_group BLOB,
+    body          BLOB NOT NULL,
+    fingerprint   BLOB NOT NULL,
+    observations  BLOB,
+    observed      INTEGER NOT NULL,
+    -- what the guard counts: names of cleared attributes, 'state' for a suspension
+    losses        TEXT,
+    -- those of them that the guard holds
+    held          TEXT
+) STRICT;
+
+CREATE TABLE new_keys (
+    source_key BLOB PRIMARY KEY,
+    object_no  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Numbers of known objects that were listed.
+CREATE TABLE seen (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
+-- Listed, and then withdrawn.
+CREATE TABLE withdrawn (object_no INTEGER PRIMARY KEY) STRICT;
+
+-- Memberships listed, of groups that are open or differ from what is stored.
+CREATE TABLE edge_blocks (
+    block_no  INTEGER PRIMARY KEY,
+    group_key BLOB NOT NULL,
+    via       INTEGER NOT NULL,
+    members   BLOB NOT NULL
+) STRICT;
+CREATE INDEX edge_blocks_of_group ON edge_blocks (group_key, via);
+
+-- Groups with blocks; closed ones were listed to their end.
+CREATE TABLE groups (
+    group_key BLOB NOT NULL,
+    via       INTEGER NOT NULL,
+    closed    INTEGER NOT NULL,
+    PRIMARY KEY (group_key, via)
+) STRICT, WITHOUT ROWID;
+
+-- Memberships that the directory itself said have ended.
+CREATE TABLE edge_ends (
+    group_via INTEGER NOT NULL,
+    member_no INTEGER NOT NULL,
+    PRIMARY KEY (group_via, member_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+    kind      INTEGER NOT NULL,
+    source_id BLOB NOT NULL,
+    reason    TEXT NOT NULL,
+    PRIMARY KEY (kind, source_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unreadable (scope TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Objects that may have to go: see `Verdict`.
+CREATE TABLE candidates (
+    object_no INTEGER PRIMARY KEY,
+    kind      INTEGER NOT NULL,
+    container INTEGER,
+    source_id BLOB NOT NULL,
+    -- how it stands in the state file
+    standing  INTEGER NOT NULL,
+    verdict   INTEGER NOT NULL,
+    held      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Memberships that may have to end: sorted member numbers by group.
+CREATE TABLE edge_losses (
+    group_via INTEGER PRIMARY KEY,
+    -- ended with their member, which is proven gone
+    explained BLOB NOT NULL,
+    -- confirmed, or stated by the directory
+    going     BLOB NOT NULL,
+    -- to be read a second time
+    doubted   BLOB NOT NULL,
+    -- held back by the guard
+    held      BLOB NOT NULL
+) STRICT;
+
+-- Sorts of change that the guard holds.
+CREATE TABLE held (kind TEXT PRIMARY KEY, change TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Membership changes by member, for the way back from member to group.
+CREATE TABLE reverse (
+    block_no INTEGER PRIMARY KEY,
+    bucket   INTEGER NOT NULL,
+    changes  BLOB NOT NULL
+) STRICT;
+CREATE INDEX reverse_by_bucket ON reverse (bucket);
