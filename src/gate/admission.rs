@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::attempt::Named;
 use super::bucket::Readiness;
 use super::concurrency::Place;
@@ -51,10 +53,7 @@ impl Gate {
                     self.wait_at(named, unready, budget).await?;
                 }
                 None if turns.len() < charges.len() => {
-                    let named = charges[turns.len()].0;
-                    let on = WaitingFor::Bucket(named.name.clone());
-                    let _wait = self.shared.watch.wait(&self.shared.clock, on, None);
-                    turns.push(self.unless_cancelled(named.bucket.turn.lock()).await?);
+                    turns.push(self.queue_at(charges[turns.len()].0, budget).await?);
                 }
                 None => break,
             }
@@ -63,6 +62,16 @@ impl Gate {
             named.bucket.take(*permits);
         }
         Ok(place)
+    }
+
+    /// Waits for the turn at a bucket; as long as the server has paused it, the wait is the server's.
+    async fn queue_at<'a>(&self, named: &'a Named, budget: &mut Budget) -> Result<MutexGuard<'a, ()>> {
+        let clock = &self.shared.clock;
+        let (begin, paused) = (clock.monotonic(), named.bucket.paused_for());
+        let _wait = self.shared.watch.wait(clock, WaitingFor::Bucket(named.name.clone()), None);
+        let turn = self.unless_cancelled(named.bucket.turn.lock()).await?;
+        budget.waited_dictated(clock.monotonic().saturating_sub(begin).min(paused));
+        Ok(turn)
     }
 
     /// Waits at a bucket until it may be ready, or until something about it changes.

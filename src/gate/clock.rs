@@ -115,6 +115,15 @@ mod tests {
         assert!(clock.monotonic() >= first);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_system_clock_sleeps_on_the_timer_of_tokio() {
+        let (clock, begin) = (Clock::system(), tokio::time::Instant::now());
+        clock.sleep(Duration::from_hours(1)).await;
+        clock.sleep_until(clock.monotonic() + Duration::from_hours(1)).await;
+        clock.sleep_until(Duration::ZERO).await;
+        assert!(begin.elapsed() >= Duration::from_mins(119));
+    }
+
     #[test]
     fn wall_time_of_a_monotonic_time_works_in_both_directions() {
         let (clock, time) = Clock::manual();

@@ -153,7 +153,9 @@ impl Gate {
         let concerned = handle.refused_by();
         match error.retry() {
             Retry::After(wait) if !wait.is_zero() => {
-                concerned.iter().for_each(|bucket| bucket.pause_for(wait));
+                for bucket in &concerned {
+                    bucket.pause_for(wait);
+                }
                 if concerned.is_empty() {
                     let until = self.shared.clock.monotonic().saturating_add(wait.min(LONGEST_PAUSE));
                     let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);

@@ -30,7 +30,7 @@ fn seconds(value: &str) -> Option<Duration> {
     }
     // Digits alone fail to parse only by being too many.
     let whole = whole.parse().unwrap_or(u64::MAX);
-    let nanos = format!("{:0<9.9}", fraction).parse().unwrap_or(0);
+    let nanos = format!("{fraction:0<9.9}").parse().unwrap_or(0);
     Some(Duration::from_secs(whole).saturating_add(Duration::from_nanos(nanos)))
 }
 

@@ -36,6 +36,7 @@ struct Schedule {
     events: Vec<(Duration, Event)>,
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is at most `permits`")]
 fn allowed(limit: &Limit) -> u32 {
     (f64::from(limit.permits().get()) * limit.share() + 1e-9).floor() as u32
 }
@@ -143,6 +144,24 @@ fn the_oracle_sees_one_permit_too_many() {
     let calls = |ends: u64| [(secs(0), 1), (secs(5), 2), (secs(ends), 1)];
     assert_eq!(fullest_window(&calls(9), &limit), 4);
     assert_eq!(fullest_window(&calls(10), &limit), 3);
+}
+
+#[test]
+fn a_burst_that_a_server_reports_comes_after_the_window_of_the_quicker_pace() {
+    let (clock, time) = Clock::manual();
+    // One in 5.67 seconds; with a burst of two it is one in 8.5.
+    let (steady, bursty) = (limit(3, 17, 1), limit(3, 17, 2));
+    let bucket = Arc::new(Bucket::new(steady, clock.clone()));
+    let gate = gate(&clock).bucket("application", Arc::clone(&bucket)).build();
+    let now = &(|| clock.monotonic());
+    let call = |cost| gate.call(Cost::of(cost), "call", move |_| async move { Ok((now(), cost)) });
+    let first = time.run(call(3)).unwrap();
+    time.advance(secs(1));
+    bucket.set_limit(bursty);
+    let second = time.run(call(1)).unwrap();
+    assert_eq!(fullest_window(&[first, second], &bursty), 3);
+    time.advance(secs(100));
+    assert_eq!(bucket.available(), 2);
 }
 
 #[test]

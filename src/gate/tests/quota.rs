@@ -8,6 +8,7 @@ use futures::future::{join, join_all};
 use super::*;
 
 /// Makes calls of these costs in this order, all at once, and returns when each was tried.
+#[expect(clippy::future_not_send, reason = "it runs on the test's own thread")]
 async fn times(gate: &Gate, costs: &[u32]) -> Vec<(u32, Duration)> {
     let seen = RefCell::new(Vec::new());
     let call = async |cost: u32| {
@@ -231,6 +232,42 @@ fn a_shared_bucket_counts_both_gates_and_a_full_one_is_not_kept_waiting() {
     assert_eq!(fast_seen.iter().filter(|(_, at)| at.is_zero()).count(), 9);
     assert!(fast_seen.iter().all(|(_, at)| *at < secs(4)), "{fast_seen:?}");
     assert_eq!(slow_seen.iter().map(|(_, at)| at.as_secs()).collect::<Vec<_>>(), [0, 100, 200]);
+}
+
+#[test]
+fn a_call_that_is_held_elsewhere_leaves_the_shared_bucket_to_others() {
+    let (clock, time) = Clock::manual();
+    let quotas = Quotas::new(clock.clone());
+    let wide = quotas.bucket("wide", limit(1, 10, 1));
+    let narrow = quotas.bucket("narrow", limit(100, 1, 10));
+    let both = gate(&clock).bucket("wide", Arc::clone(&wide)).bucket("narrow", Arc::clone(&narrow)).build();
+    let other = gate(&clock).bucket("wide", wide).build();
+    time.run(times(&other, &[1]));
+    // The first queues at the wide bucket when its narrow one is paused.
+    let (held, (passed, ())) = time.run(join(
+        times(&both, &[1]),
+        join(times(&other, &[1]), async {
+            clock.sleep(secs(1)).await;
+            narrow.pause_for(secs(30));
+        }),
+    ));
+    assert_eq!((passed[0].1, held[0].1), (secs(10), secs(31)));
+}
+
+#[test]
+fn a_gate_that_is_held_as_a_whole_leaves_its_buckets_to_others() {
+    let (clock, time) = Clock::manual();
+    let bucket = Arc::new(Bucket::new(limit(1, 10, 1), clock.clone()));
+    let held = gate(&clock).bucket("application", Arc::clone(&bucket)).build();
+    let other = gate(&clock).bucket("application", bucket).build();
+    time.run(times(&other, &[1]));
+    // It costs nothing in any bucket, so the server's pause is the gate's.
+    let throttled = held.call(Cost::of(0), "throttled", |attempt| async move {
+        let busy = failure(ErrorKind::Unavailable, Retry::After(secs(31)));
+        if attempt.number() == 1 { Err(busy) } else { Ok(()) }
+    });
+    let (seen, (passed, _)) = time.run(join(times(&held, &[1]), join(times(&other, &[1]), throttled)));
+    assert_eq!((passed[0].1, seen[0].1), (secs(10), secs(31)));
 }
 
 #[test]

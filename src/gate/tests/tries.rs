@@ -34,6 +34,17 @@ fn a_call_that_never_succeeds_ends_after_eight_tries() {
 }
 
 #[test]
+fn the_same_seed_gives_the_same_waits() {
+    let waits = |seed| {
+        let (clock, time) = Clock::manual();
+        let gate = gate(&clock).jitter(Jitter::seeded(seed)).build();
+        fail(&gate, &time, &ErrorKind::Unavailable, Retry::Backoff).1
+    };
+    assert_eq!(waits(1), waits(1));
+    assert_ne!(waits(1), waits(2));
+}
+
+#[test]
 fn the_sum_of_own_waits_ends_a_call_before_its_tries_are_used_up() {
     for seed in 0..50 {
         let (clock, time) = Clock::manual();
@@ -71,6 +82,25 @@ fn a_call_that_finds_a_pause_too_long_for_it_fails_at_once_and_says_how_long() {
     time.advance(Duration::from_mins(50));
     let call = gate.call(Cost::default(), "read", |_| async { Ok(clock.monotonic()) });
     assert_eq!(time.run(call).unwrap(), Duration::from_hours(1));
+}
+
+#[test]
+fn a_pause_spent_in_the_queue_counts_as_well() {
+    let (clock, time) = Clock::manual();
+    let bucket = Arc::new(Bucket::new(limit(1_000, 1, 100), clock.clone()));
+    let gate = gate(&clock).bucket("application", Arc::clone(&bucket)).build();
+    bucket.pause_for(Duration::from_mins(10));
+    let call = || async {
+        let throttled = gate.call(Cost::default(), "read", |_| async {
+            Err::<(), _>(failure(ErrorKind::Throttled, Retry::After(Duration::from_mins(10))))
+        });
+        let error = throttled.await.unwrap_err();
+        (error.context("tries").map(str::to_owned), clock.monotonic())
+    };
+    let ends = time.run(join_all([call(), call(), call()]));
+    // The first finds out that ten minutes more are asked for; the others have waited ten already.
+    let at = |tries: &str| (Some(tries.to_owned()), Duration::from_mins(10));
+    assert_eq!(ends, [at("1"), at("0"), at("0")]);
 }
 
 #[test]
