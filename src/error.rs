@@ -235,7 +235,10 @@ mod tests {
             .with_operation("snapshot")
             .with_context("endpoint", "ad")
             .with_source(std::io::Error::other("os error 111"));
-        assert_eq!(error.to_string(), "unavailable at bind: connection refused [called by: snapshot, endpoint: ad]");
+        assert_eq!(
+            error.to_string(),
+            "unavailable at bind: connection refused [called by: snapshot, endpoint: ad]"
+        );
         assert!(format!("{error:?}").contains("caused by: os error 111"));
     }
 
