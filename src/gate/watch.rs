@@ -1,0 +1,129 @@
+//! What a gate has done and what it waits for: for progress and figures.
+//!
+//! It must not influence any decision.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock::Clock;
+
+/// What a gate has done since it was built; the numbers only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls that were asked for.
+    pub requests: u64,
+    /// Tries that were made for them.
+    pub tries: u64,
+    /// Tries that the server refused because of a quota or of too many at once.
+    pub throttled: u64,
+    /// The sum of the waits of all calls, whatever they waited for.
+    pub waited: Duration,
+}
+
+/// What a gate waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitingFor {
+    /// Other calls have to end first.
+    Concurrency,
+    /// This process's own share of a quota, under the name that the bucket has in the gate.
+    Bucket(Arc<str>),
+    /// The next try after a failure.
+    Backoff,
+    /// The server asked for silence.
+    Server,
+}
+
+/// A wait of a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it waits for.
+    pub on: WaitingFor,
+    /// Until when, in milliseconds since 1970, if that is known.
+    pub until_unix_millis: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    requests: AtomicU64,
+    tries: AtomicU64,
+    throttled: AtomicU64,
+    waited_nanos: AtomicU64,
+    in_flight: AtomicUsize,
+    next_number: AtomicU64,
+    waits: Mutex<BTreeMap<u64, (WaitingFor, Option<Duration>)>>,
+}
+
+impl Watch {
+    pub(super) fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a try, which is in flight until the guard is dropped.
+    pub(super) fn attempt(&self) -> InFlight<'_> {
+        self.tries.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    /// Notes a wait, which lasts until the guard is dropped.
+    pub(super) fn wait<'a>(&'a self, clock: &'a Clock, on: WaitingFor, until: Option<Duration>) -> Wait<'a> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        self.waits().insert(number, (on, until));
+        Wait { watch: self, clock, number, since: clock.monotonic() }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            requests: self.requests.load(Ordering::Relaxed),
+            tries: self.tries.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
+            waited: Duration::from_nanos(self.waited_nanos.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Returns the wait that explains the standstill: the server's before an own one, the longest of its kind.
+    pub(super) fn waiting(&self, clock: &Clock) -> Option<Waiting> {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let waits = self.waits();
+        let (on, until) = waits.values().max_by_key(|(on, until)| (*on == WaitingFor::Server, *until))?;
+        Some(Waiting { on: on.clone(), until_unix_millis: until.map(|until| clock.unix_millis_at(until)) })
+    }
+
+    fn waits(&self) -> MutexGuard<'_, BTreeMap<u64, (WaitingFor, Option<Duration>)>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct InFlight<'a>(&'a Watch);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Wait<'a> {
+    watch: &'a Watch,
+    clock: &'a Clock,
+    number: u64,
+    since: Duration,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let waited = self.clock.monotonic().saturating_sub(self.since);
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.watch.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.watch.waits().remove(&self.number);
+    }
+}
