@@ -9,6 +9,7 @@ pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const ENUMERATED: u8 = 0x0a;
 pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 
 /// Nesting that is still walked: an LDAP answer needs 6 levels.
 pub(crate) const MAX_DEPTH: u8 = 24;

@@ -1,6 +1,6 @@
 //! Judges one answer of a server before ldap3 sees it: envelope, result and controls are what ldap3 takes for granted.
 //!
-//! It does not interpret entries and knows nothing of sessions. ldap3 0.12 panics on a message without an operation, on
+//! It interprets nothing and knows nothing of sessions. ldap3 0.12 panics on a message without an operation, on
 //! a result without a code, on text that is not UTF-8 and on odd controls; its BER parser recurses without a bound, which
 //! ends the process. Whatever passes here cannot do that.
 
@@ -59,7 +59,11 @@ fn examine(message: &[u8], repairs: &mut Vec<Range<usize>>) -> Result<Envelope, 
     let operation = parts.next()?.ok_or("a message without an operation")?;
     let code = match operation.tag {
         BIND_RESPONSE | SEARCH_DONE | MODIFY_RESPONSE | EXTENDED_RESPONSE => Some(examine_result(operation, repairs)?),
-        SEARCH_ENTRY | SEARCH_REFERENCE | INTERMEDIATE => None,
+        SEARCH_ENTRY => {
+            examine_entry(operation)?;
+            None
+        }
+        SEARCH_REFERENCE | INTERMEDIATE => None,
         _ => return Err("an operation that is not an answer"),
     };
     match parts.next()? {
@@ -102,6 +106,33 @@ fn examine_result(operation: Element<'_>, repairs: &mut Vec<Range<usize>>) -> Re
         }
     }
     Ok(code)
+}
+
+/// A broken entry ends the connection here, at once: its search would have to be waited for otherwise.
+fn examine_entry(operation: Element<'_>) -> Result<(), Malformed> {
+    let mut parts = operation.elements();
+    utf8(parts.expect(ber::OCTET_STRING)?)?;
+    let mut attributes = parts.expect(ber::SEQUENCE)?.elements();
+    if !parts.is_empty() {
+        return Err("an entry with more than a name and attributes");
+    }
+    while let Some(attribute) = attributes.next()? {
+        if attribute.tag != ber::SEQUENCE {
+            return Err("an attribute that is not a sequence");
+        }
+        let mut parts = attribute.elements();
+        utf8(parts.expect(ber::OCTET_STRING)?)?;
+        let mut values = parts.expect(ber::SET)?.elements();
+        if !parts.is_empty() {
+            return Err("an attribute with more than a name and values");
+        }
+        while let Some(value) = values.next()? {
+            if value.tag != ber::OCTET_STRING {
+                return Err("a value that is not a string");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn examine_controls(controls: Element<'_>) -> Result<(), Malformed> {

@@ -158,8 +158,9 @@ pub(crate) fn translate(code: u32, diagnostic: &str, cookie: SentCookie, identit
     let windows = windows_code(&diagnostic);
     let cookie_lost = match code {
         12 => cookie != SentCookie::None,
-        // OpenLDAP and Samba refuse an unknown paging cookie with unwillingToPerform.
-        53 => cookie == SentCookie::Paging,
+        // OpenLDAP refuses an unknown paging cookie with protocolError, Samba with unwillingToPerform. The first page of
+        // the same request was answered, so it can only be the cookie.
+        2 | 53 => cookie == SentCookie::Paging,
         _ => false,
     };
     let error = if cookie_lost {
@@ -273,6 +274,7 @@ mod tests {
         assert!(is_cookie_lost(&translate(12, text, SentCookie::Paging, Identity::Account)));
         assert!(is_cookie_lost(&translate(12, text, SentCookie::Delta, Identity::Account)));
         assert!(is_cookie_lost(&translate(53, "", SentCookie::Paging, Identity::Account)));
+        assert!(is_cookie_lost(&translate(2, "", SentCookie::Paging, Identity::Account)));
         assert!(!is_cookie_lost(&translate(53, "", SentCookie::Delta, Identity::Account)));
         let unknown = plain(12, text);
         assert!(!is_cookie_lost(&unknown));

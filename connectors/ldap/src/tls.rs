@@ -137,6 +137,10 @@ fn certificate(reason: &CertificateError) -> Error {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             Error::config("the server's certificate is not valid yet; check the clocks")
         }
+        CertificateError::BadSignature => Error::config(
+            "the server's certificate is not signed by the authority that it names; ca_file may be of an older authority \
+             of the same name",
+        ),
         CertificateError::Revoked => Error::config("the server's certificate is revoked"),
         // Among others a self-signed certificate that says of itself that it is an authority.
         _ => Error::config("the server's certificate is not acceptable; issue one from an authority"),
