@@ -71,9 +71,13 @@ fn run_selected(selection: &Selection, interrupt: &Interrupt, tally: &Mutex<Tall
         None => skip_all(tally, "--no-live"),
         Some(Err(reason)) => skip_all(tally, &reason.to_string()),
         Some(Ok(root)) => {
+            remove_logs(&live);
             let outcome = run_live(selection, root, &live, interrupt, tally);
             clean(&live, root)?;
-            if !outcome? {
+            if outcome? {
+                remove_logs(&live);
+            } else {
+                println!("logs of the servers: {}", live.join(leftovers::LOGS).display());
                 failures.push("live suites failed");
             }
         }
@@ -157,6 +161,11 @@ fn clean(live: &Path, root: Root) -> Result<(), String> {
         println!("ended and removed {swept} left-over servers");
     }
     Ok(())
+}
+
+fn remove_logs(live: &Path) {
+    // A log too many does no harm.
+    let _ = std::fs::remove_dir_all(live.join(leftovers::LOGS));
 }
 
 fn runner_variable() -> Result<String, String> {

@@ -3,20 +3,33 @@
 //! It must not know which kind of server it is, and uses the standard library only: `xtask` compiles this file too.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// Names of Unix sockets end at 107 bytes; Samba's need about 60 below this directory.
+const LONGEST: usize = 44;
+
 /// The file in a server's directory that names its process.
 pub(crate) const PID_FILE: &str = "server.pid";
+
+/// The directory, in that of everything live, with the logs of the last run, by test.
+pub(crate) const LOGS: &str = "logs";
 
 /// Returns the directory of everything that servers leave on disk: `live` in the target directory of the program.
 pub(crate) fn live_directory(program: &Path) -> Option<PathBuf> {
     // Every profile's directory holds cargo's lock file, whatever the target directory is called.
     let profile = program.ancestors().find(|directory| directory.join(".cargo-lock").exists())?;
-    Some(profile.parent()?.join("live"))
+    let live = profile.parent()?.join("live");
+    if live.as_os_str().len() <= LONGEST {
+        return Some(live);
+    }
+    let mut hasher = DefaultHasher::new();
+    live.hash(&mut hasher);
+    Some(std::env::temp_dir().join(format!("tenantry-live-{:08x}", hasher.finish() & 0xffff_ffff)))
 }
 
 /// Returns the directory under which every running server has its own: `<owner pid>-<owner start>-<number>`.
