@@ -38,9 +38,18 @@ impl Interrupt {
     }
 }
 
-/// Returns a `cargo` that builds in the target directory of this very run.
+/// Returns a `cargo` that sees the environment as if a person had started it.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells about `xtask` itself would make build scripts that look at it run again, and with them
+    // everything that depends on them.
+    let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Returns the root of the workspace, wherever the command was started.

@@ -94,7 +94,7 @@ impl RunningServer {
         let name = command.get_program().to_string_lossy().into_owned();
         let log = directory.join("log").join("output.log");
         let output = File::options().create(true).append(true).open(&log).attempt(log.display())?;
-        // Samba ends when its standard input closes, so it does not outlive a killed test.
+        // The other end closes when this process ends, however it ends.
         command.stdin(Stdio::piped()).stdout(output.try_clone().attempt("share the log")?).stderr(output);
         let child = command.spawn().attempt(&name)?;
         let mut server = Self { child };

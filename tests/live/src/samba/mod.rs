@@ -103,7 +103,8 @@ impl SambaDc {
             return Ok(());
         }
         let mut command = Command::new("samba");
-        command.arg("-s").arg(&self.conf).args(["-F", "--no-process-group", "-M", "single"]);
+        // Interactive, because only then it ends when its standard input closes, as it does when a test is killed.
+        command.arg("-s").arg(&self.conf).args(["-i", "--no-process-group", "-M", "single"]);
         command.arg(format!("--maximum-runtime={MAXIMUM_RUNTIME}"));
         let address = self.address();
         let ready = || probe::root_dse_has(address, 389, "isSynchronized", "TRUE");
