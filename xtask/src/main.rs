@@ -29,6 +29,7 @@ usage: cargo xtask <command>
   bench [ARGS]
              runs the import benchmark in release mode; ARGS are passed through
   ci         everything a change has to pass: format, lints, docs, licences, tests, examples, embedding host
+  clean      ends servers and removes files that killed tests left behind; `test` does it too
   help       prints this text
 
 With CI=true nothing may be skipped: what cannot run is a failure.";
@@ -53,6 +54,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
         "test" => suites::run(&Selection::parse(rest)?, &Interrupt::listen()?),
         "bench" => bench::run(rest, &Interrupt::listen()?),
         "ci" if rest.is_empty() => ci::run(&Interrupt::listen()?),
+        "clean" if rest.is_empty() => suites::clean(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

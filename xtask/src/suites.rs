@@ -2,6 +2,7 @@
 //!
 //! It must not know how a server is set up: the live suites do that themselves.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -73,10 +74,9 @@ fn run_selected(selection: &Selection, interrupt: &Interrupt, tally: &Mutex<Tall
         Some(Ok(root)) => {
             remove_logs(&live);
             let outcome = run_live(selection, root, &live, interrupt, tally);
-            clean(&live, root)?;
-            if outcome? {
-                remove_logs(&live);
-            } else {
+            let successful = *outcome.as_ref().unwrap_or(&false);
+            clean_as(root, &live, successful)?;
+            if !outcome? {
                 println!("logs of the servers: {}", live.join(leftovers::LOGS).display());
                 failures.push("live suites failed");
             }
@@ -150,17 +150,32 @@ fn live_directory() -> Result<PathBuf, String> {
 }
 
 /// Ends servers whose test process is gone (a killed one cannot do it itself) and removes their files.
-fn clean(live: &Path, root: Root) -> Result<(), String> {
-    if root == Root::Sudo {
-        // Everything in it belongs to root; left there, it would stand in the way of `cargo clean`.
-        process::output_of(root.command("rm").arg("-rf").arg(live));
-        return Ok(());
-    }
-    let swept = leftovers::sweep(live).map_err(|error| format!("cannot clean up {}: {error}", live.display()))?;
+pub(crate) fn clean() -> Result<(), String> {
+    let live = live_directory()?;
+    let swept = leftovers::sweep(&live).map_err(|error| format!("cannot clean up {}: {error}", live.display()))?;
     if swept > 0 {
         println!("ended and removed {swept} left-over servers");
     }
     Ok(())
+}
+
+fn clean_as(root: Root, live: &Path, successful: bool) -> Result<(), String> {
+    if root == Root::Already {
+        clean()?;
+        if successful {
+            remove_logs(live);
+        }
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    process::output_of(root.command("env").arg(program).arg("clean")).ok_or("cannot clean up by sudo")?;
+    // What is in it belongs to root; left there, it would stand in the way of `cargo clean`.
+    let kept = if successful { "" } else { leftovers::LOGS };
+    let script = r#"cd "$1" && for entry in *; do [ "$entry" = "$2" ] || rm -rf -- "$entry"; done; chown -R "$3" ."#;
+    let owner = std::fs::metadata("/proc/self").map_err(|error| error.to_string())?.uid().to_string();
+    let mut command = root.command("sh");
+    command.args(["-c", script, "clean"]).arg(live).args([kept, &owner]);
+    process::output_of(&mut command).map(drop).ok_or_else(|| "cannot remove the servers' files by sudo".to_owned())
 }
 
 fn remove_logs(live: &Path) {
