@@ -2,6 +2,8 @@
 //!
 //! It must not hold the name of a real person or company.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::ldif::LdifWriter;
 
 const GIVEN: [&str; 28] = [
@@ -138,10 +140,11 @@ impl Population {
         format!("CN={given} {family} {number:05},OU={site},OU=People,{}", self.root_dn(base_dn))
     }
 
-    /// Returns a name for images that hold this population.
-    pub(crate) fn name(&self) -> String {
-        let Self { users, groups, computers, contacts, large_group, seed } = self;
-        format!("{users}-{groups}-{computers}-{contacts}-{large_group}-{seed}")
+    /// Returns a name for images that hold this text, so that a changed generator never meets an old image.
+    pub(crate) fn name(&self, ldif: &str) -> String {
+        let mut hasher = DefaultHasher::new();
+        ldif.hash(&mut hasher);
+        format!("{}-users-{:016x}", self.users, hasher.finish())
     }
 
     /// Returns all of it as LDIF for `ldapmodify -a`: containers, objects, then groups.

@@ -7,9 +7,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{ADMIN_PASSWORD, HOST, NETBIOS_DOMAIN, PlainBind, REALM, SambaDc, Setup};
+use super::{ADMIN_PASSWORD, BASE_DN, HOST, NETBIOS_DOMAIN, PlainBind, REALM, SambaDc, Setup};
 use crate::error::{Attempt, LiveError, Result};
-use crate::population::Population;
 use crate::running::{RunDirectory, live_directory, run};
 
 /// To be raised when an image of the same name would get other content.
@@ -33,7 +32,9 @@ pub(super) fn copy(setup: &Setup, target: &Path) -> Result<()> {
     let image = match &setup.population {
         None => image(&bare_name(setup.domain), |building| provision(setup.domain, building))?,
         Some(population) => {
-            image(&populated_name(setup.domain, population), |building| populate(setup.domain, population, building))?
+            let ldif = population.ldif(BASE_DN);
+            let name = format!("{}-{}", bare_name(setup.domain), population.name(&ldif));
+            image(&name, |building| populate(setup.domain, &ldif, building))?
         }
     };
     copy_directory(&image, target)
@@ -41,10 +42,6 @@ pub(super) fn copy(setup: &Setup, target: &Path) -> Result<()> {
 
 fn bare_name(domain: Domain) -> String {
     format!("bare-{domain:?}").to_lowercase()
-}
-
-fn populated_name(domain: Domain, population: &Population) -> String {
-    format!("{}-{}", bare_name(domain), population.name())
 }
 
 /// Returns the image of that name; one process makes it, all others wait.
@@ -130,9 +127,9 @@ fn provision(domain: Domain, directory: &Path) -> Result<()> {
 }
 
 /// Loads the population through a running controller, which is much faster than writing to its files.
-fn populate(domain: Domain, population: &Population, directory: &Path) -> Result<()> {
+fn populate(domain: Domain, ldif: &str, directory: &Path) -> Result<()> {
     let mut dc = SambaDc::start_with(&Setup { domain, ..Setup::default() })?;
-    dc.ldapmodify(&population.ldif(dc.base_dn()))?;
+    dc.ldapmodify(ldif)?;
     dc.stop();
     copy_directory(dc.directory(), directory)
 }
