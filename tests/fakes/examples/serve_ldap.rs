@@ -16,7 +16,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::fs::write(path, server.ca_pem())?;
     }
     let mut out = std::io::stdout();
-    writeln!(out, "{} and {} serve {} objects of {}", server.url(), server.ldaps_url(), directory.len(), directory.root())?;
+    writeln!(
+        out,
+        "{} and {} serve {} objects of {}",
+        server.url(),
+        server.ldaps_url(),
+        directory.len(),
+        directory.root()
+    )?;
     out.flush()?;
     tokio::signal::ctrl_c().await?;
     server.shutdown().await;

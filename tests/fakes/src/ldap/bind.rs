@@ -4,9 +4,17 @@ use super::directory::state::{Id, Refusal, State};
 use super::search::find_base;
 
 /// Who is bound after a bind; `None` is the anonymous one.
-pub(crate) fn bind(state: &mut State, name: &str, password: Option<&str>, must_have_tls: bool) -> Result<Option<Id>, Refusal> {
+pub(crate) fn bind(
+    state: &mut State,
+    name: &str,
+    password: Option<&str>,
+    must_have_tls: bool,
+) -> Result<Option<Id>, Refusal> {
     let Some(password) = password else {
-        return Err(Refusal::new(7, "00000057: LdapErr: DSID-0C09056D, comment: this method is not offered, data 0, v4563"));
+        return Err(Refusal::new(
+            7,
+            "00000057: LdapErr: DSID-0C09056D, comment: this method is not offered, data 0, v4563",
+        ));
     };
     // A name without a password is nobody, and that is a success.
     if password.is_empty() {
@@ -24,7 +32,10 @@ pub(crate) fn bind(state: &mut State, name: &str, password: Option<&str>, must_h
 }
 
 fn refused(data: &str) -> Refusal {
-    Refusal::new(49, format!("80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {data}, v2580"))
+    Refusal::new(
+        49,
+        format!("80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {data}, v2580"),
+    )
 }
 
 fn account(state: &State, name: &str) -> Option<Id> {

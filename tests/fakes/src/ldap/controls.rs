@@ -62,6 +62,7 @@ pub(crate) enum DnForm {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a control without a value is there or not")]
 pub(crate) struct Controls {
     pub(crate) paged: Option<Paged>,
     pub(crate) dirsync: Option<DirSync>,
@@ -87,7 +88,9 @@ impl Controls {
         };
         for control in list {
             let value = control.value.as_deref().unwrap_or_default();
-            let broken = |_: Malformed| Refusal::new(2, "00000057: LdapErr: DSID-0C0907FA, comment: Error decoding control, data 0, v4563");
+            let broken = |_: Malformed| {
+                Refusal::new(2, "00000057: LdapErr: DSID-0C0907FA, comment: Error decoding control, data 0, v4563")
+            };
             match control.oid.as_str() {
                 PAGED => controls.paged = Some(read_paged(value).map_err(broken)?),
                 DIRSYNC => controls.dirsync = Some(read_dirsync(value).map_err(broken)?),
@@ -100,7 +103,10 @@ impl Controls {
                 PERMISSIVE => controls.permissive = true,
                 oid if ACCEPTED.contains(&oid) || !control.critical => {}
                 _ => {
-                    return Err(Refusal::new(12, "00000057: LdapErr: DSID-0C0907D0, comment: Error processing control, data 0, v4563"));
+                    return Err(Refusal::new(
+                        12,
+                        "00000057: LdapErr: DSID-0C0907D0, comment: Error processing control, data 0, v4563",
+                    ));
                 }
             }
         }

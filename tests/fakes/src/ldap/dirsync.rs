@@ -67,7 +67,8 @@ pub(crate) fn answer(
         Cookie { invocation: state.invocation, base: 0, upper: state.usn, next: 0 }
     } else {
         let cookie = Cookie::read(&control.cookie).filter(|cookie| cookie.invocation == state.invocation);
-        let cookie = cookie.filter(|cookie| cookie.base <= state.usn && !request.faults.contains(&Fault::RefuseCookies));
+        let cookie =
+            cookie.filter(|cookie| cookie.base <= state.usn && !request.faults.contains(&Fault::RefuseCookies));
         let cookie = cookie.ok_or_else(|| {
             Refusal::new(12, "0000203D: LdapErr: DSID-0C09091C, comment: Error processing control, data 0, v4563")
         })?;
@@ -76,11 +77,18 @@ pub(crate) fn answer(
     };
     let mut view = if control.object_security() { view } else { View::of_replication(state, &request.overlay()) };
     (view.deleted, view.recycled) = (true, true);
-    let writing = Writing { view: &view, selection, form: request.controls.dn_form, settings: request.settings, message_id: request.message_id };
+    let writing = Writing {
+        view: &view,
+        selection,
+        form: request.controls.dn_form,
+        settings: request.settings,
+        message_id: request.message_id,
+    };
 
     let start = usize::try_from(cookie.next).unwrap_or(usize::MAX);
     let changed = |id: &Id| state.entry(*id).usn_changed > cookie.base && id.0 >= start;
-    let mut ids: Vec<Id> = state.subtree(base).into_iter().filter(changed).filter(|id| test.matches(&view, *id)).collect();
+    let mut ids: Vec<Id> =
+        state.subtree(base).into_iter().filter(changed).filter(|id| test.matches(&view, *id)).collect();
     request.leave_out(&mut ids);
     if denied_silently || view.blind {
         ids.clear();
@@ -190,7 +198,8 @@ fn attributes(writing: &Writing<'_>, control: &DirSync, id: Id, base: u64, list:
         let live = writing.view.linked(id, name);
         let live: std::collections::HashSet<Guid> = live.into_iter().collect();
         for (present, option) in [(true, "range=1-1"), (false, "range=0-0")] {
-            let side = changes.iter().filter(|link| link.present == present && (!present || live.contains(&link.target)));
+            let side =
+                changes.iter().filter(|link| link.present == present && (!present || live.contains(&link.target)));
             let values: Vec<_> = side.filter_map(|link| writing.link(link.target)).map(Cow::Owned).collect();
             if !values.is_empty() {
                 put(list, &format!("{shown};{option}"), &values);

@@ -59,7 +59,8 @@ fn wanted(text: &str) -> Wanted {
     let mut parts = text.split(';');
     let lower = parts.next().unwrap_or_default().to_lowercase();
     let range = parts.find_map(|option| {
-        let (low, high) = option.to_lowercase().strip_prefix("range=")?.split_once('-').map(|(l, h)| (l.parse(), h.to_owned()))?;
+        let (low, high) =
+            option.to_lowercase().strip_prefix("range=")?.split_once('-').map(|(l, h)| (l.parse(), h.to_owned()))?;
         Some((low.ok()?, if high == "*" { None } else { Some(high.parse().ok()?) }))
     });
     Wanted { lower, range }
@@ -152,13 +153,14 @@ impl Writing<'_> {
             }
             return;
         }
-        let end = values.len().min(low.saturating_add(most)).min(high.map_or(usize::MAX, |high| high.saturating_add(1)));
+        let end =
+            values.len().min(low.saturating_add(most)).min(high.map_or(usize::MAX, |high| high.saturating_add(1)));
         if end <= low {
             return;
         }
         let full = end - low == most && self.settings.range_end != RangeEnd::Star;
-        let last = if end == values.len() && !full { None } else { Some(end - 1) };
-        self.selection.put(list, &self.range_name(shown, low, last), &values[low..end]);
+        let upper = if end == values.len() && !full { None } else { Some(end - 1) };
+        self.selection.put(list, &self.range_name(shown, low, upper), &values[low..end]);
     }
 
     fn range_name(&self, shown: &str, low: usize, high: Option<usize>) -> String {

@@ -121,7 +121,8 @@ impl Faults {
 
     /// Returns how many rules that happen once have not happened yet.
     pub fn pending(&self) -> usize {
-        let once = |rule: &&Rule| matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_)) && !rule.spent;
+        let once =
+            |rule: &&Rule| matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_)) && !rule.spent;
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(once).count()
     }
 

@@ -169,13 +169,17 @@ fn equal(state: &State, name: &str, value: &[u8]) -> Test {
             Some((dn, _)) => Test::Equal(name.to_owned(), lower(dn.as_bytes())),
             None => Test::Equal(name.to_owned(), lower(value)),
         },
-        (_, Syntax::Integer) => text.trim().parse().map_or(Test::Nothing, |number| Test::Number(name.to_owned(), number)),
+        (_, Syntax::Integer) => {
+            text.trim().parse().map_or(Test::Nothing, |number| Test::Number(name.to_owned(), number))
+        }
         _ => Test::Equal(name.to_owned(), lower(value)),
     }
 }
 
 fn chain(state: &State, name: &str, text: &str) -> Test {
-    let Some(start) = named(state, text).and_then(|guid| state.by_guid.get(&guid).copied()) else { return Test::Nothing };
+    let Some(start) = named(state, text).and_then(|guid| state.by_guid.get(&guid).copied()) else {
+        return Test::Nothing;
+    };
     let next = match (schema::back_of(name), schema::forward_of(name)) {
         (Some(back), _) => back,
         (None, Some(forward)) => forward,
@@ -251,9 +255,9 @@ impl Test {
                 verdict
             }
             Self::Not(part) => part.verdict(view, id).map(|verdict| !verdict),
-            Self::Equal(name, wanted) => any(name, &|value| {
-                value.eq_ignore_ascii_case(wanted) || (!value.is_ascii() && lower(value) == *wanted)
-            }),
+            Self::Equal(name, wanted) => {
+                any(name, &|value| value.eq_ignore_ascii_case(wanted) || (!value.is_ascii() && lower(value) == *wanted))
+            }
             Self::Bytes(name, wanted) => any(name, &|value| value == wanted),
             Self::Number(name, wanted) => any(name, &|value| number(value) == Some(*wanted)),
             Self::Linked(name, guid) => Some(view.links_to(id, name, *guid)),
@@ -308,9 +312,9 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let special = |c: char| matches!(c, '(' | ')' | '*' | '\\' | '\0');
         match std::str::from_utf8(self.0) {
-            Ok(text) if !text.chars().any(|c| c.is_control()) => text.chars().try_for_each(|c| {
-                if special(c) { write!(f, "\\{:02x}", u32::from(c)) } else { write!(f, "{c}") }
-            }),
+            Ok(text) if !text.chars().any(char::is_control) => text
+                .chars()
+                .try_for_each(|c| if special(c) { write!(f, "\\{:02x}", u32::from(c)) } else { write!(f, "{c}") }),
             _ => self.0.iter().try_for_each(|byte| write!(f, "\\{byte:02x}")),
         }
     }

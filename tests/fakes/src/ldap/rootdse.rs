@@ -28,7 +28,14 @@ fn attributes(state: &State) -> Vec<(&'static str, Vec<String>)> {
         ("supportedLDAPVersion", many(&["3", "2"])),
         (
             "supportedLDAPPolicies",
-            many(&["MaxReceiveBuffer", "MaxConnections", "MaxConnIdleTime", "MaxPageSize", "MaxQueryDuration", "MaxValRange"]),
+            many(&[
+                "MaxReceiveBuffer",
+                "MaxConnections",
+                "MaxConnIdleTime",
+                "MaxPageSize",
+                "MaxQueryDuration",
+                "MaxValRange",
+            ]),
         ),
         ("supportedControl", many(SUPPORTED)),
         (

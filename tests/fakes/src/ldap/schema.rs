@@ -166,7 +166,13 @@ pub(crate) fn class_chain(class: &str) -> Vec<String> {
         "container" => &["top", "container"],
         "domaindns" => &["top", "domain", "domainDNS"],
         "foreignsecurityprincipal" => &["top", "foreignSecurityPrincipal"],
-        _ => return if class.eq_ignore_ascii_case("top") { vec!["top".into()] } else { vec!["top".into(), class.into()] },
+        _ => {
+            return if class.eq_ignore_ascii_case("top") {
+                vec!["top".into()]
+            } else {
+                vec!["top".into(), class.into()]
+            };
+        }
     };
     chain.iter().map(|&name| name.to_owned()).collect()
 }

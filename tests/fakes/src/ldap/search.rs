@@ -205,7 +205,8 @@ impl Request<'_> {
         }
         let wanted = usize::try_from(paged.size).ok().filter(|size| *size > 0).unwrap_or(usize::MAX);
         let most = wanted.min(self.settings.max_page_size);
-        let end = if self.faults.contains(&Fault::EmptyPage) { listing.at } else { listing.ids.len().min(listing.at + most) };
+        let end =
+            if self.faults.contains(&Fault::EmptyPage) { listing.at } else { listing.ids.len().min(listing.at + most) };
         let view = writing.view;
         let rows = listing.ids[listing.at..end].iter().filter(|id| view.shows(**id) && test.matches(view, **id));
         answer.entries = rows.map(|id| writing.entry(*id)).collect();
@@ -233,7 +234,7 @@ impl Request<'_> {
     }
 
     fn references(&self, base: Id) -> Vec<Vec<u8>> {
-        let everything = self.search.scope == Scope::Sub && base == self.state.root();
+        let everything = self.search.scope == Scope::Sub && base == Id::ROOT;
         if !everything || self.controls.domain_scope || !self.settings.referrals {
             return Vec::new();
         }
@@ -241,7 +242,11 @@ impl Request<'_> {
         let dns = root.dns_name();
         let zones = ["ForestDnsZones", "DomainDnsZones"].map(|zone| format!("ldap://{zone}.{dns}/DC={zone},{root}"));
         let configuration = format!("ldap://{dns}/CN=Configuration,{root}");
-        zones.into_iter().chain([configuration]).map(|address| message::write_reference(self.message_id, &address)).collect()
+        zones
+            .into_iter()
+            .chain([configuration])
+            .map(|address| message::write_reference(self.message_id, &address))
+            .collect()
     }
 }
 
@@ -256,7 +261,7 @@ pub(crate) fn find_base(state: &State, text: &str) -> Result<Id, Refusal> {
                 let (guid, dn) = value.split_once(',').ok_or_else(bad_name)?;
                 let base = Dn::parse(dn).ok_or_else(bad_name)?;
                 let known = state.well_known.iter().find(|(known, _)| known.eq_ignore_ascii_case(guid));
-                known.filter(|_| state.resolve(&base) == Ok(state.root())).map(|(_, id)| id)
+                known.filter(|_| state.resolve(&base) == Ok(Id::ROOT)).map(|(_, id)| id)
             }
             _ => return Err(bad_name()),
         };
@@ -282,6 +287,7 @@ fn bad_name() -> Refusal {
 
 pub(crate) fn no_object(state: &State, best: Option<Id>) -> Refusal {
     let matched = best.map_or_else(|| state.root_dn().to_string(), |id| state.dn(id));
-    let text = format!("0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'{matched}'\n");
+    let text =
+        format!("0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'{matched}'\n");
     Refusal { code: 32, text, matched }
 }

@@ -98,7 +98,10 @@ async fn serve_stream(shared: Shared, stream: TcpStream, connection: u64, tls: b
         while let Some(frame) = session.frame(&mut buffer)? {
             let Some(reaction) = session.react(&frame) else { return Ok(()) };
             if !reaction.delay.is_zero() {
-                #[expect(clippy::disallowed_methods, reason = "a slow server is one of the faults; nothing else waits here")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a slow server is one of the faults; nothing else waits here"
+                )]
                 tokio::time::sleep(reaction.delay).await;
             }
             wire.write(&reaction.bytes).await?;
@@ -150,7 +153,11 @@ impl Session {
         let controls = Controls::read(&message.controls);
         let request = describe(&message);
         let occasion = Occasion {
-            filter: if let Operation::Search(search) = &message.operation { Some(search.filter.to_string()) } else { None },
+            filter: if let Operation::Search(search) = &message.operation {
+                Some(search.filter.to_string())
+            } else {
+                None
+            },
             page: controls.as_ref().ok().and_then(|controls| self.listings.page_of(controls)),
             bind: matches!(request, Request::Bind { .. }),
             write: log::is_write(&request),
@@ -159,7 +166,7 @@ impl Session {
         let times = faults.iter().map(|fault| if let Fault::Delay(time) = fault { *time } else { Duration::ZERO });
         let mut reaction = Reaction { bytes: Vec::new(), then: Then::Continue, delay: times.sum() };
         let mut line = Logged { connection: self.connection, secure: self.secure, request, result: None, entries: 0 };
-        if !self.breaks(&message, &faults, &mut reaction, &mut line) {
+        if !Self::breaks(&message, &faults, &mut reaction, &mut line) {
             self.operate(message, controls, &faults, &mut reaction, &mut line);
         }
         self.shared.log.add(line);
@@ -167,7 +174,7 @@ impl Session {
     }
 
     /// Does what a fault that replaces the answer asks for; says whether there was one.
-    fn breaks(&self, message: &Message, faults: &[Fault], reaction: &mut Reaction, line: &mut Logged) -> bool {
+    fn breaks(message: &Message, faults: &[Fault], reaction: &mut Reaction, line: &mut Logged) -> bool {
         for fault in faults {
             match fault {
                 Fault::Cut => reaction.then = Then::Close,
@@ -222,10 +229,16 @@ impl Session {
 
     fn extended(&self, oid: &str, then: &mut Then) -> Refusal {
         if oid != START_TLS {
-            return Refusal::new(2, "0000203D: LdapErr: DSID-0C090C7D, comment: Unknown extended request OID, data 0, v4563");
+            return Refusal::new(
+                2,
+                "0000203D: LdapErr: DSID-0C090C7D, comment: Unknown extended request OID, data 0, v4563",
+            );
         }
         if self.secure {
-            return Refusal::new(1, "00000000: LdapErr: DSID-0C09109C, comment: TLS or SSL already in effect, data 0, v4563");
+            return Refusal::new(
+                1,
+                "00000000: LdapErr: DSID-0C09109C, comment: TLS or SSL already in effect, data 0, v4563",
+            );
         }
         *then = Then::StartTls;
         message::success()
@@ -260,11 +273,15 @@ impl Session {
             let state = self.shared.directory.lock();
             let who: Option<Id> = self.who.and_then(|guid| state.by_guid.get(&guid).copied());
             let (state, settings, connection) = (&state, &settings, self.connection);
-            let request = search::Request { state, settings, who, connection, message_id: id, search, controls, faults };
+            let request =
+                search::Request { state, settings, who, connection, message_id: id, search, controls, faults };
             request.answer(&mut self.listings)
         };
-        let cut = faults.iter().find_map(|fault| if let Fault::CutAfterEntries(count) = fault { Some(*count) } else { None });
-        if let Some(size) = faults.iter().find_map(|fault| if let Fault::OversizedMessage(size) = fault { Some(*size) } else { None }) {
+        let cut =
+            faults.iter().find_map(|fault| if let Fault::CutAfterEntries(count) = fault { Some(*count) } else { None });
+        if let Some(size) =
+            faults.iter().find_map(|fault| if let Fault::OversizedMessage(size) = fault { Some(*size) } else { None })
+        {
             reaction.bytes.extend(message::write_large_entry(id, size));
         }
         line.entries = cut.map_or(answer.entries.len(), |count| count.min(answer.entries.len()));

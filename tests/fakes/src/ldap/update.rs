@@ -34,7 +34,9 @@ fn will_not(code: &str) -> Refusal {
 }
 
 fn attribute_error(code: u32, number: &str, problem: &str, name: &str) -> Refusal {
-    let text = format!("{number}: AtrErr: DSID-03153367, #1:\n\t0: {number}: DSID-03153367, problem {problem}, data 0, Att ({name})\n");
+    let text = format!(
+        "{number}: AtrErr: DSID-03153367, #1:\n\t0: {number}: DSID-03153367, problem {problem}, data 0, Att ({name})\n"
+    );
     Refusal::new(code, text)
 }
 
@@ -71,7 +73,8 @@ impl Writer<'_> {
             changes.iter().find(|(found, name, _)| *found == kind && name.eq_ignore_ascii_case(wanted))
         };
         if self.state.entry(id).life != Life::Live {
-            let Some((_, _, values)) = is(Change::Delete, "isDeleted").and(is(Change::Replace, "distinguishedName")) else {
+            let Some((_, _, values)) = is(Change::Delete, "isDeleted").and(is(Change::Replace, "distinguishedName"))
+            else {
                 return Err(will_not("0000200D"));
             };
             return self.reanimate(id, values);
@@ -80,6 +83,7 @@ impl Writer<'_> {
         for (kind, name, values) in changes {
             self.plan_change(id, &mut plan, *kind, name, values)?;
         }
+        self.finish(id, &mut plan)?;
         self.commit(id, plan);
         Ok(())
     }
@@ -91,7 +95,14 @@ impl Writer<'_> {
         self.state.revive(id, dn.0[0].clone(), parent)
     }
 
-    fn plan_change(&mut self, id: Id, plan: &mut Plan, kind: Change, name: &str, values: &Values) -> Result<(), Refusal> {
+    fn plan_change(
+        &mut self,
+        id: Id,
+        plan: &mut Plan,
+        kind: Change,
+        name: &str,
+        values: &Values,
+    ) -> Result<(), Refusal> {
         let lower = name.to_lowercase();
         let rdn = self.state.entry(id).rdn.attribute.clone();
         if lower.eq_ignore_ascii_case(&rdn) || lower == "name" {
@@ -138,21 +149,33 @@ impl Writer<'_> {
                     }
                 }
             }
-            Change::Other => return Err(Refusal::new(2, "00000057: LdapErr: DSID-0C0C0A5B, comment: unknown kind of change")),
-        }
-        if now.len() > 1 && schema::is_single(&lower) {
-            return Err(attribute_error(19, "00002081", "1005 (CONSTRAINT_ATT_TYPE)", name));
-        }
-        let now = self.special(id, &lower, name, now)?;
-        if lower == "useraccountcontrol" {
-            let control = now.first().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or(512);
-            plan.plain.insert("samaccounttype".into(), vec![account_type(control).to_string().into_bytes()]);
-        }
-        if lower == "grouptype" {
-            let kind = now.first().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or(2);
-            plan.plain.insert("samaccounttype".into(), vec![group_account_type(kind).to_string().into_bytes()]);
+            Change::Other => {
+                return Err(Refusal::new(2, "00000057: LdapErr: DSID-0C0C0A5B, comment: unknown kind of change"));
+            }
         }
         plan.plain.insert(lower, now);
+        Ok(())
+    }
+
+    /// Checks what all changes together would leave: between a delete and an add there may be nothing.
+    fn finish(&self, id: Id, plan: &mut Plan) -> Result<(), Refusal> {
+        let mut kinds = Vec::new();
+        for (lower, now) in &mut plan.plain {
+            let name = self.state.shown(lower);
+            if now.len() > 1 && schema::is_single(lower) {
+                return Err(attribute_error(19, "00002081", "1005 (CONSTRAINT_ATT_TYPE)", name));
+            }
+            *now = self.special(id, lower, name, std::mem::take(now))?;
+            let number = now.first().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+            match (lower.as_str(), number) {
+                ("useraccountcontrol", Some(control)) => kinds.push(account_type(control)),
+                ("grouptype", Some(kind)) => kinds.push(group_account_type(kind)),
+                _ => {}
+            }
+        }
+        for kind in kinds {
+            plan.plain.insert("samaccounttype".into(), vec![kind.to_string().into_bytes()]);
+        }
         Ok(())
     }
 
@@ -162,7 +185,8 @@ impl Writer<'_> {
         let number = || text.as_deref().and_then(|text| text.parse::<i64>().ok());
         match lower {
             "useraccountcontrol" => {
-                let bits = number().ok_or_else(|| attribute_error(21, "00000057", "1005 (CONSTRAINT_ATT_TYPE)", name))?;
+                let bits =
+                    number().ok_or_else(|| attribute_error(21, "00000057", "1005 (CONSTRAINT_ATT_TYPE)", name))?;
                 Ok(vec![(bits & !COMPUTED_BITS).to_string().into_bytes()])
             }
             "lockouttime" if number() != Some(0) && text.is_some() => Err(will_not("00000057")),
@@ -187,7 +211,14 @@ impl Writer<'_> {
         }
     }
 
-    fn plan_links(&mut self, id: Id, plan: &mut Plan, kind: Change, lower: &str, values: &Values) -> Result<(), Refusal> {
+    fn plan_links(
+        &mut self,
+        id: Id,
+        plan: &mut Plan,
+        kind: Change,
+        lower: &str,
+        values: &Values,
+    ) -> Result<(), Refusal> {
         let mut targets = Vec::new();
         for value in values {
             targets.push(self.state.link_target(&String::from_utf8_lossy(value), false)?);
@@ -210,7 +241,10 @@ impl Writer<'_> {
                         (false, _) => change(guid, true),
                         (true, true) => {}
                         (true, false) => {
-                            return Err(Refusal::new(68, "00000562: UpdErr: DSID-031A11E2, problem 6005 (ENTRY_EXISTS), data 0\n"));
+                            return Err(Refusal::new(
+                                68,
+                                "00000562: UpdErr: DSID-031A11E2, problem 6005 (ENTRY_EXISTS), data 0\n",
+                            ));
                         }
                     }
                 }
@@ -229,11 +263,17 @@ impl Writer<'_> {
                 now.iter().filter(|guid| !targets.contains(guid)).for_each(|guid| change(*guid, false));
                 targets.iter().filter(|guid| !now.contains(guid)).for_each(|guid| change(*guid, true));
             }
-            Change::Other => return Err(Refusal::new(2, "00000057: LdapErr: DSID-0C0C0A5B, comment: unknown kind of change")),
+            Change::Other => {
+                return Err(Refusal::new(2, "00000057: LdapErr: DSID-0C0C0A5B, comment: unknown kind of change"));
+            }
         }
         let single = schema::is_single(lower);
         let left = now_after(plan, lower, self.state, id);
-        if single && left > 1 { Err(attribute_error(19, "00002081", "1005 (CONSTRAINT_ATT_TYPE)", lower)) } else { Ok(()) }
+        if single && left > 1 {
+            Err(attribute_error(19, "00002081", "1005 (CONSTRAINT_ATT_TYPE)", lower))
+        } else {
+            Ok(())
+        }
     }
 
     fn plan_password(&mut self, id: Id, plan: &mut Plan, kind: Change, values: &Values) -> Result<(), Refusal> {
@@ -242,17 +282,20 @@ impl Writer<'_> {
         }
         let read = |value: &Value| {
             let units: Vec<u16> = value.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            let text = String::from_utf16(&units).ok().filter(|_| value.len() % 2 == 0)?;
+            let text = String::from_utf16(&units).ok().filter(|_| value.len().is_multiple_of(2))?;
             Some(text.strip_prefix('"')?.strip_suffix('"')?.to_owned())
         };
         let password = values.first().and_then(read).ok_or_else(|| will_not("0000001F"))?;
         if kind == Change::Delete {
             // The old password before the new one: a user's own change.
             let known = self.state.account(id).password.clone();
-            let wrong = Refusal::new(19, "00000056: AtrErr: DSID-03190F80, #1:\n\t0: 00000056: DSID-03190F80, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, Att 9005a (unicodePwd)\n");
+            let wrong = Refusal::new(
+                19,
+                "00000056: AtrErr: DSID-03190F80, #1:\n\t0: 00000056: DSID-03190F80, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, Att 9005a (unicodePwd)\n",
+            );
             return if known.as_deref() == Some(password.as_str()) { Ok(()) } else { Err(wrong) };
         }
-        let least = self.state.entry(self.state.root()).number("minpwdlength").unwrap_or(0);
+        let least = self.state.entry(Id::ROOT).number("minpwdlength").unwrap_or(0);
         if i64::try_from(password.chars().count()).unwrap_or(i64::MAX) < least {
             return Err(Refusal::new(19, "0000052D: SvcErr: DSID-031A12D2, problem 5003 (WILL_NOT_PERFORM), data 0\n"));
         }
@@ -294,7 +337,9 @@ impl Writer<'_> {
                 for value in values {
                     members.push((lower.clone(), self.state.link_target(&String::from_utf8_lossy(value), false)?));
                 }
-            } else if schema::is_system(&lower) && !matches!(lower.as_str(), "name" | "distinguishedname" | "instancetype") {
+            } else if schema::is_system(&lower)
+                && !matches!(lower.as_str(), "name" | "distinguishedname" | "instancetype")
+            {
                 return Err(attribute_error(19, "000020B1", "1005 (CONSTRAINT_ATT_TYPE)", attribute));
             } else if lower != "name" && lower != "distinguishedname" {
                 draft.set(attribute, values.clone());
@@ -309,7 +354,7 @@ impl Writer<'_> {
         let mut plan = Plan::default();
         if let Some(values) = password {
             // The rules for passwords need no entry but a limit of the domain.
-            self.plan_password(self.state.root(), &mut plan, Change::Replace, &values)?;
+            self.plan_password(Id::ROOT, &mut plan, Change::Replace, &values)?;
         }
         let id = self.state.create(parent, name.0[0].clone(), draft)?;
         let usn = self.state.usn;
@@ -349,7 +394,11 @@ fn now_after(plan: &Plan, lower: &str, state: &State, id: Id) -> usize {
     let known = state.entry(id).links.get(lower);
     let mut now: std::collections::HashSet<Guid> = known.map(|set| set.present().collect()).unwrap_or_default();
     for (_, guid, add) in plan.links.iter().filter(|(name, ..)| name == lower) {
-        if *add { now.insert(*guid) } else { now.remove(guid) };
+        if *add {
+            now.insert(*guid)
+        } else {
+            now.remove(guid)
+        };
     }
     now.len()
 }

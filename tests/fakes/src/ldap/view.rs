@@ -17,6 +17,7 @@ pub(crate) struct Overlay {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each comes from another control or right")]
 pub(crate) struct View<'a> {
     pub(crate) state: &'a State,
     pub(crate) admin: bool,
@@ -102,7 +103,8 @@ impl<'a> View<'a> {
         }
         let denied = |(hidden, below): &(String, Option<Guid>)| {
             hidden == name
-                && below.is_none_or(|guid| self.state.by_guid.get(&guid).is_some_and(|base| self.state.is_below(id, *base)))
+                && below
+                    .is_none_or(|guid| self.state.by_guid.get(&guid).is_some_and(|base| self.state.is_below(id, *base)))
         };
         !self.rights.hidden_attributes.iter().any(denied)
     }

@@ -70,7 +70,7 @@ impl State {
     }
 
     fn domain_number(&self, name: &str) -> i64 {
-        self.entry(self.root()).number(name).unwrap_or(0)
+        self.entry(Id::ROOT).number(name).unwrap_or(0)
     }
 
     /// Says whether an account is locked out now: a lockoutTime in the past alone does not lock.
@@ -97,7 +97,7 @@ impl State {
 
     pub(crate) fn computed_control(&self, id: Id) -> i64 {
         let expired = self.password_has_expired(id) || self.must_change_password(id);
-        i64::from(self.is_locked(id)) * LOCKED | i64::from(expired) * PASSWORD_EXPIRED
+        (i64::from(self.is_locked(id)) * LOCKED) | (i64::from(expired) * PASSWORD_EXPIRED)
     }
 
     /// Checks a password; the error is the `data` code of the diagnostic message.

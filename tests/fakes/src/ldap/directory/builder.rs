@@ -277,7 +277,7 @@ impl GroupBuilder {
             GroupScope::DomainLocal => 4,
             GroupScope::Universal => 8,
         };
-        self.kind = (self.kind & !14) | bit;
+        self.kind = (self.kind & !0xe) | bit;
         self
     }
 
@@ -333,7 +333,9 @@ impl ComputerBuilder {
         let (class, control, system) = match kind {
             ComputerKind::Workstation => ("computer", 4096, Some(("Windows 11 Enterprise", "10.0 (22631)"))),
             ComputerKind::Server => ("computer", 4096, Some(("Windows Server 2022 Standard", "10.0 (20348)"))),
-            ComputerKind::DomainController => ("computer", 532_480, Some(("Windows Server 2022 Standard", "10.0 (20348)"))),
+            ComputerKind::DomainController => {
+                ("computer", 532_480, Some(("Windows Server 2022 Standard", "10.0 (20348)")))
+            }
             ComputerKind::ManagedServiceAccount => ("msDS-GroupManagedServiceAccount", 4096, None),
         };
         let host = {

@@ -1,6 +1,5 @@
 //! Changes of entries with the bookkeeping of a domain controller: USNs, times, links; it knows no request.
 
-use super::links::LinkSet;
 use super::state::{Entry, Id, Life, Phantom, Refusal, State, Stored, Value};
 use crate::ldap::dn::{Dn, Rdn};
 use crate::ldap::ids::{Guid, Sid};
@@ -74,7 +73,8 @@ impl State {
         if self.entry(parent).children.contains_key(&rdn.normal()) {
             return Err(Refusal::new(68, "00000562: UpdErr: DSID-031A11E2, problem 6005 (ENTRY_EXISTS), data 0\n"));
         }
-        let account = draft.get("sAMAccountName").and_then(<[_]>::first).map(|v| String::from_utf8_lossy(v).to_lowercase());
+        let account =
+            draft.get("sAMAccountName").and_then(<[_]>::first).map(|v| String::from_utf8_lossy(v).to_lowercase());
         if account.is_some_and(|account| self.by_account.contains_key(&account)) {
             return Err(Refusal::new(68, "00000524: UpdErr: DSID-031A11E2, problem 6005 (ENTRY_EXISTS), data 0\n"));
         }
@@ -151,7 +151,10 @@ impl State {
     fn fill_in(&self, rdn: &Rdn, draft: &mut Draft) -> Result<(), Refusal> {
         let classes = draft.get("objectClass").unwrap_or_default();
         let Some(last) = classes.last().map(|class| String::from_utf8_lossy(class).into_owned()) else {
-            return Err(Refusal::new(65, "0000207D: UpdErr: DSID-0315166D, problem 6002 (OBJ_CLASS_VIOLATION), data 0\n"));
+            return Err(Refusal::new(
+                65,
+                "0000207D: UpdErr: DSID-0315166D, problem 6002 (OBJ_CLASS_VIOLATION), data 0\n",
+            ));
         };
         if classes.len() == 1 {
             draft.set("objectClass", schema::class_chain(&last).into_iter().map(String::into_bytes).collect());
@@ -209,7 +212,9 @@ impl State {
 
     fn fresh_sid(&mut self, rdn: &Rdn, draft: &Draft) -> Result<Option<Sid>, Refusal> {
         let is = |class: &str| {
-            draft.get("objectClass").is_some_and(|all| all.iter().any(|value| value.eq_ignore_ascii_case(class.as_bytes())))
+            draft
+                .get("objectClass")
+                .is_some_and(|all| all.iter().any(|value| value.eq_ignore_ascii_case(class.as_bytes())))
         };
         let sid = match &draft.sid {
             Some(sid) => sid.clone(),
@@ -234,7 +239,7 @@ impl State {
     /// Adds one value of a link and the way back; says whether it is new.
     pub(crate) fn link(&mut self, id: Id, name: &str, target: Guid, usn: u64) -> bool {
         let name = self.name(name);
-        let set = self.entry_mut(id).links.entry(name.clone()).or_insert_with(LinkSet::default);
+        let set = self.entry_mut(id).links.entry(name.clone()).or_default();
         let new = set.add(target, usn);
         if let Some(other) = self.by_guid.get(&target).copied() {
             self.entry_mut(other).back.insert((name, id));
@@ -253,7 +258,12 @@ impl State {
 
     /// Finds the object that a link value names: a DN, `<GUID=…>`, `<SID=…>` or the extended form of all three.
     pub(crate) fn link_target(&mut self, text: &str, system: bool) -> Result<Guid, Refusal> {
-        let missing = || Refusal::new(32, "0000208D: NameErr: DSID-03151B45, problem 2001 (NO_OBJECT), data 0, best match of:\n\t''\n");
+        let missing = || {
+            Refusal::new(
+                32,
+                "0000208D: NameErr: DSID-03151B45, problem 2001 (NO_OBJECT), data 0, best match of:\n\t''\n",
+            )
+        };
         let (mut guid, mut sid, mut rest) = (None, None, text);
         while let Some((part, after)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
             match part.split_once('=') {
@@ -273,12 +283,16 @@ impl State {
             let sid = sid.filter(|sid| !sid.is_child_of(&self.domain_sid)).ok_or_else(missing)?;
             return self.foreign_principal(&sid).map(|id| self.entry(id).guid);
         }
-        let dn = Dn::parse(rest).ok_or_else(|| Refusal::new(34, "0000208F: NameErr: DSID-031001F7, problem 2006 (BAD_NAME)\n"))?;
+        let dn = Dn::parse(rest)
+            .ok_or_else(|| Refusal::new(34, "0000208F: NameErr: DSID-031001F7, problem 2006 (BAD_NAME)\n"))?;
         match self.resolve(&dn) {
             Ok(id) => Ok(self.entry(id).guid),
             Err(None) => {
                 let key = dn.normal();
-                let known = self.phantoms.iter().find(|(_, phantom)| Dn::parse(&phantom.dn).is_some_and(|dn| dn.normal() == key));
+                let known = self
+                    .phantoms
+                    .iter()
+                    .find(|(_, phantom)| Dn::parse(&phantom.dn).is_some_and(|dn| dn.normal() == key));
                 if let Some((guid, _)) = known {
                     return Ok(*guid);
                 }

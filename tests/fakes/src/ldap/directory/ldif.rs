@@ -93,7 +93,8 @@ fn settle(state: &mut State, pending: &mut Pending) -> Result<(), LdifError> {
         for value in values {
             let text = text_of(&value);
             let target = state.link_target(&text, true);
-            let target = target.map_err(|_| LdifError { line, reason: format!("{name} names {text:?}, which is missing") })?;
+            let target =
+                target.map_err(|_| LdifError { line, reason: format!("{name} names {text:?}, which is missing") })?;
             state.link(id, &name, target, usn);
         }
     }
@@ -105,7 +106,8 @@ fn apply(state: &mut State, record: &Record, pending: &mut Pending) -> Result<()
         Some((name, value)) if name.eq_ignore_ascii_case("dn") => text_of(value),
         _ => return Err(refuse("a record begins with its dn")),
     };
-    let dn = Dn::parse(&dn_text).filter(|dn| !dn.0.is_empty()).ok_or_else(|| refuse(format!("{dn_text:?} is not a DN")))?;
+    let dn =
+        Dn::parse(&dn_text).filter(|dn| !dn.0.is_empty()).ok_or_else(|| refuse(format!("{dn_text:?} is not a DN")))?;
     let mut fields = &record.fields[1..];
     let mut kind = "add".to_owned();
     while let Some((name, value)) = fields.first() {
@@ -125,7 +127,9 @@ fn apply(state: &mut State, record: &Record, pending: &mut Pending) -> Result<()
         "modify" => modify(state, id, fields),
         "delete" => bury_tree(state, id),
         "modrdn" | "moddn" => {
-            let get = |wanted: &str| fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| text_of(value));
+            let get = |wanted: &str| {
+                fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| text_of(value))
+            };
             let rdn = get("newrdn").and_then(|text| Dn::parse(&text)).filter(|dn| dn.0.len() == 1);
             let rdn = rdn.ok_or_else(|| refuse("newrdn is missing or no RDN"))?;
             let parent = match get("newsuperior") {
@@ -141,8 +145,15 @@ fn apply(state: &mut State, record: &Record, pending: &mut Pending) -> Result<()
     }
 }
 
-fn add(state: &mut State, dn: &Dn, fields: &[(String, Value)], line: usize, pending: &mut Pending) -> Result<(), Refusal> {
-    let (mut draft, mut links, mut password): (Draft, Vec<(String, Vec<Value>)>, _) = (Draft::default(), Vec::new(), None);
+fn add(
+    state: &mut State,
+    dn: &Dn,
+    fields: &[(String, Value)],
+    line: usize,
+    pending: &mut Pending,
+) -> Result<(), Refusal> {
+    let (mut draft, mut links, mut password): (Draft, Vec<(String, Vec<Value>)>, _) =
+        (Draft::default(), Vec::new(), None);
     for (name, value) in fields {
         let lower = name.to_lowercase();
         match lower.as_str() {
@@ -381,7 +392,8 @@ changetype: delete
 
     #[test]
     fn a_broken_record_is_reported_with_its_line() {
-        let missing = "dn: CN=G,CN=Users,DC=corp,DC=example\nobjectClass: group\nmember: CN=Nobody,DC=corp,DC=example\n";
+        let missing =
+            "dn: CN=G,CN=Users,DC=corp,DC=example\nobjectClass: group\nmember: CN=Nobody,DC=corp,DC=example\n";
         let error = Directory::from_ldif(missing).unwrap_err();
         assert_eq!(error.line, 1);
         assert!(error.reason.contains("missing"), "{error}");

@@ -72,7 +72,7 @@ pub struct Directory {
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        f.debug_struct("Directory").field("root", &state.dn(state.root())).field("entries", &state.entries.len()).finish()
+        f.debug_struct("Directory").field("root", &state.dn(Id::ROOT)).field("entries", &state.entries.len()).finish()
     }
 }
 
@@ -90,7 +90,8 @@ impl Directory {
     }
 
     pub(crate) fn try_new(root: &str, seed: u64) -> Result<Self, Refusal> {
-        let dn = Dn::parse(root).filter(|dn| !dn.0.is_empty() && dn.0.iter().all(|rdn| rdn.attribute.eq_ignore_ascii_case("dc")));
+        let dn = Dn::parse(root)
+            .filter(|dn| !dn.0.is_empty() && dn.0.iter().all(|rdn| rdn.attribute.eq_ignore_ascii_case("dc")));
         let dn = dn.ok_or_else(|| Refusal::new(34, format!("{root:?} is not the name of a domain")))?;
         let mut state = State {
             entries: Vec::new(),
@@ -204,7 +205,7 @@ impl Directory {
     /// Returns the number of live entries below the domain, containers included.
     pub fn len(&self) -> usize {
         let state = self.lock();
-        state.subtree(state.root()).into_iter().filter(|id| state.entry(*id).life == Life::Live).count()
+        state.subtree(Id::ROOT).into_iter().filter(|id| state.entry(*id).life == Life::Live).count()
     }
 
     /// Says whether there is nothing; a domain never is.
@@ -429,7 +430,11 @@ pub(crate) fn set_values(state: &mut State, id: Id, attribute: &str, values: Vec
         let mut wanted = Vec::new();
         for value in &values {
             let text = String::from_utf8_lossy(value);
-            let text = if text.starts_with('<') { text.into_owned() } else { state.complete(&text).map_or_else(|| text.into_owned(), |dn| dn.to_string()) };
+            let text = if text.starts_with('<') {
+                text.into_owned()
+            } else {
+                state.complete(&text).map_or_else(|| text.into_owned(), |dn| dn.to_string())
+            };
             wanted.push(state.link_target(&text, true)?);
         }
         let usn = state.touch(id);
@@ -456,5 +461,7 @@ pub(crate) fn set_values(state: &mut State, id: Id, attribute: &str, values: Vec
 
 #[track_caller]
 pub(crate) fn done<T>(result: Result<T, Refusal>) -> T {
-    result.unwrap_or_else(|refusal| panic!("the directory refused: {} (result code {})", refusal.text.trim(), refusal.code))
+    result.unwrap_or_else(|refusal| {
+        panic!("the directory refused: {} (result code {})", refusal.text.trim(), refusal.code)
+    })
 }

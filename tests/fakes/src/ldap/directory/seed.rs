@@ -39,7 +39,11 @@ const GROUPS: &[(&str, u32, i64)] = &[
 
 /// Groups in CN=Builtin: name, RID, members.
 const BUILTIN: &[(&str, u32, &[&str])] = &[
-    ("Administrators", 544, &["CN=Administrator,CN=Users", "CN=Domain Admins,CN=Users", "CN=Enterprise Admins,CN=Users"]),
+    (
+        "Administrators",
+        544,
+        &["CN=Administrator,CN=Users", "CN=Domain Admins,CN=Users", "CN=Enterprise Admins,CN=Users"],
+    ),
     ("Users", 545, &["CN=Domain Users,CN=Users", "<SID=S-1-5-4>", "<SID=S-1-5-11>"]),
     ("Guests", 546, &["CN=Guest,CN=Users", "CN=Domain Guests,CN=Users"]),
     ("Account Operators", 548, &[]),
@@ -144,7 +148,7 @@ impl State {
 
     fn containers(&mut self) -> Result<(), Refusal> {
         for &(name, class, guid) in CONTAINERS {
-            let id = self.simple(self.root(), name, class)?;
+            let id = self.simple(Id::ROOT, name, class)?;
             self.store(id, "systemFlags", vec![b"-1946157056".to_vec()], 0);
             self.store(id, "isCriticalSystemObject", vec![b"TRUE".to_vec()], 0);
             if name == "CN=Deleted Objects" {
@@ -160,7 +164,7 @@ impl State {
     fn well_known_values(&mut self) {
         let values = self.well_known.iter().map(|(guid, id)| format!("B:32:{guid}:{}", self.dn(*id)).into_bytes());
         let values = values.collect();
-        self.store(self.root(), "wellKnownObjects", values, 0);
+        self.store(Id::ROOT, "wellKnownObjects", values, 0);
     }
 
     fn place(&self, name: &str) -> Result<Id, Refusal> {
@@ -211,7 +215,8 @@ impl State {
             draft.text("systemFlags", "-1946157056");
             draft.text("isCriticalSystemObject", "TRUE");
             let root = self.root_dn();
-            let full = |member: &&str| if member.starts_with('<') { (*member).to_owned() } else { format!("{member},{root}") };
+            let full =
+                |member: &&str| if member.starts_with('<') { (*member).to_owned() } else { format!("{member},{root}") };
             draft.set("member", members.iter().map(|member| full(member).into_bytes()).collect());
             let id = self.create(builtin, Rdn::new("CN", name), draft)?;
             // The aliases of S-1-5-32 are local groups to everybody who asks for their type.

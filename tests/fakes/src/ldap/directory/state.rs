@@ -19,6 +19,11 @@ pub(crate) type Value = Vec<u8>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) usize);
 
+impl Id {
+    /// The domain itself, the first entry of all.
+    pub(crate) const ROOT: Self = Self(0);
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
     Live,
@@ -129,10 +134,6 @@ impl State {
         &mut self.entries[id.0]
     }
 
-    pub(crate) fn root(&self) -> Id {
-        Id(0)
-    }
-
     pub(crate) fn root_dn(&self) -> Dn {
         self.entries[0].head.clone().unwrap_or_default()
     }
@@ -216,7 +217,7 @@ impl State {
 
     /// Returns `base` and everything below it in the same naming context, in order of creation.
     pub(crate) fn subtree(&self, base: Id) -> Vec<Id> {
-        if self.entry(base).parent.is_none() && base == self.root() {
+        if self.entry(base).parent.is_none() && base == Id::ROOT {
             return (0..self.entries.len()).map(Id).filter(|id| self.head_of(*id) == base).collect();
         }
         let (mut found, mut todo) = (Vec::new(), vec![base]);
@@ -244,12 +245,18 @@ impl State {
             "whencreated" => text(clock::generalized(entry.when_created)),
             "isdeleted" if entry.life != Life::Live || id == self.deleted_objects => text("TRUE".into()),
             "isrecycled" if entry.life == Life::Recycled => text("TRUE".into()),
-            "lastknownparent" => entry.last_parent.map(|parent| self.dn(parent).into_bytes().into()).into_iter().collect(),
+            "lastknownparent" => {
+                entry.last_parent.map(|parent| self.dn(parent).into_bytes().into()).into_iter().collect()
+            }
             "msds-lastknownrdn" => entry.last_rdn.iter().map(|rdn| Cow::Borrowed(rdn.as_bytes())).collect(),
             "parentguid" => entry.parent.map(|id| self.entry(id).guid.to_wire().to_vec().into()).into_iter().collect(),
-            "primarygrouptoken" if entry.has_class("group") => {
-                entry.sid.as_ref().and_then(Sid::rid).map(|rid| rid.to_string().into_bytes().into()).into_iter().collect()
-            }
+            "primarygrouptoken" if entry.has_class("group") => entry
+                .sid
+                .as_ref()
+                .and_then(Sid::rid)
+                .map(|rid| rid.to_string().into_bytes().into())
+                .into_iter()
+                .collect(),
             "msds-user-account-control-computed" if entry.number("useraccountcontrol").is_some() => {
                 text(self.computed_control(id).to_string())
             }
