@@ -219,11 +219,8 @@ pub(crate) fn write_result(id: i64, tag: u8, result: &Refusal, controls: &[(&str
             body.integer(ENUMERATED, i64::from(result.code));
             body.text(OCTETS, &result.matched);
             body.text(OCTETS, &result.text);
-            if result.code == 10 {
-                // The text of a referral ends in the address, which is a field of its own as well.
-                let address =
-                    result.text.split("ref 1: '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap_or_default();
-                body.nested(0xa3, |list| list.text(OCTETS, &format!("ldap://{address}/")));
+            if let Some(address) = &result.referral {
+                body.nested(0xa3, |list| list.text(OCTETS, address));
             }
         });
     })

@@ -1,4 +1,26 @@
 //! A stateful LDAP server that behaves like an Active Directory domain controller; it knows nothing of tenantry.
+//!
+//! ```
+//! use tenantry_fakes::ldap::{Directory, FakeLdap, Fault, When};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let directory = Directory::new("DC=corp,DC=example");
+//! directory.add_ou("OU=People");
+//! let anna = directory.add_user("OU=People", "aberg").given("Anna").surname("Berg").upn("anna@corp.example").create();
+//! directory.add_group("OU=People", "Staff").member(anna).create();
+//! directory.add_user("OU=People", "svc").password("secret").create();
+//!
+//! let server = FakeLdap::start(directory.clone()).await;
+//! server.faults().on(When::Page(2), Fault::Cut);
+//! assert!(server.url().starts_with("ldap://127.0.0.1:"));
+//! // A client would bind here as `CORP\svc` or `svc@corp.example`.
+//! directory.move_to("aberg", "CN=Users");
+//! assert_eq!(directory.dn_of(anna), "CN=aberg,CN=Users,DC=corp,DC=example");
+//! assert!(server.log().binds().is_empty());
+//! server.shutdown().await;
+//! # }
+//! ```
 
 mod ber;
 mod bind;

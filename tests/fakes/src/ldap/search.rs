@@ -272,10 +272,8 @@ pub(crate) fn find_base(state: &State, text: &str) -> Result<Id, Refusal> {
         let elsewhere = best.is_none() && dn.0.last().is_some_and(|rdn| rdn.attribute.eq_ignore_ascii_case("dc"));
         if elsewhere {
             let host = dn.dns_name();
-            return Refusal::new(
-                10,
-                format!("0000202B: RefErr: DSID-0310084A, data 0, 1 access points\n\tref 1: '{host}'\n"),
-            );
+            let text = format!("0000202B: RefErr: DSID-0310084A, data 0, 1 access points\n\tref 1: '{host}'\n");
+            return Refusal { referral: Some(format!("ldap://{host}/{dn}")), ..Refusal::new(10, text) };
         }
         no_object(state, best)
     })
@@ -289,5 +287,5 @@ pub(crate) fn no_object(state: &State, best: Option<Id>) -> Refusal {
     let matched = best.map_or_else(|| state.root_dn().to_string(), |id| state.dn(id));
     let text =
         format!("0000208D: NameErr: DSID-0310028D, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'{matched}'\n");
-    Refusal { code: 32, text, matched }
+    Refusal { matched, ..Refusal::new(32, text) }
 }

@@ -92,11 +92,13 @@ pub(crate) struct Refusal {
     pub(crate) code: u32,
     pub(crate) text: String,
     pub(crate) matched: String,
+    /// The address of a referral.
+    pub(crate) referral: Option<String>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: u32, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), matched: String::new() }
+        Self { code, text: text.into(), matched: String::new(), referral: None }
     }
 }
 
