@@ -1,0 +1,8 @@
+//! The connector against a fake domain controller: a module for each promise that it makes.
+
+mod coverage;
+mod domain;
+mod listing;
+mod lookups;
+mod members;
+mod trouble;
