@@ -80,6 +80,22 @@ impl Controller {
         })
     }
 
+    /// Creates one without a server.
+    #[cfg(test)]
+    pub(crate) fn for_tests(position: Position, domain: &str, sid: Sid, lockout: Option<filetime::Interval>) -> Self {
+        Self {
+            position,
+            domain: domain.to_owned(),
+            domain_dn: Dn::parse(domain).expect("a name"),
+            domain_id: Uuid::nil(),
+            domain_sid: Some(sid),
+            lockout,
+            level: None,
+            read_only: false,
+            controls: Vec::new(),
+        }
+    }
+
     /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
     pub(crate) fn show_deleted(&self) -> Control {
         let recycled = Control::show_recycled();

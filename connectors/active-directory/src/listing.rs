@@ -211,3 +211,6 @@ fn describe(error: &Error) -> String {
         None => error.message().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
