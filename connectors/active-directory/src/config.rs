@@ -114,10 +114,10 @@ impl ActiveDirectoryConfig {
                     .with_context("value", text)
                     .with_source(error)
             })?;
-            match dn.rdns().is_empty() {
-                true => Err(setting(key, "the distinguished name is empty; leave the key out or name a container")),
-                false => Ok(dn),
+            if dn.rdns().is_empty() {
+                return Err(setting(key, "the distinguished name is empty; leave the key out or name a container"));
             }
+            Ok(dn)
         };
         let filter = |key: &'static str, text: &Option<String>| {
             let parse = |text: &String| {

@@ -99,10 +99,7 @@ impl Controller {
     /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
     pub(crate) fn show_deleted(&self) -> Control {
         let recycled = Control::show_recycled();
-        match self.controls.iter().any(|oid| oid == recycled.oid()) {
-            true => recycled,
-            false => Control::show_deleted(),
-        }
+        if self.controls.iter().any(|oid| oid == recycled.oid()) { recycled } else { Control::show_deleted() }
     }
 }
 

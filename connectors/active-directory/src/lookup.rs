@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use tenantry::Result;
 use tenantry::endpoint::{Context, Evidence, Membership, ObjectRef, Presence, Reason};
 use tenantry::model::{SourceId, TombstoneKind};
-use tenantry_ldap::{Control, Dn, Entry, Filter, SearchRequest, guid};
+use tenantry_ldap::{Control, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::controller::Controller;
@@ -57,28 +57,20 @@ async fn some(
             .control(Control::domain_scope().optional());
         let entries = shared.connection.all(cx, "look up", &everywhere).await?;
         let live = entries.iter().any(|entry| !is_deleted(entry));
-        let in_scope = match live {
-            true => in_scope(shared, cx, controller, class, &wanted).await?,
-            false => HashSet::new(),
-        };
+        let in_scope = if live { in_scope(shared, cx, controller, class, &wanted).await? } else { HashSet::new() };
         for entry in entries {
-            let Ok((guid, name)) = identity(&entry) else { continue };
+            let Ok((guid, _)) = identity(&entry) else { continue };
             let presence = if is_deleted(&entry) {
                 Presence::Gone(Evidence::Tombstone(tombstone(&entry)))
-            } else if Dn::parse(&name.dn).is_ok_and(|dn| !dn.is_under(&shared.base_dn(controller))) {
-                Presence::OutOfScope
-            } else if !in_scope.contains(&guid) {
-                Presence::OutOfScope
-            } else {
+            } else if in_scope.contains(&guid) {
                 present(shared, cx, controller, class, &entry).await?
+            } else {
+                Presence::OutOfScope
             };
             found.insert((class, guid), presence);
         }
     }
-    let absent = match tombstones {
-        true => Presence::Unknown(Reason::NoTombstone),
-        false => Presence::Gone(Evidence::NotFound),
-    };
+    let absent = if tombstones { Presence::Unknown(Reason::NoTombstone) } else { Presence::Gone(Evidence::NotFound) };
     let answer = |id: &ObjectRef| match as_guid(&id.key.id) {
         Some(guid) => found.get(&(Class::of(id.key.kind), guid)).unwrap_or(&absent).clone(),
         // Every id that this connector gives out is a GUID.

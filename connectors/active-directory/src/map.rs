@@ -124,10 +124,12 @@ fn account(entry: &Entry, kind: UserKind, moment: &Moment, attributes: &mut Attr
     let changed = entry.i64("pwdLastSet")?;
     let disabled = flags.map(|flags| flags & DISABLED != 0);
     let expired = match entry.i64("accountExpires")? {
-        Some(ticks) => match filetime::expiry(ticks).map_err(|error| error.with_context("attribute", "accountExpires"))? {
-            Expiry::Never => Some(false),
-            Expiry::At(time) => Some(time <= moment.now),
-        },
+        Some(ticks) => {
+            match filetime::expiry(ticks).map_err(|error| error.with_context("attribute", "accountExpires"))? {
+                Expiry::Never => Some(false),
+                Expiry::At(time) => Some(time <= moment.now),
+            }
+        }
         None => None,
     };
     let never_expires = flags.map(|flags| flags & PASSWORD_NEVER_EXPIRES != 0);

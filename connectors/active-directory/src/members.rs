@@ -141,13 +141,12 @@ pub(crate) async fn read_all(
             tail = fresh.last().cloned().or(tail);
             next = batch.next;
         }
-        let after = match in_pieces {
-            false => before,
-            true => match connection.object(cx, "read members", pin, &name, &["uSNChanged"], &[]).await? {
-                Some(entry) => entry.i64("uSNChanged")?,
-                None => return Ok(Reading::Vanished),
-            },
-        };
+        let mut after = before;
+        if in_pieces {
+            let entry = connection.object(cx, "read members", pin, &name, &["uSNChanged"], &[]).await?;
+            let Some(entry) = entry else { return Ok(Reading::Vanished) };
+            after = entry.i64("uSNChanged")?;
+        }
         members.sort_unstable();
         members.dedup();
         match wrong {

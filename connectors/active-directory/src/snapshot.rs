@@ -113,8 +113,9 @@ impl Snapshot {
         })
     }
 
-    fn pin(&self) -> Option<Uuid> {
-        Some(self.position.invocation)
+    /// Nothing of a listing may come from another controller.
+    fn pin(&self) -> Uuid {
+        self.position.invocation
     }
 
     fn page_size(shared: &Shared, class: Class) -> u32 {
@@ -135,7 +136,8 @@ impl Snapshot {
             .control(Control::domain_scope().optional());
         let first = self.cookie.is_none();
         let operation = class.operation();
-        let read = self.shared.connection.page(&self.cx, operation, self.pin(), &request, self.cookie.as_ref()).await;
+        let read =
+            self.shared.connection.page(&self.cx, operation, Some(self.pin()), &request, self.cookie.as_ref()).await;
         match read.map_err(base_gone)? {
             Paged::CookieLost => {
                 self.restarts += 1;
@@ -222,9 +224,10 @@ impl Snapshot {
             }
         }
         self.kinds = Some(kinds);
-        let named = match self.members_readable {
-            true => members::named_by_members(&self.shared.connection, &self.cx, &self.controller, &empty).await?,
-            false => HashSet::new(),
+        let named = if self.members_readable {
+            members::named_by_members(&self.shared.connection, &self.cx, &self.controller, &empty).await?
+        } else {
+            HashSet::new()
         };
         for (group, _) in empty {
             if !self.members_readable {
@@ -242,7 +245,7 @@ impl Snapshot {
     /// Reads a group whose members did not all come with the listing.
     async fn complete(&mut self, group: Uuid) -> Result<()> {
         let kinds = self.kinds.take().unwrap_or_default();
-        let reading = members::read_all(&self.shared.connection, &self.cx, self.pin(), group, &kinds).await;
+        let reading = members::read_all(&self.shared.connection, &self.cx, Some(self.pin()), group, &kinds).await;
         self.kinds = Some(kinds);
         let (members, incomplete) = match reading? {
             Reading::Whole(members) if members.is_empty() => {

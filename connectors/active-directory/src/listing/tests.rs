@@ -22,9 +22,10 @@ fn controller() -> Controller {
 
 fn read(directory: &Path) -> Value {
     let text = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
-    let class = text("case.toml").lines().find_map(|line| line.strip_prefix("class = ")).map(|class| {
-        serde_json::from_str::<Class>(class).unwrap()
-    });
+    let class = text("case.toml")
+        .lines()
+        .find_map(|line| line.strip_prefix("class = "))
+        .map(|class| serde_json::from_str::<Class>(class).unwrap());
     let controller = controller();
     let config = ActiveDirectoryConfig::new("ldaps://dc1.corp.example", "sync", Secret::new("pw")).check().unwrap();
     let moment = Moment { now: NOW, lockout: controller.lockout };
