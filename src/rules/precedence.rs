@@ -47,19 +47,25 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
         }
     }
     // A record is missing only while none of its objects is seen.
-    let missing_since =
-        images.iter().map(|image| image.missing_since).min().flatten().filter(|_| !images.is_empty());
+    let missing_since = images.iter().map(|image| image.missing_since).min().flatten().filter(|_| !images.is_empty());
     let lock = images.first().map(|owner| {
         let mut others: Vec<_> = images[1..].iter().map(|image| image.endpoint.clone()).collect();
         others.retain(|other| *other != owner.endpoint);
         others.dedup();
         Lock { endpoint: owner.endpoint.clone(), others, yielded }
     });
-    let identities = images
-        .into_iter()
-        .map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id })
-        .collect();
-    Record { id: own.id, kind: own.kind, attributes, owner: None, archived: own.archived, missing_since, lock, identities }
+    let identities =
+        images.into_iter().map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id }).collect();
+    Record {
+        id: own.id,
+        kind: own.kind,
+        attributes,
+        owner: None,
+        archived: own.archived,
+        missing_since,
+        lock,
+        identities,
+    }
 }
 
 #[cfg(test)]
@@ -91,10 +97,13 @@ mod tests {
 
     #[test]
     fn the_first_endpoint_that_knows_a_value_wins() {
-        let record = compose(own(&[]), vec![
-            image("cloud", 1, &[(names::FIRST_NAME, "Anne".into()), (names::MFA, "enrolled".into())]),
-            image("ad", 0, &[(names::FIRST_NAME, "Ann".into()), (names::LAST_NAME, Value::Empty)]),
-        ]);
+        let record = compose(
+            own(&[]),
+            vec![
+                image("cloud", 1, &[(names::FIRST_NAME, "Anne".into()), (names::MFA, "enrolled".into())]),
+                image("ad", 0, &[(names::FIRST_NAME, "Ann".into()), (names::LAST_NAME, Value::Empty)]),
+            ],
+        );
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Ann"));
         assert_eq!(record.attributes.text(&names::MFA), Some("enrolled"));
         let lock = record.lock.unwrap();

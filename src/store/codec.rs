@@ -11,8 +11,7 @@ use crate::model::{AttributeName, Attributes, Member, MemberKind, SourceId, Sour
 const LAYOUT: u8 = 1;
 
 fn damaged(what: &'static str) -> Error {
-    Error::new(ErrorKind::Store, "stored bytes cannot be read: the file is damaged")
-        .with_context("while reading", what)
+    Error::new(ErrorKind::Store, "stored bytes cannot be read: the file is damaged").with_context("while reading", what)
 }
 
 /// Reads bytes from the front of a slice.
