@@ -40,13 +40,18 @@ const KEYS: &[&str] = &[
     "unknown",
 ];
 
+/// What somebody writes where a value belongs, a secret perhaps: no problem repeats it.
+const WRITTEN: &str = "Geheim-w0rt";
+
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
         any::<f64>().prop_map(|number| format!("{number:?}")),
         any::<bool>().prop_map(|switch| switch.to_string()),
         ".{0,12}".prop_map(|text| format!("{text:?}")),
-        Just(format!("\"{CANARY}\"")),
+        Just(format!("\"{WRITTEN}\"")),
+        Just(format!("{{ env = \"{WRITTEN}\" }}")),
+        Just(format!("{{ file = \"{WRITTEN}\" }}")),
         Just("{ env = \"AD_PASSWORD\" }".to_owned()),
         Just("0xffffffffffffffffffff".to_owned()),
         Just("1979-05-27T07:32:00Z".to_owned()),
@@ -71,7 +76,9 @@ fn check(text: &str) -> Result<(), TestCaseError> {
             for problem in Problems::of(&error).expect("each refusal has problems") {
                 prop_assert!(problem.line >= 1 && problem.line <= lines, "{}", problem);
             }
-            format!("{error} {error:?}")
+            let told = format!("{error} {error:?}");
+            prop_assert!(!told.contains(WRITTEN), "{}", told);
+            told
         }
     };
     prop_assert!(!told.contains(CANARY), "{}", told);
