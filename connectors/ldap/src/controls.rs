@@ -212,15 +212,21 @@ impl DirSyncAnswer {
     }
 }
 
-/// Finds the next cookie of a paged search: `None` if the control is missing, `Some(None)` at the end.
-pub(crate) fn next_page(controls: &[Control]) -> Result<Option<Option<Cookie>>> {
-    find(controls, PAGED, |value| {
+/// Finds where the next page of a paged search begins; none at the end.
+///
+/// # Errors
+/// If the control is missing: a server that leaves it out has not proven the end.
+pub(crate) fn next_page(controls: &[Control]) -> Result<Option<Cookie>> {
+    let cookie = find(controls, PAGED, |value| {
         let mut parts = Reader::new(value).expect(ber::SEQUENCE)?.elements();
         // An estimate of the total, which servers leave at 0 or get wrong.
         parts.expect(ber::INTEGER)?;
-        let cookie = parts.expect(ber::OCTET_STRING)?.body;
-        Ok((!cookie.is_empty()).then(|| Cookie::new(cookie)))
-    })
+        Ok(Cookie::new(parts.expect(ber::OCTET_STRING)?.body))
+    })?;
+    let cookie = cookie.ok_or_else(|| {
+        Error::protocol("the server did not answer the paging control; the end of the listing is not proven")
+    })?;
+    Ok(Some(cookie).filter(|cookie| !cookie.as_bytes().is_empty()))
 }
 
 fn find<T>(
@@ -300,7 +306,7 @@ mod tests {
         fn a_paging_cookie_comes_back(cookie in proptest::collection::vec(any::<u8>(), 1..300)) {
             let cookie = Cookie::new(cookie);
             let control = Control::paged(0, Some(&cookie));
-            prop_assert_eq!(next_page(&[control]).unwrap(), Some(Some(cookie)));
+            prop_assert_eq!(next_page(&[control]).unwrap(), Some(cookie));
         }
     }
 }

@@ -211,7 +211,7 @@ pub fn escape(text: &str) -> String {
             ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' => out.extend(['\\', c]),
             '#' | ' ' if at == 0 => out.extend(['\\', c]),
             ' ' if at == last => out.push_str("\\ "),
-            c if c.is_ascii_control() => out.push_str(&format!("\\{:02X}", u32::from(c))),
+            c if c.is_ascii_control() => out.extend(format!("\\{:02X}", u32::from(c)).chars()),
             c => out.push(c),
         }
     }

@@ -50,7 +50,7 @@ pub fn expiry(ticks: i64) -> Result<Expiry> {
 pub fn interval(ticks: i64) -> Result<Interval> {
     match ticks {
         i64::MIN => Ok(Interval::Forever),
-        ..=0 => {
+        _ if ticks <= 0 => {
             let ticks = ticks.unsigned_abs();
             let nanos = u32::try_from(ticks % 10_000_000 * 100).expect("below a second there are less than 2^32 ns");
             Ok(Interval::Of(Duration::new(ticks / 10_000_000, nanos)))
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn intervals_are_negative_and_the_smallest_number_is_forever() {
         assert_eq!(interval(i64::MIN).unwrap(), Interval::Forever);
-        assert_eq!(interval(-18_000_000_000).unwrap(), Interval::Of(Duration::from_secs(1800)));
+        assert_eq!(interval(-18_000_000_000).unwrap(), Interval::Of(Duration::from_mins(30)));
         assert_eq!(interval(-1).unwrap(), Interval::Of(Duration::from_nanos(100)));
         assert!(interval(1).is_err());
     }

@@ -123,7 +123,11 @@ impl FromStr for Filter {
 pub fn escape(value: &str) -> String {
     value.chars().fold(String::with_capacity(value.len()), |mut out, c| {
         match c {
-            '*' | '(' | ')' | '\\' | '\0' => out.push_str(&format!("\\{:02x}", u32::from(c))),
+            '*' => out.push_str("\\2a"),
+            '(' => out.push_str("\\28"),
+            ')' => out.push_str("\\29"),
+            '\\' => out.push_str("\\5c"),
+            '\0' => out.push_str("\\00"),
             c => out.push(c),
         }
         out
@@ -132,7 +136,7 @@ pub fn escape(value: &str) -> String {
 
 /// Escapes every byte for use as a value.
 pub fn escape_bytes(value: &[u8]) -> String {
-    value.iter().map(|byte| format!("\\{byte:02x}")).collect()
+    value.iter().fold(String::with_capacity(value.len() * 3), |out, byte| out + &format!("\\{byte:02x}"))
 }
 
 /// What was expected where reading stopped.
@@ -299,7 +303,7 @@ impl Parser<'_> {
     }
 
     fn value(&mut self, stars: Stars) -> Result<(), Expected> {
-        let start = self.at;
+        let from = self.at;
         let bytes = self.text.as_bytes();
         let mut previous = 0;
         while let Some(byte) = self.peek() {
@@ -320,7 +324,7 @@ impl Parser<'_> {
             }
             previous = byte;
         }
-        self.out.push_str(&self.text[start..self.at]);
+        self.out.push_str(&self.text[from..self.at]);
         Ok(())
     }
 }

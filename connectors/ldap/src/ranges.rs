@@ -35,7 +35,7 @@ impl<'a> RangedValues<'a> {
     /// Reads the attribute of an entry, whether it came whole or as its first piece.
     ///
     /// A server that starts a range by itself may put an empty attribute of the plain name next to it: that does not
-    /// mean that there are no values.
+    /// mean that there are no values. Not for answers to DirSync, where `range=1-1` and `range=0-0` have another meaning.
     pub fn first(entry: &'a Entry, name: &str) -> Result<Self> {
         Self::at(entry, name, 0)
     }

@@ -107,10 +107,8 @@ impl Session {
             )
             .with_context("server", server));
         }
-        let tls = match settings.servers.iter().all(|server| plain(&server)) {
-            true => None,
-            false => Some(settings.trust.client_config()?),
-        };
+        let needs_tls = settings.servers.iter().any(|server| !plain(&server));
+        let tls = needs_tls.then(|| settings.trust.client_config()).transpose()?;
         let mut skipped = Vec::new();
         for server in &settings.servers {
             let wire = match connect::connect(server, tls.clone(), &settings.limits).await {
@@ -147,7 +145,7 @@ impl Session {
                 let mut relay = pin!(relay(wire, local, &pump_meter, limits.max_message_bytes));
                 tokio::select! {
                     end = &mut relay => end,
-                    driven = &mut driver => return driver_end(&driven),
+                    result = &mut driver => return driver_end(&result),
                 }
             };
             match driver.await {
@@ -205,9 +203,7 @@ impl Session {
         controls.extend_from_slice(&request.controls);
         let sent = if cookie.is_some() { SentCookie::Paging } else { SentCookie::None };
         let found = self.find("search page", request, controls, u64::from(request.page_size), sent).await?;
-        let next = controls::next_page(&found.controls)?.ok_or_else(|| {
-            Error::protocol("the server did not answer the paging control; the end of the listing is not proven")
-        })?;
+        let next = controls::next_page(&found.controls)?;
         Ok(SearchPage { entries: found.entries, next, referrals_ignored: found.references, controls: found.controls })
     }
 
@@ -295,7 +291,13 @@ impl Session {
     /// Says good-bye to the server. A session that is merely dropped closes its connection too.
     pub async fn close(self) -> Result<()> {
         let unbind = |mut ldap: Ldap| async move { ldap.unbind().await };
-        self.run("unbind", self.allowance(&[], 0), unbind).await
+        self.run("unbind", self.allowance(&[], 0), unbind).await?;
+        if let Some(mut link) = self.link.into_inner() {
+            // ldap3 is done as soon as the relay has the message; it still has to get to the server. A server that does
+            // not let it is not worth an error: the connection closes in any case.
+            let _ = tokio::time::timeout(self.limits.connect_timeout, &mut link.pump).await;
+        }
+        Ok(())
     }
 
     async fn find(
@@ -425,8 +427,8 @@ async fn wait<T>(
     (call.await, Some(end))
 }
 
-fn driver_end(driven: &std::thread::Result<ldap3::result::Result<()>>) -> End {
-    match driven {
+fn driver_end(result: &std::thread::Result<ldap3::result::Result<()>>) -> End {
+    match result {
         Err(_) => End::Panicked,
         // What the relay lets through, ldap3 must understand.
         Ok(Err(_)) => End::Malformed("an answer that the LDAP library refuses"),
@@ -484,4 +486,45 @@ fn local_pair() -> std::io::Result<(tokio::net::TcpStream, StdStream, &'static s
     };
     ours.set_nonblocking(true)?;
     Ok((tokio::net::TcpStream::from_std(ours)?, StdStream::Tcp(theirs), "ldap://localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn session() -> (Session, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let server = Server::parse("ldaps://dc1.corp.example").unwrap();
+        (Session::start(server, Box::new(ours), Limits::default()).await.unwrap(), theirs)
+    }
+
+    #[tokio::test]
+    async fn a_panic_inside_ldap3_ends_the_session_and_not_the_process() {
+        let (session, _server) = session().await;
+        let allowance = session.allowance(&[], 0);
+        let call = |_: Ldap| async { panic!("as ldap3 does on odd answers") };
+        let error = session.run::<(), _>("search", allowance, call).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (&ErrorKind::Protocol, Retry::Never));
+        let after = session.root_dse(&[]).await.unwrap_err();
+        assert_eq!((after.kind(), after.retry()), (&ErrorKind::Unavailable, Retry::Backoff));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_encoded_leaves_the_session_usable() {
+        let (session, _server) = session().await;
+        for _ in 0..2 {
+            let call = |_: Ldap| async { Err::<(), _>(LdapError::FilterParsing) };
+            let error = session.run("search", session.allowance(&[], 0), call).await.unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Config);
+        }
+    }
+
+    #[test]
+    fn a_session_can_be_shared_between_threads() {
+        fn is_shared<T: Send + Sync>() {}
+        fn is_sent<T: Send>(_: &T) {}
+        is_shared::<Session>();
+        let settings = Settings::new(Vec::new(), Credentials::Anonymous);
+        is_sent(&Session::connect(&settings));
+    }
 }

@@ -20,7 +20,7 @@ impl Sid {
     /// Reads the binary form of an attribute.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let broken = |why: &'static str| Error::protocol(why).with_context("bytes", bytes.len());
-        let (&[revision, count, a, b, c, d, e, f], rest) =
+        let (&[revision, count, ref authority @ ..], rest) =
             bytes.split_first_chunk::<8>().ok_or_else(|| broken("a SID is shorter than 8 bytes"))?;
         if revision != 1 {
             return Err(broken("a SID has an unknown revision"));
@@ -31,7 +31,7 @@ impl Sid {
         }
         let (numbers, _) = rest.as_chunks::<4>();
         Ok(Self {
-            authority: u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+            authority: authority.iter().fold(0, |value, &byte| (value << 8) | u64::from(byte)),
             numbers: numbers.iter().map(|&number| u32::from_le_bytes(number)).collect(),
         })
     }

@@ -447,3 +447,57 @@ async fn no_debug_shows_a_password() {
     let shown = format!("{settings:?} {session:?} {:?}", settings.credentials);
     assert!(!shown.contains("Passw0rd"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_closed_session_says_good_bye() {
+    let (seen, mut was_seen) = tokio::sync::mpsc::channel(1);
+    let server = ByteServer::start(move |stream| {
+        let seen = seen.clone();
+        async move {
+            let mut peer = Peer(stream);
+            peer.accept_bind().await;
+            seen.send(peer.request().await.map(|request| request.operation)).await.unwrap();
+        }
+    })
+    .await;
+    let session = Session::connect(&server.settings().limits(quick())).await.unwrap();
+    session.close().await.unwrap();
+    assert_eq!(was_seen.recv().await, Some(Some(0x42)));
+}
+
+/// Numbers that look random and are the same each time.
+fn scatter(seed: usize) -> usize {
+    let mixed = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33).unwrap()
+}
+
+#[tokio::test]
+async fn answers_with_damaged_bytes_are_read_or_refused_and_never_panic() {
+    let mut refused = 0;
+    for round in 0..1500 {
+        let server = ByteServer::start(move |stream| async move {
+            let mut peer = Peer(stream);
+            peer.accept_bind().await;
+            let Some(id) = peer.search().await else { return };
+            let reference = message(id, &tlv(0x73, &tlv(4, b"ldap://x.example/")));
+            let mut answer =
+                [entry(id, "CN=a", &[("cn", &[b"a", b"b"]), ("x", &[])]), reference, page_end(id, b"cookie")].concat();
+            for damage in 0..=round % 3 {
+                let at = scatter(round * 3 + damage) % answer.len();
+                answer[at] = scatter(round * 3 + damage + 100_000).to_le_bytes()[0];
+            }
+            peer.send(&answer).await;
+        })
+        .await;
+        let session = Session::connect(&server.settings().limits(quick())).await.unwrap();
+        if let Err(error) = session.search_page(&everything(), None).await {
+            refused += 1;
+            assert!(
+                matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Unavailable) || code(&error).is_some(),
+                "{error:?}"
+            );
+            assert!(!error.message().contains("could not cope"), "round {round}: {error:?}");
+        }
+    }
+    assert!(refused > 500, "{refused}");
+}

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,10 +31,9 @@ impl Slapd {
     pub(crate) async fn start(suite: &str, extra: &str) -> Option<Self> {
         let Some(binary) = find("slapd") else {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "slapd is missing: {suite} must run in CI");
-            #[expect(clippy::print_stderr, reason = "a suite that is left out has to be noticed")]
-            {
-                eprintln!("SKIPPED: {suite}: slapd is not installed (apt-get install slapd)");
-            }
+            // Past the test harness, which hides what a passing test prints.
+            let line = format!("\nSKIPPED: {suite}: slapd is not installed (apt-get install slapd)\n");
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
