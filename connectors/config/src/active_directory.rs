@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tenantry::{Error, Secret};
+use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
 use tenantry_ldap::{Dn, Encryption, Filter, PlainText, Server, Trust};
 
 use crate::reading::Reading;
@@ -69,6 +70,29 @@ pub struct ActiveDirectorySettings {
     pub id_listing: IdListing,
     /// How long one call may take; none for the connector's own limit.
     pub timeout: Option<Duration>,
+}
+
+impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
+    /// Says the same in the words of the connector. `delta` and `id_listing` are for whoever starts runs.
+    fn from(settings: &ActiveDirectorySettings) -> Self {
+        let text = |filter: &Option<Filter>| filter.as_ref().map(ToString::to_string);
+        let mut config = Self::new("", settings.bind.clone(), settings.password.clone());
+        config.urls = settings.servers.iter().map(ToString::to_string).collect();
+        config.starttls = settings.servers.iter().any(|server| server.encryption() == Encryption::StartTls);
+        config.insecure = settings.plain_text == PlainText::Allowed;
+        config.base = settings.base.as_ref().map(ToString::to_string);
+        config.users = text(&settings.users);
+        config.groups = text(&settings.groups);
+        config.computers = text(&settings.computers);
+        config.exclude = settings.exclude.iter().map(ToString::to_string).collect();
+        config.ca.clone_from(&settings.ca);
+        config.contacts = if settings.contacts { Contacts::Imported } else { Contacts::Ignored };
+        config.builtin_groups = if settings.builtin_groups { BuiltinGroups::Imported } else { BuiltinGroups::Ignored };
+        if let Some(timeout) = settings.timeout {
+            config.timeout = timeout;
+        }
+        config
+    }
 }
 
 /// Reads what is left in the table of an endpoint.

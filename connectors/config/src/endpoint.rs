@@ -3,8 +3,12 @@
 //! It knows which kinds exist. What the keys of a kind mean is in the module of that kind.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tenantry::model::{EndpointName, GuardLimits};
+use tenantry::{Endpoint, EndpointInfo, Result};
+#[cfg(feature = "active-directory")]
+use tenantry_active_directory::ActiveDirectory;
 
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
@@ -90,6 +94,27 @@ pub struct EndpointConfig {
     pub line: usize,
 }
 
+impl EndpointConfig {
+    /// Returns who the endpoint is.
+    pub fn info(&self) -> EndpointInfo {
+        EndpointInfo::new(self.name.clone(), self.kind.as_str()).with_title(self.title.as_str())
+    }
+
+    /// Creates the endpoint. Nothing is sent.
+    ///
+    /// # Errors
+    /// A configuration error, if the connector refuses what the checks of the file have passed; with the endpoint's line.
+    pub fn build(&self) -> Result<Arc<dyn Endpoint>> {
+        match self.settings {
+            #[cfg(feature = "active-directory")]
+            EndpointSettings::ActiveDirectory(ref settings) => {
+                let endpoint = ActiveDirectory::new(self.info(), settings.as_ref().into());
+                Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
+            }
+        }
+    }
+}
+
 /// Reads one `[[endpoint]]`; `earlier` are the names before it with their lines.
 pub(crate) fn read(
     mut table: Table<'_>,
@@ -172,4 +197,19 @@ fn read_kind(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<EndpointKin
 
 fn all_kinds() -> String {
     EndpointKind::ALL.map(EndpointKind::as_str).join(", ")
+}
+
+#[cfg(all(test, not(feature = "active-directory")))]
+mod tests {
+    use crate::{Problems, ProcessEnvironment, TenantConfig};
+
+    #[test]
+    fn a_connector_that_was_left_out_is_told_with_the_way_to_have_it() {
+        let text = "[customer]\nname = \"x\"\n[[endpoint]]\nname = \"ad\"\nkind = \"active-directory\"\nurl = 1\n";
+        let error = TenantConfig::parse(text, "tenant.toml", &ProcessEnvironment).unwrap_err();
+        let [problem] = Problems::of(&error).unwrap().as_slice() else { panic!("not one problem: {error:?}") };
+        assert_eq!((problem.line, problem.key.as_str()), (5, "endpoint.kind"));
+        assert!(problem.message.contains("built without the connector for active-directory"), "{problem}");
+        assert!(problem.remedy.contains("feature active-directory"), "{problem}");
+    }
 }

@@ -16,6 +16,17 @@ pub trait Environment {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
+/// Says why a file could not be read, as the end of a sentence.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read by this account".to_owned(),
+        io::ErrorKind::IsADirectory => "is a folder, not a file".to_owned(),
+        io::ErrorKind::FileTooLarge => "is larger than 4 MiB".to_owned(),
+        kind => format!("cannot be read ({kind})"),
+    }
+}
+
 /// The environment of this process and the files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnvironment;

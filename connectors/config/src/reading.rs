@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, reason};
 use crate::problem::Problem;
 
 /// What every part of the reading shares.
@@ -67,12 +67,7 @@ impl<'a> Reading<'a> {
 
     /// Returns why a file could not be read, without its path: somebody may have written a secret there.
     pub(crate) fn describe(&self, error: &io::Error, path: &str) -> String {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "the file named here does not exist".to_owned(),
-            io::ErrorKind::PermissionDenied => "the file named here may not be read by this account".to_owned(),
-            io::ErrorKind::IsADirectory => "what is named here is a folder, not a file".to_owned(),
-            kind => format!("the file named here cannot be read ({kind})"),
-        };
+        let why = format!("the file named here {}", reason(error));
         if Path::new(path).is_absolute() {
             return why;
         }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::customer::{self, Customer};
 use crate::endpoint::{self, EndpointConfig};
-use crate::environment::{Environment, ProcessEnvironment};
+use crate::environment::{Environment, ProcessEnvironment, reason};
 use crate::guard;
 use crate::problem::Problems;
 use crate::reading::Reading;
@@ -37,7 +37,9 @@ impl TenantConfig {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = ProcessEnvironment.read(path).map_err(|error| {
-            Error::config("the configuration cannot be read").with_context("file", path.display()).with_source(error)
+            Error::config(format!("the configuration {}; name the path of a tenant.toml", reason(&error)))
+                .with_context("file", path.display())
+                .with_source(error)
         })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tenantry::model::{GuardLimits, Limit};
+use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
 use tenantry_config::{DeltaMethod, EndpointKind, IdListing, TenantConfig};
 use tenantry_ldap::{Encryption, PlainText};
 
@@ -60,6 +61,8 @@ fn every_key_arrives() {
         ["ldap://dc1.mining88.example:389", "ldap://dc2.mining88.example:1389", "ldaps://dc3.mining88.example:636"]
     );
     assert_eq!(settings.servers[0].encryption(), Encryption::StartTls);
+    let config = ActiveDirectoryConfig::from(&settings);
+    assert_eq!((config.urls, config.starttls, config.insecure), (told, true, false));
     assert_eq!(settings.bind, r"MINING88\sync");
     assert_eq!(settings.password.expose(), CANARY);
     assert_eq!(settings.base.unwrap().to_string(), "DC=mining88,DC=example");
@@ -74,9 +77,57 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn an_endpoint_is_built_with_its_name_title_and_kind() {
+    let config = parse(&format!("{MINIMAL}title = \"Mining 88 AD\"\n")).unwrap();
+    let endpoint = config.endpoints[0].build().unwrap();
+    assert_eq!(endpoint.info(), &config.endpoints[0].info());
+    let info = endpoint.info();
+    assert_eq!((info.name.as_str(), info.title.as_str(), info.kind), ("ad", "Mining 88 AD", "active-directory"));
+    assert!(!format!("{endpoint:?}").contains(CANARY));
+}
+
+#[test]
+fn every_way_to_a_server_that_is_accepted_can_be_built() {
+    for url in [
+        "url = \"ldaps://[::1]:1636\"",
+        "url = \"ldap://127.0.0.1\"\nstarttls = true",
+        "url = \"ldap://127.0.0.1\"\ninsecure = true",
+        "url = [\"ldap://127.0.0.1\", \"ldaps://127.0.0.1\"]\nstarttls = true",
+        "url = [\"ldap://127.0.0.1\", \"ldaps://127.0.0.1\"]\ninsecure = true",
+    ] {
+        let text = replaced("url", &format!("{url}\nca_file = \"ca.pem\"\nexclude = [\"OU=x\"]"));
+        parse(&text).unwrap().endpoints[0].build().unwrap();
+    }
+}
+
+#[test]
+fn the_connector_is_told_what_the_file_says() {
+    let more = "base = \"DC=corp,DC=example\"\nusers = \"(a=1)\"\ngroups = \"(b=2)\"\ncomputers = \"(c=3)\"\n\
+                exclude = [\"OU=x,DC=corp,DC=example\"]\nca_file = \"ca.pem\"\ncontacts = true\ntimeout = \"45s\"\n";
+    let config = ActiveDirectoryConfig::from(&settings(more));
+    assert_eq!(config.urls, ["ldaps://dc1.mining88.example:636"]);
+    assert_eq!((config.starttls, config.insecure), (false, false));
+    assert_eq!((config.bind.as_str(), config.password.expose()), ("sync@mining88.example", CANARY));
+    assert_eq!(config.base.as_deref(), Some("DC=corp,DC=example"));
+    assert_eq!(
+        [&config.users, &config.groups, &config.computers].map(|filter| filter.as_deref().unwrap()),
+        ["(a=1)", "(b=2)", "(c=3)"]
+    );
+    assert_eq!(config.exclude, ["OU=x,DC=corp,DC=example"]);
+    assert_eq!(config.ca.as_deref(), Some(CA_PEM.as_bytes()));
+    assert_eq!((config.contacts, config.builtin_groups), (Contacts::Imported, BuiltinGroups::Ignored));
+    assert_eq!(config.timeout, Duration::from_secs(45));
+    let other = ActiveDirectoryConfig::from(&settings("builtin_groups = true\n"));
+    assert_eq!((other.contacts, other.builtin_groups), (Contacts::Ignored, BuiltinGroups::Imported));
+    assert!(other.base.is_none() && other.users.is_none() && other.ca.is_none());
+}
+
+#[test]
 fn plain_text_needs_the_word_insecure() {
     let text = replaced("url", "url = \"ldap://127.0.0.1:1389\"\ninsecure = true");
     let settings = only_settings(&text);
+    let config = ActiveDirectoryConfig::from(&settings);
+    assert_eq!((config.starttls, config.insecure), (false, true));
     assert_eq!(settings.servers[0].encryption(), Encryption::Plain);
     assert_eq!(settings.plain_text, PlainText::Allowed);
 }
@@ -159,6 +210,10 @@ fn a_file_that_cannot_be_read_is_named() {
     let path = folder.path().join("tenant.toml");
     let error = TenantConfig::load(&path).unwrap_err();
     assert_eq!(error.context("file"), Some(path.display().to_string().as_str()));
+    assert!(error.message().contains("does not exist"), "{error}");
+    if cfg!(unix) {
+        assert!(TenantConfig::load(folder.path()).unwrap_err().message().contains("is a folder"));
+    }
     std::fs::write(&path, b"[customer]\nname = \"\xff\"").unwrap();
     assert_eq!(TenantConfig::load(&path).unwrap_err().context("line"), Some("2"));
 }
