@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Stateful fake directory servers for tests and for the demo; they know protocols and nothing of tenantry itself.
+
+pub mod ldap;

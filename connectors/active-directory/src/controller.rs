@@ -1,0 +1,105 @@
+//! Which domain controller answers, and which domain it holds. It must not know what is imported from it.
+
+use tenantry::{Error, Result};
+use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime};
+use uuid::Uuid;
+
+use crate::cursor::Position;
+use crate::error::not_synchronised;
+
+const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
+
+/// A domain controller as it describes itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Controller {
+    /// Its database when the session was opened.
+    pub(crate) position: Position,
+    /// The domain's naming context, as the controller writes it.
+    pub(crate) domain: String,
+    pub(crate) domain_dn: Dn,
+    /// The domain's own id: never changes.
+    pub(crate) domain_id: Uuid,
+    pub(crate) domain_sid: Option<Sid>,
+    /// How long a lock-out lasts.
+    pub(crate) lockout: Option<filetime::Interval>,
+    /// Functional level of the domain; `None` if it does not tell.
+    pub(crate) level: Option<i64>,
+    pub(crate) read_only: bool,
+    controls: Vec<String>,
+}
+
+impl Controller {
+    /// Reads who answers: three small searches.
+    pub(crate) async fn read(session: &Session) -> Result<Self> {
+        let root = session
+            .root_dse(&[
+                "defaultNamingContext",
+                "dsServiceName",
+                "dnsHostName",
+                "highestCommittedUSN",
+                "isSynchronized",
+                "domainFunctionality",
+                "supportedControl",
+                "supportedCapabilities",
+            ])
+            .await?;
+        if root.flag("isSynchronized")? == Some(false) {
+            return Err(not_synchronised());
+        }
+        let domain = required(&root, "defaultNamingContext")?.to_owned();
+        let service = required(&root, "dsServiceName")?.to_owned();
+        let settings = session.search_base(&service, &["invocationId"], &[]).await?;
+        let invocation = match settings {
+            Some(settings) => settings.guid("invocationId")?,
+            None => None,
+        };
+        let invocation = invocation.ok_or_else(|| {
+            Error::config(
+                "the account cannot read which database the domain controller has; let it read its settings object",
+            )
+            .with_context("attribute", "invocationId")
+        })?;
+        let head = session.search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration"], &[]).await?;
+        let head = head.ok_or_else(|| Error::config("the account cannot read the domain object; let it read it"))?;
+        let domain_id = head.guid("objectGUID")?;
+        Ok(Self {
+            position: Position {
+                server: root.text("dnsHostName")?.unwrap_or_default().to_owned(),
+                service,
+                invocation,
+                usn: highest_usn(&root)?,
+            },
+            domain_dn: Dn::parse(&domain)?,
+            domain,
+            domain_id: domain_id.ok_or_else(|| Error::config("the account cannot read the id of the domain object"))?,
+            domain_sid: head.sid("objectSid")?,
+            lockout: head.i64("lockoutDuration")?.map(filetime::interval).transpose()?,
+            level: root.i64("domainFunctionality")?,
+            read_only: root.texts("supportedCapabilities")?.contains(&READ_ONLY),
+            controls: root.texts("supportedControl")?.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
+    pub(crate) fn show_deleted(&self) -> Control {
+        let recycled = Control::show_recycled();
+        match self.controls.iter().any(|oid| oid == recycled.oid()) {
+            true => recycled,
+            false => Control::show_deleted(),
+        }
+    }
+}
+
+/// Reads the highest committed number of a change.
+pub(crate) fn highest_usn(root: &Entry) -> Result<u64> {
+    required(root, "highestCommittedUSN")?
+        .parse()
+        .map_err(|_| Error::protocol("the highest committed number of a change is no number"))
+}
+
+fn required<'a>(root: &'a Entry, attribute: &'static str) -> Result<&'a str> {
+    root.text(attribute)?.ok_or_else(|| {
+        Error::config("the server is no Active Directory domain controller; correct url")
+            .with_context("lacks", attribute)
+    })
+}

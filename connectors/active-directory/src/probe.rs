@@ -1,0 +1,90 @@
+//! Small searches that tell what the account may read. It must not decide what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tenantry::endpoint::Context;
+use tenantry::{ErrorKind, Result};
+use tenantry_ldap::{Control, Filter, RangedValues, Scope, SearchRequest};
+
+use crate::connection::Connection;
+use crate::controller::Controller;
+use crate::error::base_gone;
+use crate::listing::Class;
+
+const DELETED_OBJECTS: &str = "18e2ea80684f11d2b9aa00c04f79f805";
+/// S-1-5-32-544: has members in every domain.
+const ADMINISTRATORS: &[u8] = &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0];
+
+/// Tells whether tombstones can be read.
+///
+/// That the container shows proves nothing: some servers show it to everybody. Only what lies in it does. A domain in
+/// which nothing was ever deleted gives no proof either way and counts as not readable.
+pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
+    let base = format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain);
+    let request = SearchRequest::new(base, Filter::parse("(isDeleted=TRUE)")?)
+        .scope(Scope::OneLevel)
+        .attributes(["1.1"])
+        .page_size(1)
+        .control(controller.show_deleted());
+    match connection.first(cx, "look for deleted objects", &request).await {
+        Ok(entry) => Ok(entry.is_some()),
+        // The container is hidden, or the account may not list it: an answer, not a failure.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells whether members of groups can be read, by the one group that has some in every domain.
+pub(crate) async fn members(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
+    let request = SearchRequest::new(&controller.domain, Filter::equals_bytes("objectSid", ADMINISTRATORS)?)
+        .attributes(["member"])
+        .page_size(1)
+        .control(Control::domain_scope().optional());
+    let entry = connection.first(cx, "look for members", &request).await?;
+    entry.map_or(Ok(false), |entry| Ok(!RangedValues::first(&entry, "member")?.values.is_empty()))
+}
+
+/// Tells for each attribute that a configured filter asks for whether it can be read on any object of its class.
+///
+/// An attribute that turns unreadable makes every object drop out of such a filter as if it no longer matched.
+pub(crate) async fn filter_attributes(
+    connection: &Connection,
+    cx: &Context,
+    class: Class,
+    configured: &Filter,
+    base: &str,
+) -> Result<BTreeMap<String, bool>> {
+    let mut readable = BTreeMap::new();
+    for attribute in attributes_of(configured.as_str()) {
+        let filter = Filter::and([class.base_filter()?, Filter::present(&attribute)?]);
+        let request = SearchRequest::new(base, filter)
+            .attributes(["1.1"])
+            .page_size(1)
+            .control(Control::domain_scope().optional());
+        let found = connection.first(cx, "look for filtered attributes", &request).await.map_err(base_gone)?;
+        readable.insert(attribute, found.is_some());
+    }
+    Ok(readable)
+}
+
+/// Names the attributes in a filter. A parenthesis in a value is escaped, so each one begins a part.
+fn attributes_of(filter: &str) -> BTreeSet<String> {
+    let name = |part: &str| {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.')?;
+        let name = part[..end].to_ascii_lowercase();
+        (!name.is_empty() && name != "objectclass" && name != "objectcategory").then_some(name)
+    };
+    filter.split('(').filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attributes_of_a_filter_are_named_once_and_in_lower_case() {
+        let filter = "(&(department=*)(!(Title=a\\28b))(userAccountControl:1.2.840.113556.1.4.803:=2)(objectClass=user)(title>=x))";
+        let names: Vec<_> = attributes_of(filter).into_iter().collect();
+        assert_eq!(names, ["department", "title", "useraccountcontrol"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! The check before an endpoint is saved: who answers, which rights, what will not be seen, how much work.
+//! It must not change anything.
+
+use tenantry::Result;
+use tenantry::endpoint::{Context, Estimate, Right, Verification};
+use tenantry_ldap::{Control, SearchRequest};
+
+use crate::config::{BuiltinGroups, Contacts};
+use crate::connection::Paged;
+use crate::controller::Controller;
+use crate::endpoint::{READ_DELETED, READ_MEMBERS, Shared};
+use crate::error::base_gone;
+use crate::listing::Class;
+use crate::probe;
+
+/// Pages counted of each class; beyond that the count is left open.
+const COUNTED_PAGES: u32 = 100;
+/// What a controller gives in a second, by experience.
+const OBJECTS_PER_SECOND: u64 = 1500;
+
+pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification> {
+    let controller = shared.connection.controller(cx).await?;
+    shared.check_base(cx, &controller).await?;
+    let deleted = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let members = probe::members(&shared.connection, cx, &controller).await?;
+    let right =
+        |name: &str, granted, purpose: &str| Right { name: name.to_owned(), granted, purpose: purpose.to_owned() };
+    let mut rights = vec![
+        right("bind", true, "to read anything at all"),
+        right(READ_MEMBERS, members, "to tell a group without members from one whose members are hidden"),
+        right(READ_DELETED, deleted, "to tell a deleted object from a hidden one"),
+    ];
+    for class in Class::ALL {
+        for (name, granted) in shared.filter_rights(cx, &controller, class).await? {
+            rights.push(Right { name, granted, purpose: "to decide by the configured filter".to_owned() });
+        }
+    }
+    Ok(Verification {
+        identity: format!("{} ({})", controller.domain_id, dns_name(&controller)),
+        server: describe(&controller),
+        rights,
+        not_seen: not_seen(shared, &controller, deleted, members),
+        estimate: estimate(shared, cx, &controller).await?,
+    })
+}
+
+fn dns_name(controller: &Controller) -> String {
+    let labels = controller.domain_dn.rdns().iter().filter_map(|rdn| rdn.value());
+    labels.collect::<Vec<_>>().join(".")
+}
+
+fn describe(controller: &Controller) -> String {
+    let what = if controller.read_only { "read-only domain controller" } else { "domain controller" };
+    let level = controller.level.map_or_else(|| "unknown".to_owned(), |level| level.to_string());
+    format!("{}, {what}, functional level {level}", controller.position.server)
+}
+
+fn not_seen(shared: &Shared, controller: &Controller, deleted: bool, members: bool) -> Vec<String> {
+    let mut sentences =
+        vec!["Other domains of the forest are not read; their objects appear as members of groups only.".to_owned()];
+    if !deleted {
+        let text = "Deleted objects cannot be read: a removal is proven only by looking the object up beside its siblings. \
+                    Let the account list and read CN=Deleted Objects.";
+        sentences.push(text.to_owned());
+    }
+    if !members {
+        sentences.push("Members of groups cannot be read; let the account read the attribute member.".to_owned());
+    }
+    if controller.read_only {
+        let text = "The server is a read-only domain controller: attributes that are kept from it look empty. \
+                    Use a writable one.";
+        sentences.push(text.to_owned());
+    }
+    let config = &shared.config;
+    if config.base.as_ref().is_some_and(|base| *base != controller.domain_dn) {
+        sentences.push("Objects outside of the base are not read.".to_owned());
+    }
+    if !config.exclude.is_empty() {
+        sentences.push(format!("{} excluded containers are not read.", config.exclude.len()));
+    }
+    for class in Class::ALL {
+        if class.configured(config).is_some() {
+            sentences.push(format!("Only {}s that match the configured filter are read.", class.kind()));
+        }
+    }
+    if config.contacts == Contacts::Ignored {
+        sentences.push("Contacts are not imported; they appear as members of groups only.".to_owned());
+    }
+    if config.builtin_groups == BuiltinGroups::Ignored {
+        sentences.push("The built-in groups are not imported.".to_owned());
+    }
+    sentences.push("Second factors are not known to Active Directory.".to_owned());
+    sentences
+}
+
+async fn estimate(shared: &Shared, cx: &Context, controller: &Controller) -> Result<Estimate> {
+    let mut counts = [None; 3];
+    for (class, count) in Class::ALL.into_iter().zip(&mut counts) {
+        *count = self::count(shared, cx, controller, class).await?;
+    }
+    let [groups, users, computers] = counts;
+    let sum = groups.zip(users).zip(computers).map(|((groups, users), computers)| groups + users + computers);
+    let pages = |objects: u64| objects / u64::from(shared.config.page_size) + 1;
+    Ok(Estimate {
+        users,
+        groups,
+        computers,
+        calls: sum.map(|sum| pages(sum) + 2 * Class::ALL.len() as u64),
+        seconds: sum.map(|sum| sum / OBJECTS_PER_SECOND + 1),
+    })
+}
+
+/// Counts what a class holds, by names only; nothing if it is more than is worth counting.
+async fn count(shared: &Shared, cx: &Context, controller: &Controller, class: Class) -> Result<Option<u64>> {
+    let request = SearchRequest::new(shared.base(controller), class.filter(&shared.config)?)
+        .attributes(["1.1"])
+        .page_size(shared.config.page_size)
+        .control(Control::domain_scope().optional());
+    let (mut objects, mut cookie) = (0_u64, None);
+    for _ in 0..COUNTED_PAGES {
+        let read = shared.connection.page(cx, "count", None, &request, cookie.as_ref()).await;
+        match read.map_err(base_gone)? {
+            Paged::Page(page, next) => {
+                objects += page.entries.len() as u64;
+                match next {
+                    Some(next) => cookie = Some(next),
+                    None => return Ok(Some(objects)),
+                }
+            }
+            // An estimate is not worth a second try.
+            Paged::CookieLost => return Ok(None),
+        }
+    }
+    Ok(None)
+}
