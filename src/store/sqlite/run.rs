@@ -438,7 +438,7 @@ impl RunStore for SqliteRun {
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)> {
         let mut apply = match self.apply.take() {
             Some(apply) => apply,
-            None => Apply::new(self.store.connect(16 << 20)?, self.target.clone(), self.wakes),
+            None => Apply::new(self.store.connect(12 << 20)?, self.target.clone(), self.wakes),
         };
         let done = apply.chunk(self.stage_mut()?, now)?;
         let (_, applied) = apply.reached()?;

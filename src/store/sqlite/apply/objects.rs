@@ -9,7 +9,7 @@ use crate::rules::diff;
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::codec;
 use crate::store::sqlite::stage::{Disposition, Stage};
-use crate::store::sqlite::{Standing, State, damaged, kind_from_number, kind_number, sql};
+use crate::store::sqlite::{Standing, damaged, kind_from_number, kind_number, sql};
 
 /// Staged objects of one transaction: each takes a few rows.
 const OBJECTS_A_CHUNK: usize = 5000;
@@ -302,7 +302,14 @@ impl Apply {
             Some(path) => Some(self.container_no(chunk.transaction, path)?),
             None => stage.probe(&row.source_id.key(), Facet::Core)?.and_then(|probe| probe.container_no),
         };
-        insert_probe(chunk, self.target.endpoint_no, &row.source_id.key().0, row, fingerprint, container)
+        let probe = ProbeRow {
+            object_no: row.object_no(),
+            facet: row.facet(),
+            kind: row.kind,
+            fingerprint: *fingerprint,
+            observed: row.observed,
+        };
+        insert_probe(chunk, self.target.endpoint_no, &row.source_id.key().0, &probe, container)
     }
 
     /// Writes the probes of new objects in the order of their keys, so that a first import appends.
@@ -316,12 +323,12 @@ impl Apply {
         }
         let keys = self.new_keys.take().unwrap_or_default();
         for (key, object_no) in keys.iter().skip(start).take(ROWS_A_CHUNK) {
-            let Some(row) = staged_rows(stage, object_no * 4 - 1, 1)?.pop() else { continue };
+            let Some(row) = staged_probe(stage, *object_no)? else { continue };
             let container = match &row.container {
                 Some(path) => Some(self.container_no(chunk.transaction, path)?),
                 None => None,
             };
-            insert_probe(chunk, self.target.endpoint_no, key, &row, &row.fingerprint, container)?;
+            insert_probe(chunk, self.target.endpoint_no, key, &row.probe, container)?;
         }
         let reached = start + ROWS_A_CHUNK;
         if reached >= keys.len() {
@@ -392,15 +399,47 @@ fn new_keys(stage: &Stage) -> Result<Vec<([u8; 16], i64)>> {
     Ok(keys)
 }
 
+/// What a probe is written from.
+struct ProbeRow {
+    object_no: i64,
+    facet: i64,
+    kind: ObjectKind,
+    fingerprint: [u8; 16],
+    observed: i64,
+}
+
+/// A staged object, as far as its probe needs it.
+struct StagedProbe {
+    probe: ProbeRow,
+    container: Option<String>,
+}
+
+/// Reads one staged object by its number. Asked once per new object: by equality, which SQLite plans once, while a
+/// range with bound values is planned anew for each value.
+fn staged_probe(stage: &Stage, object_no: i64) -> Result<Option<StagedProbe>> {
+    let row: Option<(i64, Option<String>, [u8; 16], i64)> = stage
+        .file
+        .prepare_cached("SELECT kind, container, fingerprint, observed FROM objects WHERE stage_no = ?1")
+        .and_then(|mut query| {
+            query
+                .query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .optional()
+        })
+        .map_err(sql("read the stage"))?;
+    row.map(|(kind, container, fingerprint, observed)| {
+        let kind = kind_from_number(kind)?;
+        Ok(StagedProbe { probe: ProbeRow { object_no, facet: 0, kind, fingerprint, observed }, container })
+    })
+    .transpose()
+}
+
 fn insert_probe(
     chunk: &Chunk<'_>,
     endpoint_no: i64,
     key: &[u8; 16],
-    row: &Row,
-    fingerprint: &[u8; 16],
+    row: &ProbeRow,
     container: Option<i64>,
 ) -> Result<()> {
-    let standing = Standing { state: State::Live, ..Standing::live(row.kind) };
     chunk
         .transaction
         .prepare_cached("INSERT OR REPLACE INTO probes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
@@ -408,10 +447,10 @@ fn insert_probe(
             insert.execute(params![
                 endpoint_no,
                 key,
-                row.facet(),
-                row.object_no(),
-                standing.to_number(),
-                fingerprint,
+                row.facet,
+                row.object_no,
+                Standing::live(row.kind).to_number(),
+                row.fingerprint,
                 row.observed,
                 container
             ])

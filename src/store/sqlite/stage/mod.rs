@@ -93,7 +93,7 @@ impl Stage {
             file.execute_batch(include_str!("schema.sql")).map_err(sql("prepare the stage"))?;
             put(&file, "layout", &LAYOUT)?;
         }
-        let main = store.connect(16 << 20)?;
+        let main = store.connect(6 << 20)?;
         let mut stage = Self {
             file,
             main,
@@ -480,7 +480,7 @@ fn connect(path: &Path) -> Result<Connection> {
     file.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
     // Survives the process, and never lies after a power cut; the last batch may then be read again.
     file.pragma_update(None, "synchronous", "NORMAL").map_err(step())?;
-    file.pragma_update(None, "cache_size", -8192).map_err(step())?;
+    file.pragma_update(None, "cache_size", -4096).map_err(step())?;
     file.pragma_update(None, "journal_size_limit", 16 << 20).map_err(step())?;
     file.set_prepared_statement_cache_capacity(64);
     Ok(file)
