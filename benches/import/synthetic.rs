@@ -3,16 +3,16 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use tenantry::Result;
 use tenantry::endpoint::{
-    Checkpoint, Context, CoverageInfo, Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence,
-    SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Checkpoint, Context, CoverageInfo, Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, SnapshotPage,
+    SnapshotPager, SnapshotStep, Verification,
 };
 use tenantry::gate::Cost;
 use tenantry::model::{
     AttributeName, Edges, EndpointName, GroupKind, Member, MemberKind, ObjectKind, Patch, Scope, SourceId, UserKind,
     UserState, Value, Via, names,
 };
-use tenantry::Result;
 use uuid::Uuid;
 
 /// Objects of one page.

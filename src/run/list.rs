@@ -27,9 +27,15 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Turns what was closed under one unchanged coverage into proofs. A delta proves no absence.
-    pub(super) fn proofs(&self) -> Vec<Complete> {
-        self.seal.as_ref().map(|seal| seal.objects(&self.closes)).unwrap_or_default()
+    /// Turns what was closed under one unchanged coverage into proofs. A delta proves the absence of no object.
+    pub(super) fn proofs(&self, mode: Mode) -> Vec<Complete> {
+        let seal = self.seal.as_ref().filter(|_| mode == Mode::Snapshot);
+        seal.map(|seal| seal.objects(&self.closes)).unwrap_or_default()
+    }
+
+    /// Gives away the right to believe the ends of member lists.
+    pub(super) fn take_seal(&mut self) -> Option<CoverageSeal> {
+        self.seal.take()
     }
 
     pub(super) fn closed(&self) -> Vec<String> {
@@ -120,8 +126,8 @@ impl Import {
                 || (closes.closed().any(|scope| *scope == Scope::of(*kind))
                     && !closes.spoiled().any(|scope| *scope == Scope::of(*kind)))
         });
-        let seal = watch.end(&end).filter(|_| self.mode == Mode::Snapshot);
-        if seal.is_none() && self.mode == Mode::Snapshot {
+        let seal = watch.end(&end);
+        if seal.is_none() {
             let message = format!(
                 "what can be seen changed while it was listed ({}); nothing is removed",
                 end.difference(&coverage)

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::coverage::CoverageSeal;
 use crate::endpoint::{Context, CoverageInfo, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
@@ -142,14 +143,14 @@ impl Import {
 
     /// The one path.
     async fn steps(&mut self) -> Result<RunReport> {
-        let listing = match self.list().await? {
+        let mut listing = match self.list().await? {
             Listed::Planned => return self.apply().await,
             Listed::Whole(listing) => listing,
         };
         self.plan(&listing).await?;
         self.confirm_objects().await?;
         let terms = self.terms(&listing);
-        self.judge_objects(&terms).await?;
+        self.judge_objects(&terms, listing.take_seal()).await?;
         self.confirm_memberships().await?;
         let plan = self.judge_memberships(&terms).await?;
         if self.job.options.dry_run {
@@ -162,7 +163,7 @@ impl Import {
     /// Finds what seems to be gone, in the scopes that are proven.
     async fn plan(&mut self, listing: &list::Listing) -> Result<()> {
         self.show(|progress| progress.phase = Phase::Planning);
-        let proofs = listing.proofs();
+        let proofs = listing.proofs(self.mode);
         self.hold.with(move |run| run.find_candidates(proofs)).await
     }
 
@@ -175,13 +176,13 @@ impl Import {
         }
     }
 
-    async fn judge_objects(&mut self, terms: &GuardTerms) -> Result<()> {
+    async fn judge_objects(&mut self, terms: &GuardTerms, seal: Option<CoverageSeal>) -> Result<()> {
         let age = i64::try_from(self.job.options.missing_age.as_millis()).unwrap_or(i64::MAX);
         let (terms, before) = (terms.clone(), self.job.now().minus_millis(age));
         self.hold
             .with(move |run| {
                 run.settle_candidates(before)?;
-                run.plan_memberships()?;
+                run.plan_memberships(seal.as_ref())?;
                 run.judge_objects(&terms)
             })
             .await

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
-use crate::coverage::{Closes, Complete};
+use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{
     Checkpoint, CoverageInfo, Cursor, DeltaPage, EndpointInfo, Membership, ObjectRef, Presence, SnapshotPage,
 };
@@ -250,7 +250,7 @@ pub(crate) trait RunStore: Send + Debug {
     /// Drops candidates that were found after all, and proposes what is missing since before a point in time.
     fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<()>;
     /// Compares memberships; to be called once the objects are settled.
-    fn plan_memberships(&mut self) -> Result<()>;
+    fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()>;
     fn judge_objects(&mut self, terms: &GuardTerms) -> Result<()>;
     fn next_doubt(&self) -> Result<Option<EdgeDoubt>>;
     fn settle_doubt(&mut self, doubt: &EdgeDoubt, answers: &[Membership]) -> Result<()>;
@@ -278,6 +278,7 @@ pub(crate) mod sealed {
     use super::{Arc, Debug, Result, RunStart, RunStore};
 
     pub trait Sealed: Debug + Send + Sync {
+        #[allow(private_interfaces)] // this is the seal: only the engine can name these
         fn begin_run(self: Arc<Self>, start: &RunStart) -> Result<Box<dyn RunStore>>;
     }
 }

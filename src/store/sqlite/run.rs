@@ -10,7 +10,7 @@ use super::apply::{Apply, Finish, Target};
 use super::plan::{HeldItems, Judgement, Terms};
 use super::stage::{Stage, StagePhase};
 use super::{SqliteStore, damaged, io, locks, sql};
-use crate::coverage::{Closes, Complete};
+use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
@@ -38,6 +38,7 @@ pub(super) struct SqliteRun {
 }
 
 impl sealed::Sealed for SqliteStore {
+    #[allow(private_interfaces)] // this is the seal: only the engine can name these
     fn begin_run(self: Arc<Self>, start: &RunStart) -> Result<Box<dyn RunStore>> {
         if start.dry_run && endpoint_row(&self, start)?.is_none() {
             let name = format!("dry-{}.db", RunId::random());
@@ -367,10 +368,10 @@ impl RunStore for SqliteRun {
         stage.age_missing(missing_before)
     }
 
-    fn plan_memberships(&mut self) -> Result<()> {
+    fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()> {
         let stage = self.stage_mut()?;
         stage.commit_batch()?;
-        self.begin = stage.plan_memberships()?;
+        self.begin = stage.plan_memberships(seal)?;
         Ok(())
     }
 

@@ -173,7 +173,6 @@ impl Chunk<'_> {
 struct RecordRow {
     id: RecordId,
     kind: ObjectKind,
-    state: i64,
     archived: bool,
     local: Attributes,
 }
@@ -298,26 +297,24 @@ fn position(connection: &Connection, target: &Target) -> Result<(ApplyPhase, i64
 /// Reads a record's own row.
 fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
-        .prepare_cached("SELECT id, kind, state, archived_at, local FROM records WHERE record_no = ?1")
+        .prepare_cached("SELECT id, kind, archived_at, local FROM records WHERE record_no = ?1")
         .and_then(|mut query| {
             query
                 .query_row([record_no], |row| {
                     Ok((
                         row.get::<_, [u8; 16]>(0)?,
                         row.get::<_, i64>(1)?,
-                        row.get::<_, i64>(2)?,
-                        row.get::<_, Option<i64>>(3)?,
-                        row.get::<_, Option<Vec<u8>>>(4)?,
+                        row.get::<_, Option<i64>>(2)?,
+                        row.get::<_, Option<Vec<u8>>>(3)?,
                     ))
                 })
                 .optional()
         })
         .map_err(sql("read a record"))?;
-    row.map(|(id, kind, state, archived_at, local)| {
+    row.map(|(id, kind, archived_at, local)| {
         Ok(RecordRow {
             id: RecordId(uuid::Uuid::from_bytes(id)),
             kind: super::kind_from_number(kind)?,
-            state,
             archived: archived_at.is_some(),
             local: local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default(),
         })

@@ -421,9 +421,7 @@ fn staged_probe(stage: &Stage, object_no: i64) -> Result<Option<StagedProbe>> {
         .file
         .prepare_cached("SELECT kind, container, fingerprint, observed FROM objects WHERE stage_no = ?1")
         .and_then(|mut query| {
-            query
-                .query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-                .optional()
+            query.query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()
         })
         .map_err(sql("read the stage"))?;
     row.map(|(kind, container, fingerprint, observed)| {

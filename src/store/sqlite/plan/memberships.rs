@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::Verdict;
+use crate::coverage::CoverageSeal;
 use crate::endpoint::Membership;
 use crate::error::Result;
 use crate::model::{Facet, ObjectKind, SourceId, SourceKey};
@@ -161,7 +162,9 @@ impl Stage {
     }
 
     /// Compares the staged groups with the stored ones. Returns how many memberships begin.
-    pub(in super::super) fn plan_memberships(&mut self) -> Result<u64> {
+    ///
+    /// Only under a seal does the absence of a member from a closed group mean that it may have ended.
+    pub(in super::super) fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<u64> {
         let step = || sql("plan memberships");
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut index: Option<Option<KeyIndex>> = None;
@@ -206,15 +209,19 @@ impl Stage {
                 strangers.sort_unstable();
                 strangers.dedup();
                 begin += (strangers.len() + subtract_sorted(&listed, &stored).len()) as u64;
-                if closed {
-                    let lost = subtract_sorted(&stored, &listed);
-                    self.write_loss(group_via, &[], &lost)?;
+                if let Some(seal) = seal.filter(|_| closed) {
+                    self.write_absence(seal, group_via, &subtract_sorted(&stored, &listed))?;
                 }
             }
         }
         self.plan_statements()?;
         transaction.commit().map_err(step())?;
         Ok(begin)
+    }
+
+    /// Notes members that a group no longer lists, listed to its end under one coverage.
+    fn write_absence(&self, _seal: &CoverageSeal, group_via: i64, absent: &[u64]) -> Result<()> {
+        self.write_loss(group_via, &[], absent)
     }
 
     fn write_loss(&self, group_via: i64, going: &[u64], doubted: &[u64]) -> Result<()> {
