@@ -34,13 +34,14 @@ pub(crate) struct Own {
 
 /// Puts a record together. Unknown never overwrites; a yielded attribute keeps the local editors' value.
 pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
+    let Own { id, kind, local, archived } = own;
     images.sort_by(|a, b| (a.rank, &a.source_id).cmp(&(b.rank, &b.source_id)));
     let mut attributes = Attributes::new();
     for image in images.iter().rev() {
         attributes.merge(&image.attributes);
     }
     let yielded = images.first().map(|owner| owner.yielded.clone()).unwrap_or_default();
-    for (name, value) in own.local.iter() {
+    for (name, value) in local.iter() {
         let locked = attributes.get(name).is_some() && !yielded.iter().any(|y| y == name.as_str());
         if !locked {
             attributes.set(name.clone(), value.clone());
@@ -56,16 +57,7 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     });
     let identities =
         images.into_iter().map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id }).collect();
-    Record {
-        id: own.id,
-        kind: own.kind,
-        attributes,
-        owner: None,
-        archived: own.archived,
-        missing_since,
-        lock,
-        identities,
-    }
+    Record { id, kind, attributes, owner: None, archived, missing_since, lock, identities }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Default for ImportOptions {
             dry_run: false,
             approve: None,
             guard: GuardLimits::default(),
-            missing_age: Duration::from_secs(30 * 24 * 60 * 60),
+            missing_age: Duration::from_hours(30 * 24),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Import {
             pages: read.pages,
             requests: stats.requests - self.stats_start.requests,
             throttled: stats.throttled - self.stats_start.throttled,
-            seconds: (self.job.gate.clock().monotonic() - self.clock_start).as_secs_f64(),
+            seconds: self.job.gate.clock().monotonic().saturating_sub(self.clock_start).as_secs_f64(),
             held: plan.held,
             unreadable: Vec::new(),
             started_at: self.started_at,

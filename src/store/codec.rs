@@ -108,7 +108,9 @@ pub(crate) fn push_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
             Value::List(items) => {
                 out.push(5);
                 push_number(out, items.len() as u64);
-                items.iter().for_each(|item| push_bytes(out, item.as_bytes()));
+                for item in items {
+                    push_bytes(out, item.as_bytes());
+                }
             }
         }
     }

@@ -66,6 +66,28 @@ fn endpoint_row(store: &SqliteStore, start: &RunStart) -> Result<Option<(i64, i6
         .map_err(sql("read an endpoint"))
 }
 
+/// Finds the run that a stage was left by, and whether this run is to go on under its id.
+///
+/// A plan that was being applied goes on under its own id; a listing that was killed does as well. One that ended with
+/// a report goes on too, from its checkpoint, but as a new run.
+fn taken_up(store: &SqliteStore, stage: Stage, endpoint_no: i64, dry_run: bool) -> Result<(Stage, Option<RunId>)> {
+    let Some((run, _, phase)) = stage.left_over()?.filter(|_| !dry_run) else { return Ok((stage, None)) };
+    let unreported: Option<bool> = store
+        .host()
+        .query_row(
+            "SELECT report IS NULL FROM runs WHERE id = ?1 AND endpoint_no = ?2",
+            params![run.0.as_bytes().as_slice(), endpoint_no],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(sql("begin a run"))?;
+    Ok(match (unreported, phase) {
+        (Some(true), _) | (Some(false), StagePhase::Applying) => (stage, Some(run)),
+        (Some(false), StagePhase::Listing) => (stage, None),
+        (None, _) => (stage.restart()?, None),
+    })
+}
+
 impl SqliteRun {
     fn begin(store: &Arc<SqliteStore>, start: &RunStart) -> Result<Self> {
         let step = || sql("begin a run");
@@ -81,7 +103,7 @@ impl SqliteRun {
         } else {
             store.work.join(format!("{stem}.stage"))
         };
-        let mut stage =
+        let stage =
             Stage::open(store, path.clone(), endpoint_no, u64::from_ne_bytes(seed.to_ne_bytes()), start.dry_run)
                 .or_else(|_| {
                     // A stage that cannot be read holds nothing that cannot be listed again.
@@ -89,25 +111,7 @@ impl SqliteRun {
                     Stage::open(store, path, endpoint_no, u64::from_ne_bytes(seed.to_ne_bytes()), start.dry_run)
                 })?;
 
-        // A plan that was being applied goes on under its own id; a listing that was killed does as well. One that
-        // ended with a report goes on too, from its checkpoint, but as a new run.
-        let mut left = None;
-        if let Some((run, _, phase)) = stage.left_over()?.filter(|_| !start.dry_run) {
-            let unreported: Option<bool> = store
-                .host()
-                .query_row(
-                    "SELECT report IS NULL FROM runs WHERE id = ?1 AND endpoint_no = ?2",
-                    params![run.0.as_bytes().as_slice(), endpoint_no],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(step())?;
-            match (unreported, phase) {
-                (Some(true), _) | (Some(false), StagePhase::Applying) => left = Some(run),
-                (Some(false), StagePhase::Listing) => {}
-                (None, _) => stage = stage.restart()?,
-            }
-        }
+        let (stage, left) = taken_up(store, stage, endpoint_no, start.dry_run)?;
         let mut host = store.host();
         let run = left.unwrap_or_else(RunId::random);
         let mut epoch = 0;
@@ -333,7 +337,7 @@ impl RunStore for SqliteRun {
     }
 
     fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
-        self.stage_mut()?.find_candidates(proofs)
+        self.stage_mut()?.find_candidates(&proofs)
     }
 
     fn count_candidates(&self, kind: ObjectKind) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Apply, Chunk, Reached};
+use super::{Apply, Chunk, Index, Reached};
 use crate::error::Result;
 use crate::model::{EventType, Member, ObjectKind, RecordId, SourceId, SourceKey, Via};
 use crate::store::codec::{self, pack_sorted};
@@ -27,8 +27,8 @@ impl Apply {
     /// Applies staged groups behind a position.
     pub(super) fn groups(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
         let step = || sql("apply memberships");
-        if self.index.is_none() {
-            self.index = Some(stage.key_index()?);
+        if matches!(self.index, Index::Undecided) {
+            self.index = stage.key_index()?.map_or(Index::OnDisk, Index::InMemory);
         }
         let groups: Vec<(i64, SourceKey, i64)> = {
             let mut query = stage
@@ -60,7 +60,7 @@ impl Apply {
 
     /// Applies one group. Returns how many members were listed.
     fn group(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, key: &SourceKey, via: i64) -> Result<u64> {
-        let Some(found) = self.find(stage, chunk, key)? else { return Ok(0) };
+        let Some(found) = self.find(chunk, key)? else { return Ok(0) };
         let group_via = found.object_no * 2 + via;
         let Some(group) = group_row(chunk, found.object_no)? else { return Ok(0) };
         let stored = stored_members(chunk, group_via)?;
@@ -73,9 +73,9 @@ impl Apply {
         })?;
         for member in pending {
             count += 1;
-            let found = match self.find(stage, chunk, &member.id.key())? {
+            let found = match self.find(chunk, &member.id.key())? {
                 Some(found) => found,
-                None => self.stub(stage, chunk, &member)?,
+                None => self.stub(chunk, &member)?,
             };
             let number = u64::try_from(found.object_no).map_err(|_| damaged("an object number"))?;
             listed.push((number, found, member));
@@ -115,7 +115,7 @@ impl Apply {
             stage.note_reverse(number, group_via, true)?;
             numbers.push(number);
             changes.push(MemberChange {
-                record: self.member_record(chunk, &found)?,
+                record: member_record(chunk, &found)?,
                 member: Member { kind: kind_of(&found, member.kind), id: member.id },
             });
         }
@@ -164,8 +164,8 @@ impl Apply {
     }
 
     /// Finds an object by its key, seeing what this transaction wrote.
-    pub(super) fn find(&self, _stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Found>> {
-        if let Some(Some(index)) = &self.index {
+    pub(super) fn find(&self, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Found>> {
+        if let Index::InMemory(index) = &self.index {
             return index.get(key);
         }
         let found = chunk
@@ -190,7 +190,7 @@ impl Apply {
     }
 
     /// Gives a number to a member that is not imported.
-    fn stub(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, member: &Member) -> Result<Found> {
+    fn stub(&mut self, chunk: &Chunk<'_>, member: &Member) -> Result<Found> {
         let step = || sql("store a member");
         let standing = Standing { class: Class::Stub(member.kind), state: State::Live };
         let object_no: i64 = chunk
@@ -212,30 +212,10 @@ impl Apply {
             })
             .map_err(step())?;
         let found = Found { object_no, standing, joined: false };
-        if let Some(Some(index)) = &mut self.index {
+        if let Index::InMemory(index) = &mut self.index {
             index.insert(&member.id.key(), found);
         }
-        let _ = stage;
         Ok(found)
-    }
-
-    fn member_record(&self, chunk: &Chunk<'_>, found: &Found) -> Result<MemberRecord> {
-        match found.standing.class {
-            Class::Object(kind) if found.standing.is_present() => {
-                if !found.joined {
-                    return Ok(MemberRecord::Own(kind));
-                }
-                let id: Option<[u8; 16]> = chunk
-                    .transaction
-                    .prepare_cached(
-                        "SELECT id FROM records WHERE record_no = (SELECT record_no FROM objects WHERE object_no = ?1)",
-                    )
-                    .and_then(|mut query| query.query_row([found.object_no], |row| row.get(0)).optional())
-                    .map_err(sql("read a record"))?;
-                Ok(id.map_or(MemberRecord::None, |id| MemberRecord::Joined(RecordId(uuid::Uuid::from_bytes(id)))))
-            }
-            _ => Ok(MemberRecord::None),
-        }
     }
 
     /// Describes a member by its number, for the event of its ending.
@@ -251,8 +231,28 @@ impl Apply {
         let standing = super::standing_of(chunk.transaction, self.target.endpoint_no, &id)?
             .ok_or_else(|| damaged("a standing"))?;
         let found = Found { object_no, standing, joined };
-        let record = self.member_record(chunk, &found)?;
+        let record = member_record(chunk, &found)?;
         Ok((MemberChange { member: Member { kind: standing.member_kind(), id }, record }, key))
+    }
+}
+
+/// Returns the record of a member, as its event tells it.
+fn member_record(chunk: &Chunk<'_>, found: &Found) -> Result<MemberRecord> {
+    match found.standing.class {
+        Class::Object(kind) if found.standing.is_present() => {
+            if !found.joined {
+                return Ok(MemberRecord::Own(kind));
+            }
+            let id: Option<[u8; 16]> = chunk
+                .transaction
+                .prepare_cached(
+                    "SELECT id FROM records WHERE record_no = (SELECT record_no FROM objects WHERE object_no = ?1)",
+                )
+                .and_then(|mut query| query.query_row([found.object_no], |row| row.get(0)).optional())
+                .map_err(sql("read a record"))?;
+            Ok(id.map_or(MemberRecord::None, |id| MemberRecord::Joined(RecordId(uuid::Uuid::from_bytes(id)))))
+        }
+        _ => Ok(MemberRecord::None),
     }
 }
 

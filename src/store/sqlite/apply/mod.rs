@@ -95,8 +95,20 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
-    index: Option<Option<KeyIndex>>,
+    /// Keys of all objects in memory, once it is decided whether that pays.
+    index: Index,
     new_keys: Option<Vec<([u8; 16], i64)>>,
+}
+
+/// Whether the keys of all objects are held in memory.
+#[derive(Debug)]
+enum Index {
+    /// Not decided yet.
+    Undecided,
+    /// They are looked up one by one.
+    OnDisk,
+    /// They are.
+    InMemory(KeyIndex),
 }
 
 /// One transaction of an apply.
@@ -179,7 +191,7 @@ struct RecordRow {
 
 impl Apply {
     pub(super) fn new(writer: Connection, target: Target, wakes: bool) -> Self {
-        Self { writer, target, wakes, containers: HashMap::new(), index: None, new_keys: None }
+        Self { writer, target, wakes, containers: HashMap::new(), index: Index::Undecided, new_keys: None }
     }
 
     /// Returns phase and figures as last committed.

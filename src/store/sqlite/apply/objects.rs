@@ -86,7 +86,7 @@ impl Apply {
         for row in rows {
             match (row.disposition, row.facet()) {
                 (Disposition::New, 0) => self.create(stage, chunk, &row)?,
-                (_, 0) => self.update(stage, chunk, row)?,
+                (_, 0) => self.update(stage, chunk, &row)?,
                 _ => self.update_facet(stage, chunk, &row)?,
             }
         }
@@ -105,7 +105,7 @@ impl Apply {
             .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
             .map_err(step())?;
         let record_no = known.unwrap_or(object_no);
-        let primary = self.primary_no(stage, row)?;
+        let primary = Self::primary_no(stage, row)?;
         chunk
             .transaction
             .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7)")
@@ -151,7 +151,7 @@ impl Apply {
         Ok(())
     }
 
-    fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: Row) -> Result<()> {
+    fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
         let step = || sql("store an object");
         let object_no = row.object_no();
         let (old_body, record_no): (Vec<u8>, i64) = chunk
@@ -174,7 +174,7 @@ impl Apply {
         }
         let quiet = row.disposition == Disposition::Quiet;
         let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
-        let primary = self.primary_no(stage, &row)?;
+        let primary = Self::primary_no(stage, row)?;
         if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
             chunk
                 .transaction
@@ -188,8 +188,8 @@ impl Apply {
                 })
                 .map_err(step())?;
         }
-        store_observations(chunk, &row)?;
-        self.write_probe(stage, chunk, &row, &fingerprint)?;
+        store_observations(chunk, row)?;
+        self.write_probe(stage, chunk, row, &fingerprint)?;
         if quiet {
             return Ok(());
         }
@@ -202,7 +202,7 @@ impl Apply {
                 .map_err(step())?;
             self.wake(chunk, object_no)?;
         }
-        let image = self.image(chunk, &row, super::with_facets(chunk.transaction, object_no, &new)?)?;
+        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)
     }
 
@@ -288,7 +288,7 @@ impl Apply {
     }
 
     /// Returns the number of the group that a staged object names as its primary one.
-    fn primary_no(&self, stage: &Stage, row: &Row) -> Result<Option<i64>> {
+    fn primary_no(stage: &Stage, row: &Row) -> Result<Option<i64>> {
         let Some(stored) = row.primary_group.as_ref().filter(|stored| !stored.is_empty()) else { return Ok(None) };
         let key = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?.key();
         Ok(match stage.probe(&key, Facet::Core)? {

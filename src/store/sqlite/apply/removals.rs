@@ -56,7 +56,7 @@ impl Apply {
         let mut endings: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
         for row in &rows {
             if row.verdict.is_proof() {
-                self.remove(chunk, row, &mut endings)?;
+                Self::remove(chunk, row, &mut endings)?;
             } else if row.standing.state == State::Live {
                 self.miss(chunk, row)?;
             }
@@ -99,7 +99,7 @@ impl Apply {
     }
 
     /// Collects the memberships that end with an object; its record follows once they are written.
-    fn remove(&self, chunk: &mut Chunk<'_>, row: &Going, endings: &mut BTreeMap<i64, Vec<u64>>) -> Result<()> {
+    fn remove(chunk: &Chunk<'_>, row: &Going, endings: &mut BTreeMap<i64, Vec<u64>>) -> Result<()> {
         let number = u64::try_from(row.object_no).map_err(|_| damaged("an object number"))?;
         let groups = member_groups(chunk, number)?;
         // Who left the scope is still a member where a group lists it; only what it named itself ends.

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Apply, Chunk, Reached};
+use super::{Apply, Chunk, Index, Reached};
 use crate::error::Result;
 use crate::store::codec::{self, Reader, pack_sorted, push_number, unpack_sorted};
 use crate::store::sqlite::stage::Stage;
@@ -13,7 +13,7 @@ impl Apply {
     pub(super) fn reverse(&mut self, stage: &Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
         let step = || sql("store memberships");
         // The index has served; the sorting below takes its place in memory.
-        self.index = None;
+        self.index = Index::Undecided;
         let bucket: Option<i64> = stage
             .file
             .query_row("SELECT min(bucket) FROM reverse WHERE bucket >= ?1", [at], |row| row.get(0))

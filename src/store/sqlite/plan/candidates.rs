@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// Finds what is stored and was not listed, in the scopes that are proven to be listed to their end.
-    pub(in super::super) fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
+    pub(in super::super) fn find_candidates(&mut self, proofs: &[Complete]) -> Result<()> {
         let step = || sql("find what is no longer listed");
         let kinds: Vec<ObjectKind> = proofs
             .iter()

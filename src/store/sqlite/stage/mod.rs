@@ -284,7 +284,7 @@ impl Stage {
             summary.members_removed += (explained.len() + going.len()) as u64;
         }
         summary.updated -= self.held_away()?;
-        summary.digest = hasher.finalize().to_hex()[..16].to_owned();
+        hasher.finalize().to_hex()[..16].clone_into(&mut summary.digest);
         Ok(summary)
     }
 

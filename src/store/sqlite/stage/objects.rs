@@ -127,7 +127,7 @@ impl Stage {
             {
                 return self.unstage(probe.object_no, patch.facet);
             }
-            return self.stage_known(patch, probe, &fingerprint, observed);
+            return self.stage_known(&patch, probe, &fingerprint, observed);
         }
         // The facets beside the core belong to an object that is known already.
         let object_no = match self.new_key(&key)? {
@@ -143,10 +143,18 @@ impl Stage {
             }
         };
         let listed = self.staged_base(object_no, patch.facet)?;
-        self.write_staged(object_no, Disposition::New, &patch, &Base::default(), listed, &fingerprint, observed)
+        self.write_staged(
+            object_no,
+            Disposition::New,
+            &patch,
+            &Base::default(),
+            listed.as_ref(),
+            &fingerprint,
+            observed,
+        )
     }
 
-    fn stage_known(&mut self, patch: Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {
+    fn stage_known(&mut self, patch: &Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {
         let listed = self.staged_base(probe.object_no, patch.facet)?;
         let stored = self.stored_base(probe, patch.facet)?;
         let disposition = match (probe.standing.class, probe.standing.state) {
@@ -155,7 +163,7 @@ impl Stage {
             (_, State::Missing) => Disposition::Reappeared,
             (_, State::Live) => Disposition::Changed,
         };
-        self.write_staged(probe.object_no, disposition, &patch, &stored, listed, fingerprint, observed)
+        self.write_staged(probe.object_no, disposition, patch, &stored, listed.as_ref(), fingerprint, observed)
     }
 
     /// Merges a patch over what the listing brought before, else over what is stored, and writes the row.
@@ -166,12 +174,12 @@ impl Stage {
         disposition: Disposition,
         patch: &Patch,
         stored: &Base,
-        listed: Option<Base>,
+        listed: Option<&Base>,
         fingerprint: &[u8; 16],
         observed: i64,
     ) -> Result<()> {
         let kind = patch.object.kind;
-        let base = listed.as_ref().unwrap_or(stored);
+        let base = listed.unwrap_or(stored);
         let mut attributes = base.attributes.clone();
         attributes.merge(&patch.attributes);
         let mut body = Vec::with_capacity(self.buffer.len());
@@ -456,7 +464,8 @@ impl Stage {
         }
         self.buffer.clear();
         codec::push_attributes(&mut self.buffer, &patch.observations);
-        let [a, b, c, d, e, f, g, h, ..] = codec::fingerprint(&self.buffer);
-        i64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let mut half = [0; 8];
+        half.copy_from_slice(&codec::fingerprint(&self.buffer)[..8]);
+        i64::from_le_bytes(half)
     }
 }
