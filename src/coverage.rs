@@ -78,6 +78,8 @@ impl CoverageWatch {
 }
 
 /// What a listing under one unchanged coverage earns: the right to turn its closed scopes into proofs.
+///
+/// Members of closed groups are proven by the seal itself: what plans their endings asks for it.
 #[derive(Debug)]
 pub(crate) struct CoverageSeal {
     digest: [u8; 16],
@@ -92,11 +94,6 @@ impl CoverageSeal {
     fn complete(&self, closes: &Closes, scope: Scope) -> Option<Complete> {
         (closes.closed.contains(&scope) && !closes.spoiled.contains(&scope))
             .then_some(Complete { scope, coverage: self.digest })
-    }
-
-    /// Turns the end of one group's members into a proof. The caller read from the stage that the pager closed it.
-    pub(crate) fn members(&self, closed: Scope) -> Complete {
-        Complete { scope: closed, coverage: self.digest }
     }
 }
 

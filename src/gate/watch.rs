@@ -46,6 +46,17 @@ pub struct Waiting {
     pub until_unix_millis: Option<i64>,
 }
 
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.on {
+            WaitingFor::Concurrency => f.write_str("other calls to end"),
+            WaitingFor::Bucket(name) => write!(f, "this process's share of the quota {name}"),
+            WaitingFor::Backoff => f.write_str("the next try after a failure"),
+            WaitingFor::Server => f.write_str("the pause that the server asked for"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     requests: AtomicU64,

@@ -134,7 +134,7 @@ spelled! {
         DomainController = "domain-controller",
         /// A phone or tablet.
         Mobile = "mobile",
-        /// A ChromeOS device.
+        /// A `ChromeOS` device.
         ChromeOs = "chromeos",
         /// Anything else.
         Other = "other",

@@ -18,6 +18,7 @@ pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};
 pub use event::{Event, EventType};
 pub use guard_limits::{GuardLimits, Limit};
+pub(crate) use ids::derive_uuid;
 pub use ids::{CustomerId, EndpointName, ObjectKey, RecordId, RunId, SourceId, SourceKey};
 pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserState};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};

@@ -14,8 +14,8 @@ pub struct PlanId(Box<str>);
 
 impl PlanId {
     /// Writes a digest of a set as its id.
-    pub(crate) fn from_digest(digest: &[u8; 8]) -> Self {
-        Self(format!("{:016x}", u64::from_be_bytes(*digest)).into())
+    pub(crate) fn from_digest(digest: [u8; 8]) -> Self {
+        Self(format!("{:016x}", u64::from_be_bytes(digest)).into())
     }
 
     /// Reads an id as a person types it.

@@ -3,7 +3,9 @@
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AttributeName, Attributes, EndpointName, ObjectKind, RecordId, SourceId, Timestamp, Value, names};
+use super::{
+    AttributeName, Attributes, EndpointName, GroupKind, ObjectKind, RecordId, SourceId, Timestamp, Value, names,
+};
 
 /// Who owns a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,22 @@ impl Serialize for Record {
 }
 
 impl Record {
+    /// Puts together the group that stands for an endpoint: named after it, locked by it.
+    pub(crate) fn of_endpoint(id: RecordId, endpoint: EndpointName, title: &str, kind: GroupKind) -> Self {
+        let attributes = [(names::KIND, kind.into()), (names::NAME, title.into())].into_iter().collect();
+        let lock = Some(Lock { endpoint, others: Vec::new(), yielded: Vec::new() });
+        Self {
+            id,
+            kind: ObjectKind::Group,
+            attributes,
+            owner: None,
+            archived: false,
+            missing_since: None,
+            lock,
+            identities: Vec::new(),
+        }
+    }
+
     /// Returns the names of what differs between two states of one record.
     pub fn changed_since(&self, before: &Self) -> Vec<AttributeName> {
         let mut changed = super::attribute_differences(&before.attributes, &self.attributes);

@@ -34,32 +34,30 @@ pub(crate) struct Own {
 
 /// Puts a record together. Unknown never overwrites; a yielded attribute keeps the local editors' value.
 pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
+    let Own { id, kind, local, archived } = own;
     images.sort_by(|a, b| (a.rank, &a.source_id).cmp(&(b.rank, &b.source_id)));
     let mut attributes = Attributes::new();
     for image in images.iter().rev() {
         attributes.merge(&image.attributes);
     }
     let yielded = images.first().map(|owner| owner.yielded.clone()).unwrap_or_default();
-    for (name, value) in own.local.iter() {
+    for (name, value) in local.iter() {
         let locked = attributes.get(name).is_some() && !yielded.iter().any(|y| y == name.as_str());
         if !locked {
             attributes.set(name.clone(), value.clone());
         }
     }
     // A record is missing only while none of its objects is seen.
-    let missing_since =
-        images.iter().map(|image| image.missing_since).min().flatten().filter(|_| !images.is_empty());
+    let missing_since = images.iter().map(|image| image.missing_since).min().flatten().filter(|_| !images.is_empty());
     let lock = images.first().map(|owner| {
         let mut others: Vec<_> = images[1..].iter().map(|image| image.endpoint.clone()).collect();
         others.retain(|other| *other != owner.endpoint);
         others.dedup();
         Lock { endpoint: owner.endpoint.clone(), others, yielded }
     });
-    let identities = images
-        .into_iter()
-        .map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id })
-        .collect();
-    Record { id: own.id, kind: own.kind, attributes, owner: None, archived: own.archived, missing_since, lock, identities }
+    let identities =
+        images.into_iter().map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id }).collect();
+    Record { id, kind, attributes, owner: None, archived, missing_since, lock, identities }
 }
 
 #[cfg(test)]
@@ -91,10 +89,13 @@ mod tests {
 
     #[test]
     fn the_first_endpoint_that_knows_a_value_wins() {
-        let record = compose(own(&[]), vec![
-            image("cloud", 1, &[(names::FIRST_NAME, "Anne".into()), (names::MFA, "enrolled".into())]),
-            image("ad", 0, &[(names::FIRST_NAME, "Ann".into()), (names::LAST_NAME, Value::Empty)]),
-        ]);
+        let record = compose(
+            own(&[]),
+            vec![
+                image("cloud", 1, &[(names::FIRST_NAME, "Anne".into()), (names::MFA, "enrolled".into())]),
+                image("ad", 0, &[(names::FIRST_NAME, "Ann".into()), (names::LAST_NAME, Value::Empty)]),
+            ],
+        );
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Ann"));
         assert_eq!(record.attributes.text(&names::MFA), Some("enrolled"));
         let lock = record.lock.unwrap();

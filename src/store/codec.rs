@@ -11,8 +11,7 @@ use crate::model::{AttributeName, Attributes, Member, MemberKind, SourceId, Sour
 const LAYOUT: u8 = 1;
 
 fn damaged(what: &'static str) -> Error {
-    Error::new(ErrorKind::Store, "stored bytes cannot be read: the file is damaged")
-        .with_context("while reading", what)
+    Error::new(ErrorKind::Store, "stored bytes cannot be read: the file is damaged").with_context("while reading", what)
 }
 
 /// Reads bytes from the front of a slice.
@@ -109,7 +108,9 @@ pub(crate) fn push_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
             Value::List(items) => {
                 out.push(5);
                 push_number(out, items.len() as u64);
-                items.iter().for_each(|item| push_bytes(out, item.as_bytes()));
+                for item in items {
+                    push_bytes(out, item.as_bytes());
+                }
             }
         }
     }

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Reads `tenant.toml` into a checked configuration and builds its endpoints.
+//!
+//! All problems of a file are found at once, each with its line, its key and its remedy, and none of them repeats a
+//! secret. It knows which connectors exist and what their keys mean; it opens no connection.
+
+// Without a connector some forms of values have no key that takes them.
+#![cfg_attr(not(feature = "active-directory"), allow(dead_code))]
+
+#[cfg(feature = "active-directory")]
+mod active_directory;
+mod customer;
+mod endpoint;
+mod environment;
+mod guard;
+mod problem;
+mod reading;
+mod secret;
+mod suggestion;
+mod table;
+mod tenant;
+mod value;
+
+#[cfg(feature = "active-directory")]
+pub use active_directory::{ActiveDirectorySettings, DeltaMethod, IdListing};
+pub use customer::Customer;
+pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
+pub use environment::{Environment, ProcessEnvironment};
+pub use problem::{Problem, Problems};
+pub use tenant::TenantConfig;

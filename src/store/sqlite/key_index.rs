@@ -61,6 +61,10 @@ impl KeyIndex {
         if (self.used + 1) * 8 > self.keys.len() * 7 {
             self.grow();
         }
+        if self.used == 0 {
+            // Numbers are given in rising order: the first is the lowest.
+            self.base = if self.base == 0 { found.object_no } else { self.base };
+        }
         let slot = self.slot_of(&key.0);
         if self.numbers[slot] == FREE {
             self.used += 1;

@@ -12,12 +12,8 @@ use crate::model::{CustomerId, EndpointName};
 pub(super) struct Held(#[allow(dead_code)] File); // the lock lives as long as the open file
 
 fn try_lock(path: &Path) -> Result<Option<Held>> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(io("open a lock file", path))?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io("open a lock file", path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Held(file))),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -77,8 +77,7 @@ impl fmt::Debug for SqliteStore {
 
 fn connect(path: &Path, cache: i64) -> Result<Connection> {
     let step = || sql("open the state file");
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(step())?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(step())?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
@@ -96,7 +95,9 @@ fn sql(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         use rusqlite::ErrorCode;
         let (message, retry) = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => ("the disk is full; make room and start again, nothing was lost", Retry::Backoff),
+            Some(ErrorCode::DiskFull) => {
+                ("the disk is full; make room and start again, nothing was lost", Retry::Backoff)
+            }
             Some(ErrorCode::NotADatabase) => ("the file is no SQLite database; name another file", Retry::Never),
             Some(ErrorCode::DatabaseCorrupt) => {
                 ("the file is damaged; restore it from a backup, or begin with a new one", Retry::Never)
@@ -107,7 +108,13 @@ fn sql(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error {
             Some(ErrorCode::ReadOnly) => ("the file cannot be written; check its permissions", Retry::Never),
             Some(ErrorCode::CannotOpen) => ("the file cannot be opened; check path and permissions", Retry::Never),
             Some(ErrorCode::SystemIoFailure) => ("reading or writing the file failed", Retry::Backoff),
-            _ => ("the database refused a statement", Retry::Never),
+            _ => {
+                // Names tables and columns, never values.
+                return Error::new(ErrorKind::Store, "the database refused a statement")
+                    .with_operation(operation)
+                    .with_context("reason", &error)
+                    .with_source(error);
+            }
         };
         Error::new(ErrorKind::Store, message).with_operation(operation).with_retry(retry).with_source(error)
     }
@@ -209,9 +216,9 @@ impl Standing {
             0 => Class::Object(ObjectKind::User),
             1 => Class::Object(ObjectKind::Group),
             2 => Class::Object(ObjectKind::Computer),
-            stub @ 3..=9 => {
-                Class::Stub(crate::store::codec::member_kind(u8::try_from(stub - 3).map_err(|_| damaged("a standing"))?))
-            }
+            stub @ 3..=9 => Class::Stub(crate::store::codec::member_kind(
+                u8::try_from(stub - 3).map_err(|_| damaged("a standing"))?,
+            )),
             _ => return Err(damaged("a standing")),
         };
         let state = match number % 4 {

@@ -165,10 +165,10 @@ impl<'a> Writer<'a> {
                 .map_err(step())?;
         }
         transaction
-            .execute("UPDATE customers SET sequence = ?2 WHERE customer_no = ?1", params![
-                self.customer_no,
-                self.next - 1
-            ])
+            .execute(
+                "UPDATE customers SET sequence = ?2 WHERE customer_no = ?1",
+                params![self.customer_no, self.next - 1],
+            )
             .map(drop)
             .map_err(step())
     }
@@ -201,11 +201,10 @@ fn event(
     subject: String,
     data: Box<RawValue>,
 ) -> Event {
-    let id = crate::model::derive_uuid("tenantry event", &[
-        customer.as_str().as_bytes(),
-        &sequence.to_be_bytes(),
-        event_type.as_str().as_bytes(),
-    ]);
+    let id = crate::model::derive_uuid(
+        "tenantry event",
+        &[customer.as_str().as_bytes(), &sequence.to_be_bytes(), event_type.as_str().as_bytes()],
+    );
     Event {
         specversion: "1.0".into(),
         id: id.to_string(),

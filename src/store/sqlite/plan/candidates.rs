@@ -3,13 +3,13 @@
 use rusqlite::params;
 
 use crate::coverage::Complete;
-use crate::endpoint::{ObjectRef, Presence, Evidence};
+use crate::endpoint::{Evidence, ObjectRef, Presence};
 use crate::error::Result;
 use crate::model::{ObjectKey, ObjectKind, Scope, SourceId, Timestamp, TombstoneKind};
+use crate::store::Candidate;
 use crate::store::codec;
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
-use crate::store::Candidate;
 
 /// What is known of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// Finds what is stored and was not listed, in the scopes that are proven to be listed to their end.
-    pub(in super::super) fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
+    pub(in super::super) fn find_candidates(&mut self, proofs: &[Complete]) -> Result<()> {
         let step = || sql("find what is no longer listed");
         let kinds: Vec<ObjectKind> = proofs
             .iter()
@@ -286,9 +286,7 @@ impl Stage {
         for (object_no, presence, canary) in answers {
             transaction
                 .prepare_cached("UPDATE candidates SET verdict = ?2 WHERE object_no = ?1")
-                .and_then(|mut update| {
-                    update.execute(params![object_no, Verdict::of(presence, *canary).to_number()])
-                })
+                .and_then(|mut update| update.execute(params![object_no, Verdict::of(presence, *canary).to_number()]))
                 .map_err(step())?;
         }
         transaction.commit().map_err(step())
@@ -297,9 +295,10 @@ impl Stage {
     /// Gives up on a kind: its listing was short, so nothing of it goes and nothing becomes missing.
     pub(in super::super) fn void(&mut self, kind: ObjectKind) -> Result<()> {
         self.file
-            .execute("DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2)", [
-                super::super::kind_number(kind),
-            ])
+            .execute(
+                "DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2)",
+                [super::super::kind_number(kind)],
+            )
             .map(drop)
             .map_err(sql("void a scope"))
     }
@@ -317,8 +316,7 @@ impl Stage {
         let step = || sql("read the candidates");
         let mut aged = Vec::new();
         {
-            let mut query =
-                self.file.prepare("SELECT object_no FROM candidates WHERE verdict = ?1").map_err(step())?;
+            let mut query = self.file.prepare("SELECT object_no FROM candidates WHERE verdict = ?1").map_err(step())?;
             let mut rows = query.query([Verdict::Missing.to_number()]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {
                 let object_no: i64 = row.get(0).map_err(step())?;
@@ -334,10 +332,10 @@ impl Stage {
         }
         for object_no in aged {
             self.file
-                .execute("UPDATE candidates SET verdict = ?2 WHERE object_no = ?1", params![
-                    object_no,
-                    Verdict::Aged.to_number()
-                ])
+                .execute(
+                    "UPDATE candidates SET verdict = ?2 WHERE object_no = ?1",
+                    params![object_no, Verdict::Aged.to_number()],
+                )
                 .map_err(step())?;
         }
         Ok(())

@@ -73,7 +73,7 @@ impl HeldItems {
         }
         let mut digest = [0; 8];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        PlanId::from_digest(&digest)
+        PlanId::from_digest(digest)
     }
 }
 

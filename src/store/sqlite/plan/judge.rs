@@ -112,21 +112,22 @@ impl Stage {
             }
         }
         for (sort, numbers) in going {
-            let (kind, recent) = match &sort {
-                HeldKind::Removed(ObjectKind::User) => {
-                    (ObjectKind::User, terms.recent(&sort) + terms.recent(&HeldKind::Suspended))
-                }
-                HeldKind::Removed(kind) | HeldKind::Missing(kind) => (*kind, terms.recent(&sort)),
+            let count = numbers.len() as u64;
+            let charge = match &sort {
                 // What was never proven gone goes only by approval.
-                HeldKind::Aged(kind) => (*kind, u64::MAX / 2),
+                HeldKind::Aged(kind) => {
+                    let known = known[*kind as usize];
+                    Charge { kind: sort.clone(), count, known, recent: 0, limit: Limit::new(0.0, 0) }
+                }
+                HeldKind::Removed(kind) | HeldKind::Missing(kind) => {
+                    let mut recent = terms.recent(&sort);
+                    if sort == HeldKind::Removed(ObjectKind::User) {
+                        recent += terms.recent(&HeldKind::Suspended);
+                    }
+                    let known = known[*kind as usize];
+                    Charge { kind: sort.clone(), count, known, recent, limit: terms.limit(*kind) }
+                }
                 _ => continue,
-            };
-            let charge = Charge {
-                kind: sort.clone(),
-                count: numbers.len() as u64,
-                known: known[kind as usize],
-                recent: if matches!(sort, HeldKind::Aged(_)) { 0 } else { recent },
-                limit: if matches!(sort, HeldKind::Aged(_)) { Limit::new(0.0, 0) } else { terms.limit(kind) },
             };
             if judgement.pass(terms, charge, 0, numbers.clone()) {
                 for number in numbers {
@@ -149,7 +150,9 @@ impl Stage {
         let sorts = |kind: ObjectKind, losses: &str| -> Vec<HeldKind> {
             losses
                 .split(',')
-                .map(|name| if name == "state" { HeldKind::Suspended } else { HeldKind::Cleared(kind, name.to_owned()) })
+                .map(
+                    |name| if name == "state" { HeldKind::Suspended } else { HeldKind::Cleared(kind, name.to_owned()) },
+                )
                 .collect()
         };
         let each = |call: &mut dyn FnMut(i64, ObjectKind, &str) -> Result<()>| -> Result<()> {
@@ -232,8 +235,10 @@ impl Stage {
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut total = 0;
         let mut rest: Vec<(i64, Vec<u64>)> = Vec::new();
-        let mut lost_groups = Vec::new();
-        for (group_via, [_, going, ..]) in self.losses()? {
+        let mut lost_groups = BTreeMap::new();
+        let losses = self.losses()?;
+        for (group_via, [_, going, ..]) in &losses {
+            let group_via = *group_via;
             if going.is_empty() {
                 continue;
             }
@@ -243,7 +248,7 @@ impl Stage {
                 terms.approved.get(&per_group, group_via),
                 terms.approved.get(&HeldKind::Memberships, group_via),
             );
-            let numbers = subtract_sorted(&going, &approved);
+            let numbers = subtract_sorted(going, &approved);
             let charge = Charge {
                 kind: per_group.clone(),
                 count: numbers.len() as u64,
@@ -252,7 +257,7 @@ impl Stage {
                 limit: terms.limits.members_per_group,
             };
             if judgement.pass(terms, charge, group_via, numbers.clone()) {
-                lost_groups.push((group_via, numbers));
+                lost_groups.insert(group_via, numbers);
             } else {
                 total += numbers.len() as u64;
                 rest.push((group_via, numbers));
@@ -268,14 +273,12 @@ impl Stage {
         if judgement.pass(terms, charge, 0, Vec::new()) {
             for (group_via, numbers) in rest {
                 judgement.items.add(HeldKind::Memberships, group_via, numbers.clone());
-                lost_groups.push((group_via, numbers));
+                lost_groups.insert(group_via, numbers);
             }
             judgement.spent.retain(|kind, _| !matches!(kind, HeldKind::MembersOf(_)));
         }
-        for (group_via, numbers) in lost_groups {
-            if let Some((_, [explained, going, doubted, _])) =
-                self.losses()?.into_iter().find(|(found, _)| *found == group_via)
-            {
+        for (group_via, [explained, going, doubted, _]) in losses {
+            if let Some(numbers) = lost_groups.remove(&group_via) {
                 let going = subtract_sorted(&going, &numbers);
                 self.set_loss(group_via, &[explained, going, doubted, numbers])?;
             }

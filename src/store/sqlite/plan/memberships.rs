@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::Verdict;
+use crate::coverage::CoverageSeal;
 use crate::endpoint::Membership;
 use crate::error::Result;
 use crate::model::{Facet, ObjectKind, SourceId, SourceKey};
@@ -80,11 +81,14 @@ impl Stage {
         let mut rows = query.query([self.endpoint_no]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let object_no = row.get(1).map_err(step())?;
-            index.insert(&SourceKey(row.get(0).map_err(step())?), Found {
-                object_no,
-                standing: Standing::from_number(row.get(2).map_err(step())?)?,
-                joined: joined.binary_search(&object_no).is_ok(),
-            });
+            index.insert(
+                &SourceKey(row.get(0).map_err(step())?),
+                Found {
+                    object_no,
+                    standing: Standing::from_number(row.get(2).map_err(step())?)?,
+                    joined: joined.binary_search(&object_no).is_ok(),
+                },
+            );
         }
         Ok(Some(index))
     }
@@ -137,7 +141,11 @@ impl Stage {
     }
 
     /// Lists the staged groups in the order in which they are applied.
-    pub(in super::super) fn staged_groups(&self, after: Option<(SourceKey, i64)>, limit: usize) -> Result<Vec<(SourceKey, i64, bool)>> {
+    pub(in super::super) fn staged_groups(
+        &self,
+        after: Option<(SourceKey, i64)>,
+        limit: usize,
+    ) -> Result<Vec<(SourceKey, i64, bool)>> {
         let step = || sql("read staged memberships");
         let (key, via) = after.map_or((Vec::new(), -1), |(key, via)| (key.0.to_vec(), via));
         let mut query = self
@@ -154,7 +162,9 @@ impl Stage {
     }
 
     /// Compares the staged groups with the stored ones. Returns how many memberships begin.
-    pub(in super::super) fn plan_memberships(&mut self) -> Result<u64> {
+    ///
+    /// Only under a seal does the absence of a member from a closed group mean that it may have ended.
+    pub(in super::super) fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<u64> {
         let step = || sql("plan memberships");
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut index: Option<Option<KeyIndex>> = None;
@@ -199,9 +209,8 @@ impl Stage {
                 strangers.sort_unstable();
                 strangers.dedup();
                 begin += (strangers.len() + subtract_sorted(&listed, &stored).len()) as u64;
-                if closed {
-                    let lost = subtract_sorted(&stored, &listed);
-                    self.write_loss(group_via, &key, &[], &lost)?;
+                if let Some(seal) = seal.filter(|_| closed) {
+                    self.write_absence(seal, group_via, &subtract_sorted(&stored, &listed))?;
                 }
             }
         }
@@ -210,15 +219,18 @@ impl Stage {
         Ok(begin)
     }
 
-    fn write_loss(&self, group_via: i64, key: &SourceKey, going: &[u64], doubted: &[u64]) -> Result<()> {
+    /// Notes members that a group no longer lists, listed to its end under one coverage.
+    fn write_absence(&self, _seal: &CoverageSeal, group_via: i64, absent: &[u64]) -> Result<()> {
+        self.write_loss(group_via, &[], absent)
+    }
+
+    fn write_loss(&self, group_via: i64, going: &[u64], doubted: &[u64]) -> Result<()> {
         if going.is_empty() && doubted.is_empty() {
             return Ok(());
         }
         self.file
-            .prepare_cached("INSERT OR REPLACE INTO edge_losses VALUES (?1, ?2, x'', ?3, ?4, x'')")
-            .and_then(|mut insert| {
-                insert.execute(params![group_via, key.0, pack_sorted(going), pack_sorted(doubted)])
-            })
+            .prepare_cached("INSERT OR REPLACE INTO edge_losses VALUES (?1, x'', ?2, ?3, x'')")
+            .and_then(|mut insert| insert.execute(params![group_via, pack_sorted(going), pack_sorted(doubted)]))
             .map(drop)
             .map_err(sql("plan memberships"))
     }
@@ -232,23 +244,17 @@ impl Stage {
                 self.file.prepare("SELECT group_via, member_no FROM edge_ends ORDER BY 1, 2").map_err(step())?;
             let mut rows = query.query([]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {
-                statements.entry(row.get(0)?).or_default().push(row.get(1).map_err(step())?);
+                statements.entry(row.get(0).map_err(step())?).or_default().push(row.get(1).map_err(step())?);
             }
         }
         for (group_via, said) in statements {
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
-            let source_id: Vec<u8> = self
-                .main
-                .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
-                .and_then(|mut query| query.query_row([group_via / 2], |row| row.get(0)))
-                .map_err(step())?;
-            let key = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?.key();
             let doubted = self
                 .loss_column(group_via, "doubted")?
                 .map(|doubted| subtract_sorted(&doubted, &going))
                 .unwrap_or_default();
-            self.write_loss(group_via, &key, &going, &doubted)?;
+            self.write_loss(group_via, &going, &doubted)?;
         }
         Ok(())
     }
@@ -278,7 +284,11 @@ impl Stage {
         Ok(losses)
     }
 
-    pub(in super::super) fn set_loss(&self, group_via: i64, [explained, going, doubted, held]: &[Vec<u64>; 4]) -> Result<()> {
+    pub(in super::super) fn set_loss(
+        &self,
+        group_via: i64,
+        [explained, going, doubted, held]: &[Vec<u64>; 4],
+    ) -> Result<()> {
         self.file
             .prepare_cached(
                 "UPDATE edge_losses SET explained = ?2, going = ?3, doubted = ?4, held = ?5 WHERE group_via = ?1",

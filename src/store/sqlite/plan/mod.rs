@@ -9,5 +9,5 @@ mod memberships;
 
 pub(super) use candidates::Verdict;
 pub(super) use held::HeldItems;
-pub(super) use judge::Terms;
+pub(super) use judge::{Judgement, Terms};
 pub(super) use memberships::{merge_sorted, subtract_sorted};

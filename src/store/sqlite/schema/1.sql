@@ -100,7 +100,7 @@ CREATE TABLE containers (
 CREATE TABLE records (
     record_no   INTEGER PRIMARY KEY,
     customer_no INTEGER NOT NULL REFERENCES customers,
-    id          BLOB NOT NULL UNIQUE,
+    id          BLOB NOT NULL,
     kind        INTEGER NOT NULL,
     -- 0 live, 1 removed and restorable, 2 removed
     state       INTEGER NOT NULL DEFAULT 0,
@@ -108,6 +108,12 @@ CREATE TABLE records (
     -- values set by local editors: they survive the record's going and coming back
     local       BLOB
 ) STRICT;
+
+-- From id to record. Apart from the records, so that many new ones go in in the order of their ids.
+CREATE TABLE record_ids (
+    id        BLOB PRIMARY KEY,
+    record_no INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Members of one group by one way of being a member: key is group number * 2 + way.
 CREATE TABLE group_members (

@@ -64,7 +64,7 @@ impl Stage {
         let step = || sql("stage memberships");
         if !open.spilled {
             self.file
-                .prepare_cached("INSERT OR IGNORE INTO groups VALUES (?1, ?2, 0)")
+                .prepare_cached("INSERT OR IGNORE INTO groups (group_key, via, closed) VALUES (?1, ?2, 0)")
                 .and_then(|mut insert| insert.execute(params![group.0, via_number(via)]))
                 .map_err(step())?;
             open.spilled = true;
@@ -82,8 +82,12 @@ impl Stage {
 
     /// Moves the members of all open groups to the file.
     pub(super) fn spill_open_groups(&mut self) -> Result<()> {
-        let mut groups: Vec<(SourceKey, Via)> =
-            self.open.iter().filter(|(_, open)| !open.spilled || !open.members.is_empty()).map(|(key, _)| *key).collect();
+        let mut groups: Vec<(SourceKey, Via)> = self
+            .open
+            .iter()
+            .filter(|(_, open)| !open.spilled || !open.members.is_empty())
+            .map(|(key, _)| *key)
+            .collect();
         groups.sort_unstable();
         for (group, via) in groups {
             self.spill_group(group, via)?;
@@ -101,7 +105,10 @@ impl Stage {
         self.spill_group(group, via)?;
         self.open.remove(&(group, via));
         self.file
-            .prepare_cached("INSERT OR REPLACE INTO groups VALUES (?1, ?2, 1)")
+            .prepare_cached(
+                "INSERT INTO groups (group_key, via, closed) VALUES (?1, ?2, 1)
+                 ON CONFLICT DO UPDATE SET closed = 1",
+            )
             .and_then(|mut insert| insert.execute(params![group.0, via_number(via)]))
             .map(drop)
             .map_err(sql("stage memberships"))
@@ -114,7 +121,9 @@ impl Stage {
             .prepare_cached("SELECT count, digest FROM group_members WHERE group_via = ?1")
             .and_then(|mut query| {
                 query
-                    .query_row([probe.object_no * 2 + via_number(via)], |row| Ok((row.get(0)?, row.get::<_, [u8; 16]>(1)?)))
+                    .query_row([probe.object_no * 2 + via_number(via)], |row| {
+                        Ok((row.get(0)?, row.get::<_, [u8; 16]>(1)?))
+                    })
                     .optional()
             })
             .map_err(sql("compare memberships"))?;
@@ -127,9 +136,10 @@ impl Stage {
         self.open_bytes -= open.members.len();
         if open.spilled {
             let step = || sql("stage memberships");
-            for statement in
-                ["DELETE FROM edge_blocks WHERE group_key = ?1 AND via = ?2", "DELETE FROM groups WHERE group_key = ?1 AND via = ?2"]
-            {
+            for statement in [
+                "DELETE FROM edge_blocks WHERE group_key = ?1 AND via = ?2",
+                "DELETE FROM groups WHERE group_key = ?1 AND via = ?2",
+            ] {
                 self.file
                     .prepare_cached(statement)
                     .and_then(|mut delete| delete.execute(params![group.0, via_number(via)]))

@@ -5,17 +5,18 @@
 mod edges;
 mod objects;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStore, damaged, io, sql};
+use super::key_index::{Found, KeyIndex};
+use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
-use crate::model::{Quarantined, RunId, Scope, SourceKey, Unreadable, Via};
+use crate::model::{PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
 
 pub(super) use edges::OpenGroup;
 pub(super) use objects::Disposition;
@@ -63,8 +64,12 @@ pub(super) struct Stage {
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
     any_staged: bool,
     numbers: std::ops::Range<i64>,
+    /// Objects that are new in this listing.
+    new: KeyIndex,
     open: HashMap<(SourceKey, Via), OpenGroup>,
     open_bytes: usize,
+    /// Changes for the way back from member to group, by range of members.
+    pub(super) reverse: BTreeMap<usize, Vec<u8>>,
     buffer: Vec<u8>,
 }
 
@@ -88,7 +93,7 @@ impl Stage {
             file.execute_batch(include_str!("schema.sql")).map_err(sql("prepare the stage"))?;
             put(&file, "layout", &LAYOUT)?;
         }
-        let main = store.connect(16 << 20)?;
+        let main = store.connect(6 << 20)?;
         let mut stage = Self {
             file,
             main,
@@ -105,8 +110,10 @@ impl Stage {
             seen: Vec::new(),
             any_staged: false,
             numbers: 0..0,
+            new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),
             open_bytes: 0,
+            reverse: BTreeMap::new(),
             buffer: Vec::new(),
         };
         if usable {
@@ -133,14 +140,15 @@ impl Stage {
     /// Takes up what an interrupted run left.
     fn restore(&mut self) -> Result<()> {
         let step = || sql("read the stage");
-        self.batch = self
-            .file
-            .query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0))
-            .map_err(step())?;
+        self.batch =
+            self.file.query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0)).map_err(step())?;
         self.any_staged =
             self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
+        self.restore_new_keys()?;
         if let Some(closes) = self.get::<String>("closes")? {
-            for (scope, spoiled) in serde_json::from_str::<Vec<(Scope, bool)>>(&closes).map_err(|_| damaged("closes"))? {
+            for (scope, spoiled) in
+                serde_json::from_str::<Vec<(Scope, bool)>>(&closes).map_err(|_| damaged("closes"))?
+            {
                 if spoiled {
                     self.closes.spoil(scope);
                 } else {
@@ -154,6 +162,30 @@ impl Stage {
             self.figures = Figures { pages, objects, memberships, quarantined };
         }
         self.restore_open_groups()
+    }
+
+    fn restore_new_keys(&mut self) -> Result<()> {
+        let step = || sql("read the stage");
+        let mut query = self
+            .file
+            .prepare("SELECT stage_no / 4, kind, source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0")
+            .map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let kind = super::kind_from_number(row.get(1).map_err(step())?)?;
+            let id = row.get_ref(2).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+            let key = id.ok_or_else(|| damaged("a source id"))?.key();
+            self.new.insert(
+                &key,
+                Found { object_no: row.get(0).map_err(step())?, standing: Standing::live(kind), joined: false },
+            );
+        }
+        Ok(())
+    }
+
+    /// Forgets the keys of new objects, once they are stored.
+    pub(super) fn forget_new_keys(&mut self) {
+        self.new = KeyIndex::with_room(0, 0);
     }
 
     /// Returns what of an earlier run is in the file: its id, its coverage, and how far it came.
@@ -187,6 +219,73 @@ impl Stage {
     /// Notes that the plan is fixed.
     pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
         put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))
+    }
+
+    /// Tells whether pages can still be staged.
+    pub(super) fn is_listing(&self) -> bool {
+        !matches!(self.get::<i64>("phase"), Ok(Some(1)))
+    }
+
+    /// Gives up what was staged since the last commit.
+    pub(super) fn roll_back(&mut self) {
+        if std::mem::take(&mut self.in_batch) {
+            // An error here means that there is nothing to roll back.
+            let _ = self.file.execute_batch("ROLLBACK");
+        }
+        let _ = self.main.execute_batch("ROLLBACK");
+    }
+
+    /// Counts what the plan would change, as judged.
+    pub(super) fn plan_figures(&self) -> Result<PlanSummary> {
+        let step = || sql("read the plan");
+        let count =
+            |statement: &str| -> Result<u64> { self.file.query_row(statement, [], |row| row.get(0)).map_err(step()) };
+        let mut summary = PlanSummary {
+            created: count("SELECT count(*) FROM objects WHERE disposition IN (0, 2) AND stage_no % 4 = 0")?,
+            updated: count("SELECT count(*) FROM objects WHERE disposition IN (1, 3)")?,
+            removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7)")?,
+            missing: 0,
+            ..PlanSummary::default()
+        };
+        let mut hasher = blake3::Hasher::new();
+        {
+            let mut query = self
+                .file
+                .prepare("SELECT object_no, standing, verdict, held FROM candidates ORDER BY object_no")
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let standing = Standing::from_number(row.get(1).map_err(step())?)?;
+                let (verdict, held): (i64, bool) = (row.get(2).map_err(step())?, row.get(3).map_err(step())?);
+                if verdict == 5 && !held && standing.state == super::State::Live {
+                    summary.missing += 1;
+                }
+                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
+                hasher.update(&[u8::try_from(verdict).unwrap_or(u8::MAX), u8::from(held)]);
+            }
+        }
+        {
+            let mut query = self
+                .file
+                .prepare("SELECT stage_no, disposition, fingerprint, held FROM objects ORDER BY stage_no")
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
+                hasher.update(row.get_ref(2).map_err(step())?.as_blob().unwrap_or_default());
+                hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
+            }
+        }
+        for (group_via, [explained, going, ..]) in self.losses()? {
+            hasher.update(&group_via.to_le_bytes());
+            for number in explained.iter().chain(&going) {
+                hasher.update(&number.to_le_bytes());
+            }
+            summary.members_removed += (explained.len() + going.len()) as u64;
+        }
+        summary.updated -= self.held_away()?;
+        hasher.finalize().to_hex()[..16].clone_into(&mut summary.digest);
+        Ok(summary)
     }
 
     /// Reads one note.
@@ -381,7 +480,7 @@ fn connect(path: &Path) -> Result<Connection> {
     file.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
     // Survives the process, and never lies after a power cut; the last batch may then be read again.
     file.pragma_update(None, "synchronous", "NORMAL").map_err(step())?;
-    file.pragma_update(None, "cache_size", -8192).map_err(step())?;
+    file.pragma_update(None, "cache_size", -4096).map_err(step())?;
     file.pragma_update(None, "journal_size_limit", 16 << 20).map_err(step())?;
     file.set_prepared_statement_cache_capacity(64);
     Ok(file)

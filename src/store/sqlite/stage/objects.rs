@@ -4,9 +4,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Stage;
 use crate::error::Result;
-use crate::model::{Attributes, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, SourceKey, Tombstone, TombstoneKind, Via};
+use crate::model::{
+    Attributes, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, SourceKey, Tombstone, TombstoneKind, Via,
+};
 use crate::rules::diff;
 use crate::store::codec;
+use crate::store::sqlite::key_index::Found;
 use crate::store::sqlite::plan::Verdict;
 use crate::store::sqlite::{Class, Standing, State, damaged, kind_number, sql};
 
@@ -92,10 +95,7 @@ impl Stage {
 
     /// Finds the number of an object that is new in this listing.
     pub(in super::super) fn new_key(&self, key: &SourceKey) -> Result<Option<i64>> {
-        self.file
-            .prepare_cached("SELECT object_no FROM new_keys WHERE source_key = ?1")
-            .and_then(|mut query| query.query_row([key.0], |row| row.get(0)).optional())
-            .map_err(sql("compare an object"))
+        Ok(self.new.get(key)?.map(|found| found.object_no))
     }
 
     /// Compares one object with what is stored, and stages it if it differs.
@@ -127,7 +127,7 @@ impl Stage {
             {
                 return self.unstage(probe.object_no, patch.facet);
             }
-            return self.stage_known(patch, probe, &fingerprint, observed);
+            return self.stage_known(&patch, probe, &fingerprint, observed);
         }
         // The facets beside the core belong to an object that is known already.
         let object_no = match self.new_key(&key)? {
@@ -138,18 +138,23 @@ impl Stage {
             },
             None => {
                 let object_no = self.new_number()?;
-                self.file
-                    .prepare_cached("INSERT INTO new_keys VALUES (?1, ?2)")
-                    .and_then(|mut insert| insert.execute(params![key.0, object_no]))
-                    .map_err(sql("stage an object"))?;
+                self.new.insert(&key, Found { object_no, standing: Standing::live(kind), joined: false });
                 object_no
             }
         };
         let listed = self.staged_base(object_no, patch.facet)?;
-        self.write_staged(object_no, Disposition::New, &patch, &Base::default(), listed, &fingerprint, observed)
+        self.write_staged(
+            object_no,
+            Disposition::New,
+            &patch,
+            &Base::default(),
+            listed.as_ref(),
+            &fingerprint,
+            observed,
+        )
     }
 
-    fn stage_known(&mut self, patch: Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {
+    fn stage_known(&mut self, patch: &Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {
         let listed = self.staged_base(probe.object_no, patch.facet)?;
         let stored = self.stored_base(probe, patch.facet)?;
         let disposition = match (probe.standing.class, probe.standing.state) {
@@ -158,7 +163,7 @@ impl Stage {
             (_, State::Missing) => Disposition::Reappeared,
             (_, State::Live) => Disposition::Changed,
         };
-        self.write_staged(probe.object_no, disposition, &patch, &stored, listed, fingerprint, observed)
+        self.write_staged(probe.object_no, disposition, patch, &stored, listed.as_ref(), fingerprint, observed)
     }
 
     /// Merges a patch over what the listing brought before, else over what is stored, and writes the row.
@@ -169,22 +174,19 @@ impl Stage {
         disposition: Disposition,
         patch: &Patch,
         stored: &Base,
-        listed: Option<Base>,
+        listed: Option<&Base>,
         fingerprint: &[u8; 16],
         observed: i64,
     ) -> Result<()> {
         let kind = patch.object.kind;
-        let base = listed.as_ref().unwrap_or(stored);
+        let base = listed.unwrap_or(stored);
         let mut attributes = base.attributes.clone();
         attributes.merge(&patch.attributes);
         let mut body = Vec::with_capacity(self.buffer.len());
         codec::push_attributes(&mut body, &attributes);
         let container = patch.container.as_deref().or(base.container.as_deref());
-        let anchors = if patch.anchors.is_empty() {
-            base.anchors.clone()
-        } else {
-            serde_json::to_string(&patch.anchors).ok()
-        };
+        let anchors =
+            if patch.anchors.is_empty() { base.anchors.clone() } else { serde_json::to_string(&patch.anchors).ok() };
         let disposition = match disposition {
             Disposition::Changed if body == stored.body => Disposition::Quiet,
             other => other,
@@ -200,7 +202,8 @@ impl Stage {
             codec::push_attributes(&mut bytes, &patch.observations);
             bytes
         });
-        let primary = patch.primary_group.as_ref().map(|group| group.as_ref().map(SourceId::to_stored).unwrap_or_default());
+        let primary =
+            patch.primary_group.as_ref().map(|group| group.as_ref().map(SourceId::to_stored).unwrap_or_default());
         self.any_staged = true;
         self.file
             .prepare_cached(
@@ -347,10 +350,6 @@ impl Stage {
             self.unstage(probe.object_no, Facet::Core)?;
         } else if let Some(object_no) = self.new_key(&key)? {
             self.unstage(object_no, Facet::Core)?;
-            self.file
-                .prepare_cached("DELETE FROM new_keys WHERE source_key = ?1")
-                .and_then(|mut delete| delete.execute([key.0]))
-                .map_err(step())?;
         }
         self.drop_group(key)
     }
@@ -376,6 +375,31 @@ impl Stage {
             .and_then(|mut insert| insert.execute(params![kind_number(entry.kind), stored, entry.reason]))
             .map(drop)
             .map_err(sql("stage a page"))
+    }
+
+    /// Counts staged changes of which nothing is left once the guard's share is held back.
+    pub(super) fn held_away(&self) -> Result<u64> {
+        let step = || sql("read the plan");
+        let mut away = 0;
+        let mut query = self
+            .file
+            .prepare("SELECT stage_no / 4, body, held FROM objects WHERE held IS NOT NULL AND disposition = 1")
+            .map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let mut new = codec::read_attributes(&row.get::<_, Vec<u8>>(1).map_err(step())?)?;
+            let held: String = row.get(2).map_err(step())?;
+            let held: Vec<_> = held.split(',').map(crate::model::AttributeName::parse).collect();
+            let stored: Vec<u8> = self
+                .main
+                .prepare_cached("SELECT body FROM objects WHERE object_no = ?1")
+                .and_then(|mut query| query.query_row([row.get::<_, i64>(0)?], |row| row.get(0)))
+                .map_err(step())?;
+            let stored = codec::read_attributes(&stored)?;
+            diff::hold_back(&stored, &mut new, &held);
+            away += u64::from(new == stored);
+        }
+        Ok(away)
     }
 
     /// Stages the directory's own statement that an object is gone.
@@ -440,7 +464,8 @@ impl Stage {
         }
         self.buffer.clear();
         codec::push_attributes(&mut self.buffer, &patch.observations);
-        let [a, b, c, d, e, f, g, h, ..] = codec::fingerprint(&self.buffer);
-        i64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let mut half = [0; 8];
+        half.copy_from_slice(&codec::fingerprint(&self.buffer)[..8]);
+        i64::from_le_bytes(half)
     }
 }

@@ -21,11 +21,6 @@ CREATE TABLE objects (
     held          TEXT
 ) STRICT;
 
-CREATE TABLE new_keys (
-    source_key BLOB PRIMARY KEY,
-    object_no  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- Numbers of known objects that were listed.
 CREATE TABLE seen (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
 -- Listed, and then withdrawn.
@@ -42,11 +37,12 @@ CREATE INDEX edge_blocks_of_group ON edge_blocks (group_key, via);
 
 -- Groups with blocks; closed ones were listed to their end.
 CREATE TABLE groups (
+    staged_no INTEGER PRIMARY KEY,
     group_key BLOB NOT NULL,
     via       INTEGER NOT NULL,
     closed    INTEGER NOT NULL,
-    PRIMARY KEY (group_key, via)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (group_key, via)
+) STRICT;
 
 -- Memberships that the directory itself said have ended.
 CREATE TABLE edge_ends (
@@ -88,9 +84,6 @@ CREATE TABLE edge_losses (
     -- held back by the guard
     held      BLOB NOT NULL
 ) STRICT;
-
--- Sorts of change that the guard holds.
-CREATE TABLE held (kind TEXT PRIMARY KEY, change TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- Membership changes by member, for the way back from member to group.
 CREATE TABLE reverse (

@@ -1,0 +1,81 @@
+//! What an import costs: a synthetic directory of growing size, first import and unchanged re-import, events stored.
+//!
+//! Each figure is measured in a process of its own: CPU seconds (user + system), wall time, peak memory, bytes on disk
+//! and the largest write-ahead log seen. `cargo xtask bench` runs it; `-- --sizes 10k,100k` chooses.
+#![allow(clippy::print_stdout)] // a benchmark prints its figures
+#![allow(clippy::unwrap_used)] // and may stop where it stands
+
+mod measure;
+mod synthetic;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tenantry::model::{CustomerId, Outcome, RunReport};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
+
+use measure::Measurement;
+use synthetic::{Size, Synthetic};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [mode, size, state] = arguments.as_slice()
+        && mode == "--child"
+    {
+        child(Size::parse(size).unwrap(), Path::new(state));
+        return;
+    }
+    let sizes = arguments
+        .iter()
+        .position(|argument| argument == "--sizes")
+        .and_then(|at| arguments.get(at + 1))
+        .map_or("10k,100k,1m", String::as_str);
+    let sizes: Vec<Size> = sizes.split(',').map(|size| Size::parse(size).expect("sizes are 10k, 100k or 1m")).collect();
+    println!("| users/groups/memberships | step | CPU s | wall s | peak MiB | state MB | WAL peak MB | events |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for size in sizes {
+        let folder = std::env::temp_dir().join(format!("tenantry-bench-{}-{}", std::process::id(), size.users));
+        std::fs::create_dir_all(&folder).unwrap();
+        let state = folder.join("state.db");
+        for step in ["first import", "unchanged"] {
+            let measured = run_child(size, &state);
+            println!("| {size} | {step} | {measured} |");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+fn run_child(size: Size, state: &Path) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--child", size.name, &state.display().to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Imports once and prints what it cost.
+fn child(size: Size, state: &Path) {
+    let measurement = Measurement::begin(wal_of(state));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(import(size, state));
+    assert_eq!(report.outcome, Outcome::Done, "{:?}", report.error);
+    let events = report.created + report.updated + report.removed + report.members_added + report.members_removed + 1;
+    println!("{} | {events}", measurement.end(state));
+}
+
+fn wal_of(state: &Path) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+async fn import(size: Size, state: &Path) -> RunReport {
+    let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));
+    let customer = CustomerId::new("bench").unwrap();
+    let endpoint = Synthetic::new(size);
+    let name = endpoint.info().name.clone();
+    service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
+    service.import(&customer, &name, ImportOptions::default()).await.unwrap()
+}

@@ -1,0 +1,170 @@
+//! A directory that is computed, not kept: pages are made when they are asked for.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use tenantry::Result;
+use tenantry::endpoint::{
+    Checkpoint, Context, CoverageInfo, Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, SnapshotPage,
+    SnapshotPager, SnapshotStep, Verification,
+};
+use tenantry::gate::Cost;
+use tenantry::model::{
+    AttributeName, Edges, EndpointName, GroupKind, Member, MemberKind, ObjectKind, Patch, Scope, SourceId, UserKind,
+    UserState, Value, Via, names,
+};
+use uuid::Uuid;
+
+/// Objects of one page.
+const PAGE: u64 = 1000;
+
+/// How large a directory is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) name: &'static str,
+    pub(crate) users: u64,
+    groups: u64,
+    memberships: u64,
+}
+
+impl Size {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let all = [
+            Self { name: "10k", users: 10_000, groups: 1_000, memberships: 100_000 },
+            Self { name: "100k", users: 100_000, groups: 10_000, memberships: 1_000_000 },
+            Self { name: "1m", users: 1_000_000, groups: 100_000, memberships: 10_000_000 },
+        ];
+        all.into_iter().find(|size| size.name == name)
+    }
+
+    fn members_of(self, group: u64) -> impl Iterator<Item = u64> {
+        let each = self.memberships / self.groups;
+        // Each group takes users all over the directory, each once.
+        (0..each).map(move |at| (group.wrapping_mul(7919) + at * (self.users / each)) % self.users)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.users, self.groups, self.memberships)
+    }
+}
+
+/// Mixes a number into an id as random as a directory's.
+fn id(kind: u64, number: u64) -> SourceId {
+    let mix = |mut word: u64| {
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ word >> 31
+    };
+    let high = mix(kind << 56 | number);
+    SourceId::Guid(Uuid::from_u64_pair(high, mix(high ^ 0x9e37_79b9_7f4a_7c15)))
+}
+
+fn user(number: u64) -> Patch {
+    Patch::new(ObjectKind::User, id(1, number))
+        .in_container(format!("ou=site {},ou=people,dc=corp,dc=example", number % 50))
+        .anchored("object-guid", id(1, number).to_string())
+        .with(names::ALIASES, Value::list([format!("alias{number}@corp.example")]))
+        .with(AttributeName::extra("department"), format!("Department {}", number % 40))
+        .with(AttributeName::extra("employee_id"), format!("E{number:07}"))
+        .with(AttributeName::extra("title"), "Engineer")
+        .with(names::DISPLAY_NAME, format!("Last{} First{}", number % 5000, number % 300))
+        .with(names::FIRST_NAME, format!("First{}", number % 300))
+        .with(names::KIND, UserKind::Person)
+        .with(names::LAST_NAME, format!("Last{}", number % 5000))
+        .with(names::LOCKED_OUT, false)
+        .with(names::MUST_CHANGE_PASSWORD, false)
+        .with(names::PRIMARY_EMAIL, format!("user{number}@corp.example"))
+        .with(names::STATE, UserState::Active)
+        .with(names::USERNAME, format!("user{number}"))
+}
+
+fn group(number: u64) -> Patch {
+    Patch::new(ObjectKind::Group, id(2, number))
+        .in_container("ou=groups,dc=corp,dc=example")
+        .with(names::DESCRIPTION, Value::Empty)
+        .with(names::EMAIL, Value::Empty)
+        .with(names::KIND, GroupKind::Security)
+        .with(names::NAME, format!("Group {number}"))
+}
+
+/// The synthetic endpoint.
+#[derive(Debug)]
+pub(crate) struct Synthetic {
+    info: EndpointInfo,
+    size: Size,
+}
+
+impl Synthetic {
+    pub(crate) fn new(size: Size) -> Self {
+        Self { info: EndpointInfo::new(EndpointName::new("synthetic").unwrap(), "synthetic"), size }
+    }
+}
+
+struct Pager {
+    cx: Context,
+    size: Size,
+    at: u64,
+}
+
+#[async_trait]
+impl SnapshotPager for Pager {
+    async fn next(&mut self) -> Result<SnapshotStep> {
+        let all = self.size.groups + self.size.users;
+        if self.at >= all {
+            return Ok(SnapshotStep::End { cursor: None });
+        }
+        let gate = self.cx.gate().clone();
+        gate.call(Cost::default(), "page", |_| std::future::ready(Ok(()))).await?;
+        let until = (self.at + PAGE).min(all);
+        let mut page = SnapshotPage::default();
+        for number in self.at..until {
+            if number >= self.size.groups {
+                page.patches.push(user(number - self.size.groups));
+                continue;
+            }
+            page.patches.push(group(number));
+            let members = self
+                .size
+                .members_of(number)
+                .map(|member| Member { id: id(1, member), kind: MemberKind::User })
+                .collect();
+            page.edges.push(Edges { group: id(2, number), via: Via::Explicit, members });
+            page.closed.push(Scope::Members(id(2, number), Via::Explicit));
+        }
+        self.at = until;
+        if until == all {
+            page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
+        }
+        page.checkpoint = Some(Checkpoint::new(1, until.to_be_bytes()));
+        Ok(SnapshotStep::Page(page))
+    }
+}
+
+#[async_trait]
+impl Endpoint for Synthetic {
+    fn info(&self) -> &EndpointInfo {
+        &self.info
+    }
+
+    async fn coverage(&self, _cx: &Context) -> Result<CoverageInfo> {
+        Ok(CoverageInfo::new("synthetic", 1))
+    }
+
+    async fn verify(&self, _cx: &Context) -> Result<Verification> {
+        Ok(Verification::default())
+    }
+
+    async fn snapshot(&self, cx: &Context, _from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
+        Ok(Box::new(Pager { cx: cx.clone(), size: self.size, at: 0 }))
+    }
+
+    async fn lookup(&self, _cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
+        Ok(vec![Presence::Gone(Evidence::NotFound); ids.len()])
+    }
+
+    async fn check_members(&self, _cx: &Context, _group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
+        Ok(vec![Membership::NotMember; members.len()])
+    }
+}

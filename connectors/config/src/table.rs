@@ -1,0 +1,89 @@
+//! A table of the file: its keys are taken one by one, and what nobody took is unknown.
+//!
+//! It knows no key by name.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::reading::Reading;
+use crate::suggestion::nearest;
+
+/// A key with its value.
+pub(crate) struct Field<'t> {
+    /// The key with the tables around it.
+    pub(crate) path: String,
+    /// Where the value is written.
+    pub(crate) at: usize,
+    pub(crate) value: &'t DeValue<'t>,
+}
+
+/// A table whose keys are being taken.
+pub(crate) struct Table<'t> {
+    path: String,
+    at: usize,
+    entries: BTreeMap<&'t str, (usize, &'t Spanned<DeValue<'t>>)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'t> Table<'t> {
+    /// Opens a table. `path` is empty for the whole file.
+    pub(crate) fn new(path: String, at: usize, table: &'t DeTable<'t>) -> Self {
+        let entries = table.iter().map(|(key, value)| (key.get_ref().as_ref(), (key.span().start, value))).collect();
+        Self { path, at, entries, asked: Vec::new() }
+    }
+
+    /// Returns where the table begins.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Takes a key that may be missing.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'t>> {
+        self.asked.push(key);
+        let (_, value) = self.entries.remove(key)?;
+        let Range { start: at, .. } = value.span();
+        Some(Field { path: self.path_of(key), at, value: value.get_ref() })
+    }
+
+    /// Takes a key that must not be missing.
+    pub(crate) fn require(&mut self, key: &'static str, remedy: &str, reading: &mut Reading<'_>) -> Option<Field<'t>> {
+        let field = self.take(key);
+        if field.is_none() {
+            reading.problem(self.at, &self.path_of(key), "this key is missing", remedy);
+        }
+        field
+    }
+
+    /// Tells whether every key has been taken.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Reports every key that nobody has taken.
+    pub(crate) fn finish(self, reading: &mut Reading<'_>) {
+        for (key, (at, _)) in &self.entries {
+            let remedy = match nearest(key, self.asked.iter().copied()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("the keys here are {}", self.asked.join(", ")),
+            };
+            reading.problem(*at, &self.path_of(&printable(key)), "unknown key", remedy);
+        }
+    }
+}
+
+/// Writes a key as one line of bounded length, whatever is in it.
+fn printable(key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if key.len() <= 64 && !key.is_empty() && key.chars().all(bare) {
+        return key.to_owned();
+    }
+    let start: String = key.chars().take(64).collect();
+    format!("{start:?}")
+}

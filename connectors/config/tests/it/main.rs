@@ -1,0 +1,10 @@
+//! What a `tenant.toml` may be, and what is said about one that may not. It needs the connectors that are built by default.
+#![cfg(feature = "active-directory")]
+
+mod accepted;
+mod documents;
+mod problems;
+mod random;
+mod secrets;
+mod support;
+mod values;

@@ -1,0 +1,179 @@
+//! Looks up what seems to be gone, beside siblings that must be there; reads a second time what seems to have ended.
+
+use std::collections::BTreeMap;
+
+use super::{Import, scope_name};
+use crate::endpoint::{ObjectRef, Presence};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ObjectKind, Patch, Phase};
+use crate::store::Candidate;
+
+/// Candidates of one look-up.
+const CANDIDATES_A_LOOKUP: usize = 200;
+/// Siblings that vouch for one place.
+const SIBLINGS_A_PLACE: usize = 2;
+
+impl Import {
+    /// Looks up every candidate that came from a listing.
+    pub(super) async fn confirm_objects(&mut self) -> Result<()> {
+        self.show(|progress| progress.phase = Phase::Confirming);
+        for kind in ObjectKind::ALL {
+            match self.confirm_kind(*kind).await {
+                Ok(()) => {}
+                Err(error) if *error.kind() == ErrorKind::Cancelled || *error.kind() == ErrorKind::Store => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    // Nothing was proven: everything else goes on.
+                    let kind = *kind;
+                    self.hold.with(move |run| run.void(kind)).await?;
+                    let error = self.in_endpoint(error);
+                    self.alert(
+                        "look-up-failed",
+                        format!("{} that are no longer listed could not be looked up: {error}", scope_name(kind)),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm_kind(&mut self, kind: ObjectKind) -> Result<()> {
+        let total = self.hold.with(move |run| run.count_candidates(kind)).await?;
+        let mut found = 0_u64;
+        let mut siblings: BTreeMap<Option<i64>, Vec<ObjectRef>> = BTreeMap::new();
+        loop {
+            let candidates = self.hold.with(move |run| run.open_candidates(kind, CANDIDATES_A_LOOKUP)).await?;
+            if candidates.is_empty() {
+                return Ok(());
+            }
+            self.find_siblings(kind, &candidates, &mut siblings).await?;
+            let present = self.look_up(&candidates, &siblings).await?;
+            found += present.len() as u64;
+            if found * 100 > total {
+                return self.void(kind, total).await;
+            }
+            self.take_in(present).await?;
+        }
+    }
+
+    /// Finds siblings for the places that were not met before.
+    async fn find_siblings(
+        &mut self,
+        kind: ObjectKind,
+        candidates: &[Candidate],
+        siblings: &mut BTreeMap<Option<i64>, Vec<ObjectRef>>,
+    ) -> Result<()> {
+        let mut places: Vec<Option<i64>> =
+            candidates.iter().map(|candidate| candidate.container_no).filter(|no| !siblings.contains_key(no)).collect();
+        places.sort_unstable();
+        places.dedup();
+        if places.is_empty() {
+            return Ok(());
+        }
+        siblings.extend(places.iter().map(|place| (*place, Vec::new())));
+        let found = self.hold.with(move |run| run.siblings(kind, &places, SIBLINGS_A_PLACE)).await?;
+        for (place, sibling) in found {
+            siblings.entry(place).or_default().push(sibling);
+        }
+        Ok(())
+    }
+
+    /// Looks candidates up together with their siblings, and stores the verdicts. Returns what was found after all.
+    async fn look_up(
+        &mut self,
+        candidates: &[Candidate],
+        siblings: &BTreeMap<Option<i64>, Vec<ObjectRef>>,
+    ) -> Result<Vec<Option<Box<Patch>>>> {
+        let mut places: Vec<Option<i64>> = candidates.iter().map(|candidate| candidate.container_no).collect();
+        places.dedup();
+        let vouching: Vec<(Option<i64>, &ObjectRef)> = places
+            .iter()
+            .flat_map(|place| siblings.get(place).into_iter().flatten().map(move |sibling| (*place, sibling)))
+            .collect();
+        let asked: Vec<ObjectRef> = candidates
+            .iter()
+            .map(|candidate| candidate.object.clone())
+            .chain(vouching.iter().map(|(_, sibling)| (*sibling).clone()))
+            .collect();
+        let answers = self.job.endpoint.lookup(&self.cx, &asked).await?;
+        if answers.len() != asked.len() {
+            return Err(Error::protocol("a look-up answered for another number of objects than were asked for"));
+        }
+        let (answers, canaries) = answers.split_at(candidates.len());
+        // A place vouches for absence only if all of its siblings, and at least one, were found.
+        let mut vouched: BTreeMap<Option<i64>, bool> = BTreeMap::new();
+        for ((place, _), answer) in vouching.iter().zip(canaries) {
+            *vouched.entry(*place).or_insert(true) &= matches!(answer, Presence::Present(_));
+        }
+        let verdicts: Vec<(i64, Presence, bool)> = candidates
+            .iter()
+            .zip(answers)
+            .map(|(candidate, answer)| {
+                let vouched = vouched.get(&candidate.container_no).copied().unwrap_or(false);
+                (candidate.object_no, answer.clone(), vouched)
+            })
+            .collect();
+        let present = answers
+            .iter()
+            .filter_map(|answer| match answer {
+                Presence::Present(patch) => Some(patch.clone()),
+                _ => None,
+            })
+            .collect();
+        self.hold
+            .with(move |run| {
+                let answers: Vec<_> = verdicts.iter().map(|(no, answer, vouched)| (*no, answer, *vouched)).collect();
+                run.set_verdicts(&answers)
+            })
+            .await?;
+        Ok(present)
+    }
+
+    /// Gives up on a kind: more than 1 % of what was not listed is there.
+    async fn void(&mut self, kind: ObjectKind, total: u64) -> Result<()> {
+        self.hold.with(move |run| run.void(kind)).await?;
+        self.alert(
+            "listing-short",
+            format!(
+                "the listing of {} was short: of {total} that it left out, some are there when looked up; none is \
+                 removed and none is marked as missing",
+                scope_name(kind)
+            ),
+        );
+        Ok(())
+    }
+
+    /// Stages what a look-up found: it is changed or unchanged like anything that was listed.
+    async fn take_in(&mut self, present: Vec<Option<Box<Patch>>>) -> Result<()> {
+        let patches: Vec<Patch> = present.into_iter().flatten().map(|patch| *patch).collect();
+        if patches.is_empty() {
+            return Ok(());
+        }
+        self.hold.with(move |run| run.stage_found(patches)).await
+    }
+
+    /// Reads a second time the memberships that seem to have ended.
+    pub(super) async fn confirm_memberships(&mut self) -> Result<()> {
+        while let Some(doubt) = self.hold.with(|run| run.next_doubt()).await? {
+            let members: Vec<_> = doubt.members.iter().map(|(_, id)| id.clone()).collect();
+            let answers = match self.job.endpoint.check_members(&self.cx, &doubt.group, &members).await {
+                Ok(answers) if answers.len() == members.len() => answers,
+                Ok(_) => {
+                    return Err(Error::protocol("a check of members answered for another number than were asked for"));
+                }
+                Err(error) if *error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => {
+                    let error = self.in_endpoint(error);
+                    self.alert(
+                        "second-reading-failed",
+                        format!("memberships that seem to have ended could not be read again and are kept: {error}"),
+                    );
+                    vec![crate::endpoint::Membership::Unknown; members.len()]
+                }
+            };
+            self.hold.with(move |run| run.settle_doubt(&doubt, &answers)).await?;
+        }
+        Ok(())
+    }
+}

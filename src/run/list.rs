@@ -1,0 +1,224 @@
+//! Lists the remote directory into the stage: a task of its own reads pages ahead, through a bounded channel.
+
+use tokio::sync::mpsc;
+
+use super::{Import, Listed};
+use crate::coverage::{Closes, Complete, CoverageSeal, CoverageWatch};
+use crate::endpoint::{
+    Checkpoint, CoverageInfo, Cursor, DeltaPage, DeltaPager, DeltaStep, SnapshotPage, SnapshotPager, SnapshotStep,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Mode, ObjectKind, Phase, Scope};
+use crate::store::Resume;
+
+/// Pages that are read ahead of the stage.
+const PAGES_AHEAD: usize = 2;
+
+/// A listing that came to its end.
+pub(super) struct Listing {
+    /// What could be seen when it began.
+    pub(super) coverage: CoverageInfo,
+    /// Why its removals need approval.
+    pub(super) suspicion: Option<String>,
+    /// Whether every kind that is stored was listed to its end.
+    pub(super) all_proven: bool,
+    closes: Closes,
+    seal: Option<CoverageSeal>,
+}
+
+impl Listing {
+    /// Turns what was closed under one unchanged coverage into proofs. A delta proves the absence of no object.
+    pub(super) fn proofs(&self, mode: Mode) -> Vec<Complete> {
+        let seal = self.seal.as_ref().filter(|_| mode == Mode::Snapshot);
+        seal.map(|seal| seal.objects(&self.closes)).unwrap_or_default()
+    }
+
+    /// Gives away the right to believe the ends of member lists.
+    pub(super) fn take_seal(&mut self) -> Option<CoverageSeal> {
+        self.seal.take()
+    }
+
+    pub(super) fn closed(&self) -> Vec<String> {
+        self.closes.closed().map(ToString::to_string).collect()
+    }
+}
+
+enum Step {
+    Snapshot(SnapshotPage),
+    Delta(DeltaPage),
+    End(Option<Cursor>),
+    Expired,
+}
+
+/// A task that ends with its owner.
+struct Reader(tokio::task::JoinHandle<()>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+enum Pager {
+    Snapshot(Box<dyn SnapshotPager>),
+    Delta(Box<dyn DeltaPager>),
+}
+
+impl Pager {
+    async fn next(&mut self) -> Result<Step> {
+        Ok(match self {
+            Self::Snapshot(pager) => match pager.next().await? {
+                SnapshotStep::Page(page) => Step::Snapshot(page),
+                SnapshotStep::End { cursor } => Step::End(cursor),
+            },
+            Self::Delta(pager) => match pager.next().await? {
+                DeltaStep::Page(page) => Step::Delta(page),
+                DeltaStep::CaughtUp(cursor) => Step::End(Some(cursor)),
+                DeltaStep::CursorExpired => Step::Expired,
+            },
+        })
+    }
+
+    /// Reads ahead in a task of its own.
+    fn spawn(mut self) -> (Reader, mpsc::Receiver<Result<Step>>) {
+        let (send, receive) = mpsc::channel(PAGES_AHEAD);
+        let task = tokio::spawn(async move {
+            loop {
+                let step = self.next().await;
+                let last = !matches!(step, Ok(Step::Snapshot(_) | Step::Delta(_)));
+                if send.send(step).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        (Reader(task), receive)
+    }
+}
+
+impl Import {
+    /// Lists to the end, or takes up an earlier run's plan.
+    pub(super) async fn list(&mut self) -> Result<Listed> {
+        let (stored, known) = self.hold.with(|run| Ok((run.stored_coverage()?, run.known()?))).await?;
+        let expected: u64 = known[..3].iter().sum();
+        self.show(|progress| progress.expected_objects = (expected > 0).then_some(expected));
+        let coverage = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
+        let suspicion = Self::compare_coverage(stored.as_ref(), &coverage)?;
+        let begun = coverage.clone();
+        let from = match self.hold.with(move |run| run.resume(&begun)).await? {
+            Resume::Applying => return Ok(Listed::Planned),
+            Resume::Listing(checkpoint) => Some(checkpoint),
+            Resume::Fresh => None,
+        };
+        self.show(|progress| progress.phase = Phase::Listing);
+
+        let mut watch = CoverageWatch::begin(&coverage);
+        let cursor = if from.is_none() { self.read_delta(suspicion.is_some()).await? } else { None };
+        let cursor = match cursor {
+            Some(cursor) => cursor,
+            None => self.read_snapshot(from, &coverage).await?,
+        };
+        let end = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
+        watch.observe(&end);
+        let closes = self.hold.with(move |run| run.end_listing(cursor)).await?;
+        self.check_first(&closes, known[0]).await?;
+        let all_proven = ObjectKind::ALL.iter().all(|kind| {
+            known[*kind as usize] == 0
+                || (closes.closed().any(|scope| *scope == Scope::of(*kind))
+                    && !closes.spoiled().any(|scope| *scope == Scope::of(*kind)))
+        });
+        let seal = watch.end(&end);
+        if seal.is_none() {
+            let message = format!(
+                "what can be seen changed while it was listed ({}); nothing is removed",
+                end.difference(&coverage)
+            );
+            self.alert("coverage-changed", message);
+        }
+        Ok(Listed::Whole(Listing { coverage, suspicion, all_proven: all_proven && seal.is_some(), closes, seal }))
+    }
+
+    /// Reads the changes since the stored cursor. `None` where a snapshot is needed.
+    async fn read_delta(&mut self, coverage_changed: bool) -> Result<Option<Option<Cursor>>> {
+        let endpoint = std::sync::Arc::clone(&self.job.endpoint);
+        let Some(delta) = endpoint.as_delta().filter(|_| !self.job.options.full && !coverage_changed) else {
+            return Ok(None);
+        };
+        let Some(since) = self.hold.with(|run| run.cursor()).await? else { return Ok(None) };
+        let pager = delta.delta(&self.cx, &since).await.map_err(|error| self.in_endpoint(error))?;
+        self.mode = Mode::Delta;
+        match self.read(Pager::Delta(pager)).await? {
+            Some(cursor) => Ok(Some(cursor)),
+            None => {
+                tracing::info!("the cursor has expired; reading a snapshot");
+                self.mode = Mode::Snapshot;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn read_snapshot(&mut self, from: Option<Checkpoint>, coverage: &CoverageInfo) -> Result<Option<Cursor>> {
+        let endpoint = std::sync::Arc::clone(&self.job.endpoint);
+        let mut pager = endpoint.snapshot(&self.cx, from.as_ref()).await;
+        if from.is_some() && pager.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Conflict) {
+            tracing::info!("the checkpoint can no longer be used; listing from the beginning");
+            pager = endpoint.snapshot(&self.cx, None).await;
+            let coverage = coverage.clone();
+            self.hold.with(move |run| run.restart(&coverage)).await?;
+        } else if from.is_none() {
+            let coverage = coverage.clone();
+            self.hold.with(move |run| run.restart(&coverage)).await?;
+        }
+        let pager = pager.map_err(|error| self.in_endpoint(error))?;
+        let ended = self.read(Pager::Snapshot(pager)).await?;
+        ended.ok_or_else(|| Error::protocol("a snapshot cannot expire"))
+    }
+
+    /// Stages page after page. `None`: the cursor has expired.
+    async fn read(&mut self, pager: Pager) -> Result<Option<Option<Cursor>>> {
+        let (_reader, mut steps) = pager.spawn();
+        loop {
+            let step = tokio::select! {
+                step = steps.recv() => step,
+                () = self.cx.cancel().cancelled() => return Err(Error::cancelled()),
+            };
+            // A task that went without a word (it panicked) is a listing that merely stopped.
+            let step = step
+                .ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?
+                .map_err(|error| self.in_endpoint(error))?;
+            let read = match step {
+                Step::Snapshot(page) => self.hold.with(move |run| run.stage_snapshot(page)).await?,
+                Step::Delta(page) => self.hold.with(move |run| run.stage_delta(page)).await?,
+                Step::End(cursor) => return Ok(Some(cursor)),
+                Step::Expired => return Ok(None),
+            };
+            self.show(|progress| {
+                progress.pages = read.pages;
+                progress.objects = read.objects;
+                progress.memberships = read.memberships;
+            });
+        }
+    }
+
+    /// A first listing without a single user is a failure: rights, filter or base are wrong.
+    async fn check_first(&mut self, closes: &Closes, known_users: u64) -> Result<()> {
+        if known_users > 0 || self.mode == Mode::Delta || !closes.closed().any(|scope| *scope == Scope::Users) {
+            return Ok(());
+        }
+        let users = self.hold.with(|run| run.staged_users()).await?;
+        if users > 0 {
+            return Ok(());
+        }
+        let error = Error::new(
+            ErrorKind::PermissionDenied { missing: Vec::new() },
+            "nothing visible: not a single user was listed; check rights, base and filters of the endpoint",
+        );
+        Err(self.in_endpoint(error))
+    }
+
+    pub(super) fn in_endpoint(&self, error: Error) -> Error {
+        if error.context("endpoint").is_some() {
+            return error;
+        }
+        error.with_context("endpoint", &self.job.endpoint.info().name)
+    }
+}

@@ -1,0 +1,187 @@
+//! What an embedding host calls: customers and their endpoints, imports in the background, events.
+//!
+//! There is no global state: everything hangs on a [`Service`], and a process may have several.
+
+mod handle;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use handle::RunHandle;
+
+use crate::endpoint::{Context, Endpoint, Verification};
+use crate::error::{Error, ErrorKind, Result};
+use crate::gate::{Clock, Gate};
+use crate::model::{CustomerId, EndpointName, Progress, RunReport};
+use crate::outbox::{Consumer, blocking};
+use crate::run::{ImportOptions, Job};
+use crate::store::{Customer, Parked, Store, Totals};
+
+/// Calls to one endpoint at the same time.
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
+
+/// Imports the endpoints of any number of customers into one store.
+#[derive(Debug, Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    endpoints: Mutex<BTreeMap<(CustomerId, EndpointName), Registered>>,
+}
+
+#[derive(Debug, Clone)]
+struct Registered {
+    endpoint: Arc<dyn Endpoint>,
+    gate: Gate,
+}
+
+impl Service {
+    /// Creates a service over a store, on the system's clock.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self::with_clock(store, Clock::system())
+    }
+
+    /// Creates a service over a store, on a clock of the caller's.
+    pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self { inner: Arc::new(Inner { store, clock, endpoints: Mutex::default() }) }
+    }
+
+    /// Makes a customer and its endpoints known. Their order is the order in which their values count.
+    ///
+    /// # Errors
+    /// Two endpoints of one name, or a store that cannot be written.
+    pub async fn register(&self, customer: Customer, endpoints: Vec<Arc<dyn Endpoint>>) -> Result<()> {
+        let infos: Vec<_> = endpoints.iter().map(|endpoint| endpoint.info().clone()).collect();
+        for (at, info) in infos.iter().enumerate() {
+            if infos[..at].iter().any(|other| other.name == info.name) {
+                return Err(Error::config("two endpoints of a customer have the same name; rename one of them")
+                    .with_context("endpoint", &info.name));
+            }
+        }
+        let id = customer.id.clone();
+        let store = Arc::clone(&self.inner.store);
+        blocking(move || store.register(&customer, &infos)).await?;
+        let mut known = self.endpoints();
+        for endpoint in endpoints {
+            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY).build();
+            known.insert((id.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
+        }
+        Ok(())
+    }
+
+    fn endpoints(&self) -> std::sync::MutexGuard<'_, BTreeMap<(CustomerId, EndpointName), Registered>> {
+        self.inner.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn registered(&self, customer: &CustomerId, endpoint: &EndpointName) -> Result<Registered> {
+        self.endpoints().get(&(customer.clone(), endpoint.clone())).cloned().ok_or_else(|| {
+            Error::config("the endpoint is not registered")
+                .with_context("customer", customer)
+                .with_context("endpoint", endpoint)
+        })
+    }
+
+    /// Starts an import in the background and returns at once.
+    ///
+    /// The import goes on when the handle is dropped. It needs a tokio runtime.
+    ///
+    /// # Errors
+    /// An endpoint that is not registered; [`ErrorKind::Conflict`] while one of its imports is under way, in this
+    /// process or another; an approval of something that was never parked or planned.
+    pub async fn start(
+        &self,
+        customer: &CustomerId,
+        endpoint: &EndpointName,
+        options: ImportOptions,
+    ) -> Result<RunHandle> {
+        let Registered { endpoint, gate } = self.registered(customer, endpoint)?;
+        if let Some(plan) = options.approve.clone() {
+            let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
+            let id = plan.clone();
+            if !blocking(move || store.can_approve(&customer, &id)).await? {
+                return Err(Error::config("nothing is parked or planned under this id; see what is parked")
+                    .with_context("plan", plan));
+            }
+        }
+        let cancel = CancellationToken::new();
+        let (progress, watched) = watch::channel(Progress::default());
+        let job = Job {
+            store: Arc::clone(&self.inner.store),
+            endpoint,
+            customer: customer.clone(),
+            options,
+            gate: gate.clone(),
+            cancel: cancel.clone(),
+            progress,
+        };
+        let import = blocking(move || job.begin()).await?;
+        let task = tokio::spawn(import.run());
+        Ok(RunHandle::new(task, cancel, watched, gate))
+    }
+
+    /// Imports one endpoint and waits for the end.
+    ///
+    /// # Errors
+    /// As [`Service::start`]. A failed import is no error here: its report says so.
+    pub async fn import(
+        &self,
+        customer: &CustomerId,
+        endpoint: &EndpointName,
+        options: ImportOptions,
+    ) -> Result<RunReport> {
+        self.start(customer, endpoint, options).await?.wait().await
+    }
+
+    /// Checks an endpoint: reachable, which rights, what will not be seen, how much work. Changes nothing.
+    pub async fn verify(&self, customer: &CustomerId, endpoint: &EndpointName) -> Result<Verification> {
+        let Registered { endpoint, gate } = self.registered(customer, endpoint)?;
+        endpoint.verify(&Context::new(gate, CancellationToken::new())).await
+    }
+
+    /// Returns a named consumer of a customer's events. The same name goes on where it was.
+    pub fn consumer(&self, customer: &CustomerId, name: &str) -> Consumer {
+        Consumer::new(Arc::clone(&self.inner.store), customer.clone(), name)
+    }
+
+    /// Counts what is kept of a customer.
+    pub async fn totals(&self, customer: &CustomerId) -> Result<Totals> {
+        let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
+        blocking(move || store.totals(&customer)).await
+    }
+
+    /// Reads what waits for approval.
+    pub async fn parked(&self, customer: &CustomerId) -> Result<Vec<Parked>> {
+        let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
+        blocking(move || store.parked(&customer)).await
+    }
+
+    /// Reads the last runs of a customer, newest first.
+    pub async fn history(&self, customer: &CustomerId, limit: usize) -> Result<Vec<RunReport>> {
+        let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
+        blocking(move || store.history(&customer, limit)).await
+    }
+
+    /// Returns the store, for everything else that can be read.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+}
+
+impl RunReport {
+    /// Turns a failed or cancelled import into an error, for hosts that treat it as one.
+    pub fn into_result(self) -> Result<Self> {
+        match (&self.error, self.error_kind.as_deref()) {
+            (Some(error), Some("cancelled")) => Err(Error::new(ErrorKind::Cancelled, error.clone())),
+            (Some(error), _) => Err(Error::new(ErrorKind::Unavailable, error.clone())),
+            _ => Ok(self),
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Writes a plan into the state file: in chunks, each with its events and the position reached.
+//!
+//! A chunk is one transaction. Killed between two chunks, the next run goes on with the one that is missing; a stale
+//! run, whose endpoint has begun another one, cannot write.
+
+mod edges;
+mod finish;
+mod objects;
+mod removals;
+mod repair;
+mod reverse;
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+
+use super::key_index::KeyIndex;
+use super::outbox::Writer;
+use super::stage::Stage;
+use super::{Class, Standing, damaged, sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, Timestamp,
+};
+use crate::rules::precedence::{Image, Own, compose};
+use crate::store::{Applied, codec};
+
+pub(super) use finish::{Finish, abort};
+pub(super) use repair::repair;
+
+/// The steps of an apply, in order. Their numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ApplyPhase {
+    /// Objects, their records and events.
+    Objects,
+    /// The probes of new objects, in the order of their keys.
+    Probes,
+    /// The ids of new records, in their order.
+    Ids,
+    /// Members of listed groups.
+    Groups,
+    /// Endings in groups that were not listed.
+    Endings,
+    /// The way back from members to groups.
+    Reverse,
+    /// Objects that go.
+    Removals,
+    /// Everything but the report is written.
+    Finishing,
+}
+
+impl ApplyPhase {
+    const ALL: [Self; 8] = [
+        Self::Objects,
+        Self::Probes,
+        Self::Ids,
+        Self::Groups,
+        Self::Endings,
+        Self::Reverse,
+        Self::Removals,
+        Self::Finishing,
+    ];
+
+    fn from_number(number: i64) -> Result<Self> {
+        usize::try_from(number).ok().and_then(|at| Self::ALL.get(at)).copied().ok_or_else(|| damaged("a phase"))
+    }
+
+    fn to_number(self) -> i64 {
+        Self::ALL.iter().position(|phase| *phase == self).and_then(|at| i64::try_from(at).ok()).unwrap_or_default()
+    }
+
+    fn next(self) -> Self {
+        Self::ALL.into_iter().find(|phase| *phase > self).unwrap_or(Self::Finishing)
+    }
+}
+
+/// The endpoint whose plan is applied.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) customer_no: i64,
+    pub(super) customer: CustomerId,
+    pub(super) endpoint_no: i64,
+    pub(super) endpoint: EndpointName,
+    pub(super) seed: u64,
+    pub(super) run: RunId,
+    pub(super) epoch: i64,
+}
+
+/// An apply under way.
+#[derive(Debug)]
+pub(super) struct Apply {
+    pub(super) writer: Connection,
+    pub(super) target: Target,
+    /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
+    pub(super) wakes: bool,
+    containers: HashMap<String, i64>,
+    /// Keys of all objects in memory, once it is decided whether that pays.
+    index: Index,
+    new_keys: Option<Vec<([u8; 16], i64)>>,
+}
+
+/// Whether the keys of all objects are held in memory.
+#[derive(Debug)]
+enum Index {
+    /// Not decided yet.
+    Undecided,
+    /// They are looked up one by one.
+    OnDisk,
+    /// They are.
+    InMemory(KeyIndex),
+}
+
+/// One transaction of an apply.
+struct Chunk<'a> {
+    transaction: &'a Transaction<'a>,
+    events: Writer<'a>,
+    applied: Applied,
+    /// Changes of the stored counts: three kinds of objects, and memberships.
+    counts: [i64; 4],
+    now: Timestamp,
+}
+
+/// What a chunk leaves to be done.
+enum Reached {
+    /// More of the same phase, behind this position.
+    Position(i64),
+    /// The next phase.
+    End,
+}
+
+#[derive(Serialize)]
+struct RecordData<'a> {
+    record: &'a Record,
+    changed: Vec<&'a str>,
+    previous: BTreeMap<&'a str, serde_json::Value>,
+    run: RunId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restorable: Option<bool>,
+}
+
+impl Chunk<'_> {
+    /// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
+    fn upserted(&mut self, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
+        let event_type = match after.kind {
+            ObjectKind::User => EventType::UserUpserted,
+            ObjectKind::Group => EventType::GroupUpserted,
+            ObjectKind::Computer => EventType::ComputerUpserted,
+        };
+        let changed = match before {
+            Some(before) => after.changed_since(before),
+            None => after.attributes.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        if before.is_some() && changed.is_empty() {
+            return Ok(false);
+        }
+        let previous = before
+            .map(|before| {
+                changed
+                    .iter()
+                    .filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value)))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
+        let data = RecordData { record: after, changed, previous, run, restorable: None };
+        self.events.add(event_type, &after.id.to_string(), &data)?;
+        Ok(true)
+    }
+
+    /// Adds the event of a removed record.
+    fn removed(&mut self, record: &Record, restorable: bool, run: RunId) -> Result<()> {
+        let event_type = match record.kind {
+            ObjectKind::User => EventType::UserRemoved,
+            ObjectKind::Group => EventType::GroupRemoved,
+            ObjectKind::Computer => EventType::ComputerRemoved,
+        };
+        let data =
+            RecordData { record, changed: Vec::new(), previous: BTreeMap::new(), run, restorable: Some(restorable) };
+        self.events.add(event_type, &record.id.to_string(), &data)
+    }
+}
+
+/// A record's own row.
+struct RecordRow {
+    id: RecordId,
+    kind: ObjectKind,
+    archived: bool,
+    local: Attributes,
+}
+
+impl Apply {
+    pub(super) fn new(writer: Connection, target: Target, wakes: bool) -> Self {
+        Self { writer, target, wakes, containers: HashMap::new(), index: Index::Undecided, new_keys: None }
+    }
+
+    /// Returns phase and figures as last committed.
+    pub(super) fn reached(&self) -> Result<(ApplyPhase, Applied)> {
+        let (phase, _, applied) = position(&self.writer, &self.target)?;
+        Ok((phase, applied))
+    }
+
+    /// Applies one chunk. Returns whether everything but the finish is done.
+    pub(super) fn chunk(&mut self, stage: &mut Stage, now: Timestamp) -> Result<bool> {
+        let step = || sql("apply changes");
+        // The connection is lent to the transaction while `self` keeps its caches.
+        let mut writer = std::mem::replace(&mut self.writer, Connection::open_in_memory().map_err(step())?);
+        let result = self.chunk_with(&mut writer, stage, now);
+        self.writer = writer;
+        result
+    }
+
+    fn chunk_with(&mut self, writer: &mut Connection, stage: &mut Stage, now: Timestamp) -> Result<bool> {
+        let step = || sql("apply changes");
+        let target = self.target.clone();
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
+        check_epoch(&transaction, &target)?;
+        let (phase, at, applied) = position(&transaction, &target)?;
+        if phase == ApplyPhase::Finishing {
+            return Ok(true);
+        }
+        let events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
+        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], now };
+        let reached = match phase {
+            ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
+            ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
+            ApplyPhase::Ids => self.ids(stage, &chunk, at)?,
+            ApplyPhase::Groups => self.groups(stage, &mut chunk, at)?,
+            ApplyPhase::Endings => self.endings(stage, &mut chunk, at)?,
+            ApplyPhase::Reverse => self.reverse(stage, &chunk, at)?,
+            ApplyPhase::Removals => self.removals(stage, &mut chunk, at)?,
+            ApplyPhase::Finishing => Reached::End,
+        };
+        let Chunk { events, applied, counts, .. } = chunk;
+        events.finish(&transaction)?;
+        for (what, change) in counts.into_iter().enumerate().filter(|(_, change)| *change != 0) {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO counts VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                )
+                .and_then(|mut insert| insert.execute(params![target.endpoint_no, what, change]))
+                .map_err(step())?;
+        }
+        let (phase, at) = match reached {
+            Reached::Position(at) => (phase, at),
+            Reached::End => (phase.next(), 0),
+        };
+        transaction
+            .prepare_cached("UPDATE runs SET phase = ?2, position = ?3, applied = ?4 WHERE id = ?1")
+            .and_then(|mut update| {
+                let applied = serde_json::to_string(&applied).unwrap_or_default();
+                update.execute(params![target.run.0.as_bytes().as_slice(), phase.to_number(), at, applied])
+            })
+            .map_err(step())?;
+        transaction.commit().map_err(step())?;
+        Ok(phase == ApplyPhase::Finishing)
+    }
+
+    /// Returns the number of a container, giving it one if it is new.
+    fn container_no(&mut self, transaction: &Transaction<'_>, path: &str) -> Result<i64> {
+        if let Some(no) = self.containers.get(path) {
+            return Ok(*no);
+        }
+        let step = || sql("apply changes");
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO containers (endpoint_no, path) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![self.target.endpoint_no, path]))
+            .map_err(step())?;
+        let no = transaction
+            .prepare_cached("SELECT container_no FROM containers WHERE endpoint_no = ?1 AND path = ?2")
+            .and_then(|mut query| query.query_row(params![self.target.endpoint_no, path], |row| row.get(0)))
+            .map_err(step())?;
+        // Bounded: a directory has far fewer places than people, but nothing forces it to.
+        if self.containers.len() >= 10_000 {
+            self.containers.clear();
+        }
+        self.containers.insert(path.to_owned(), no);
+        Ok(no)
+    }
+}
+
+/// Refuses to write for a run whose endpoint has begun another one.
+pub(super) fn check_epoch(connection: &Connection, target: &Target) -> Result<()> {
+    let epoch: i64 = connection
+        .prepare_cached("SELECT epoch FROM endpoints WHERE endpoint_no = ?1")
+        .and_then(|mut query| query.query_row([target.endpoint_no], |row| row.get(0)))
+        .map_err(sql("check the run"))?;
+    if epoch == target.epoch {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "another run of this endpoint has begun; this one may no longer write")
+        .with_context("endpoint", &target.endpoint))
+}
+
+fn position(connection: &Connection, target: &Target) -> Result<(ApplyPhase, i64, Applied)> {
+    let (phase, at, applied): (i64, i64, Option<String>) = connection
+        .prepare_cached("SELECT phase, position, applied FROM runs WHERE id = ?1")
+        .and_then(|mut query| {
+            query.query_row([target.run.0.as_bytes().as_slice()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .map_err(sql("read the run"))?;
+    let applied = match applied {
+        Some(json) => serde_json::from_str(&json).map_err(|_| damaged("the figures of a run"))?,
+        None => Applied::default(),
+    };
+    Ok((ApplyPhase::from_number(phase)?, at, applied))
+}
+
+/// Reads a record's own row.
+fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
+    let row = connection
+        .prepare_cached("SELECT id, kind, archived_at, local FROM records WHERE record_no = ?1")
+        .and_then(|mut query| {
+            query
+                .query_row([record_no], |row| {
+                    Ok((
+                        row.get::<_, [u8; 16]>(0)?,
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, Option<i64>>(2)?,
+                        row.get::<_, Option<Vec<u8>>>(3)?,
+                    ))
+                })
+                .optional()
+        })
+        .map_err(sql("read a record"))?;
+    row.map(|(id, kind, archived_at, local)| {
+        Ok(RecordRow {
+            id: RecordId(uuid::Uuid::from_bytes(id)),
+            kind: super::kind_from_number(kind)?,
+            archived: archived_at.is_some(),
+            local: local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default(),
+        })
+    })
+    .transpose()
+}
+
+/// Merges the facets of an object over its core attributes.
+fn with_facets(connection: &Connection, object_no: i64, core: &Attributes) -> Result<Attributes> {
+    let step = || sql("read an object");
+    let mut attributes = core.clone();
+    let mut query =
+        connection.prepare_cached("SELECT body FROM facets WHERE object_no = ?1 ORDER BY facet").map_err(step())?;
+    let mut rows = query.query([object_no]).map_err(step())?;
+    while let Some(row) = rows.next().map_err(step())? {
+        let body = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("a facet"))?;
+        attributes.merge(&codec::read_attributes(body)?);
+    }
+    Ok(attributes)
+}
+
+/// Reads the images of all objects of a record that are there.
+pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
+    let step = || sql("read the objects of a record");
+    let mut query = connection
+        .prepare_cached(
+            "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
+             FROM objects o JOIN endpoints e USING (endpoint_no)
+             WHERE o.object_no = ?1 AND o.record_no = ?1
+             UNION ALL
+             SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
+             FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
+             WHERE o.record_no = ?1 AND o.record_no <> o.object_no",
+        )
+        .map_err(step())?;
+    let mut rows = query.query([record_no]).map_err(step())?;
+    let mut images = Vec::new();
+    while let Some(row) = rows.next().map_err(step())? {
+        let object_no: i64 = row.get(0).map_err(step())?;
+        let source_id =
+            SourceId::from_stored(&row.get::<_, Vec<u8>>(1).map_err(step())?).ok_or_else(|| damaged("a source id"))?;
+        let standing = standing_of(connection, row.get(4).map_err(step())?, &source_id)?;
+        if !standing.is_some_and(Standing::is_present) {
+            continue;
+        }
+        let body: Vec<u8> = row.get(2).map_err(step())?;
+        let attributes = with_facets(connection, object_no, &codec::read_attributes(&body)?)?;
+        images.push(Image {
+            endpoint: EndpointName::new(row.get::<_, String>(5).map_err(step())?)?,
+            rank: row.get(6).map_err(step())?,
+            source_id,
+            attributes,
+            missing_since: row.get::<_, Option<i64>>(3).map_err(step())?.map(Timestamp),
+            yielded: serde_json::from_str(&row.get::<_, String>(7).map_err(step())?).unwrap_or_default(),
+        });
+    }
+    Ok(images)
+}
+
+fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
+    connection
+        .prepare_cached("SELECT standing FROM probes WHERE endpoint_no = ?1 AND source_key = ?2 AND facet = 0")
+        .and_then(|mut query| query.query_row(params![endpoint_no, id.key().0], |row| row.get(0)).optional())
+        .map_err(sql("read an object"))?
+        .map(Standing::from_number)
+        .transpose()
+}
+
+/// Puts the record together as it stands in the state file. `None` where there is none.
+pub(super) fn load_record(connection: &Connection, record_no: i64) -> Result<Option<Record>> {
+    let Some(row) = record_row(connection, record_no)? else { return Ok(None) };
+    let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
+    let mut record = compose(own, images(connection, record_no)?);
+    resolve_owner(connection, &mut record)?;
+    Ok(Some(record))
+}
+
+/// Finds the record of a computer's owner.
+fn resolve_owner(connection: &Connection, record: &mut Record) -> Result<()> {
+    let Some(owner) = record.attributes.text(&crate::model::names::OWNER) else { return Ok(()) };
+    let key = SourceId::parse(owner).key();
+    let Some(lock) = &record.lock else { return Ok(()) };
+    let id: Option<[u8; 16]> = connection
+        .prepare_cached(
+            "SELECT r.id FROM endpoints e JOIN customers c USING (customer_no) JOIN probes p USING (endpoint_no)
+             JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
+             WHERE e.name = ?1 AND p.source_key = ?2 AND p.facet = 0 AND r.state = 0
+               AND c.customer_no = (SELECT customer_no FROM record_ids JOIN records USING (record_no) WHERE record_ids.id = ?3)",
+        )
+        .and_then(|mut query| {
+            query
+                .query_row(params![lock.endpoint.as_str(), key.0, record.id.0.as_bytes()], |row| row.get(0))
+                .optional()
+        })
+        .map_err(sql("read the owner of a computer"))?;
+    record.owner = id.map(|id| RecordId(uuid::Uuid::from_bytes(id)));
+    Ok(())
+}
+
+/// Tells whether a class is an imported object of a kind.
+fn is_object(standing: Standing) -> bool {
+    matches!(standing.class, Class::Object(_))
+}

@@ -1,0 +1,469 @@
+//! Objects and their records: the first phases of an apply.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Apply, Chunk, Reached, images, record_row};
+use crate::error::Result;
+use crate::model::{AttributeName, Attributes, Facet, ObjectKind, Record, RecordId, SourceId, SourceKey, names};
+use crate::rules::diff;
+use crate::rules::precedence::{Image, Own, compose};
+use crate::store::codec;
+use crate::store::sqlite::stage::{Disposition, Stage};
+use crate::store::sqlite::{Standing, damaged, kind_from_number, kind_number, sql};
+
+/// Staged objects of one transaction: each takes a few rows.
+const OBJECTS_A_CHUNK: usize = 5000;
+/// Rows of one transaction that only index.
+const ROWS_A_CHUNK: usize = 20_000;
+/// Never equal to a real fingerprint's bytes by design: a listing of the object is compared in full next time.
+const NO_FINGERPRINT: [u8; 16] = [0; 16];
+
+/// One staged object.
+struct Row {
+    stage_no: i64,
+    disposition: Disposition,
+    kind: ObjectKind,
+    source_id: SourceId,
+    container: Option<String>,
+    anchors: Option<String>,
+    primary_group: Option<Vec<u8>>,
+    body: Vec<u8>,
+    fingerprint: [u8; 16],
+    observations: Option<Vec<u8>>,
+    observed: i64,
+    held: Vec<AttributeName>,
+}
+
+impl Row {
+    fn object_no(&self) -> i64 {
+        self.stage_no / 4
+    }
+
+    fn facet(&self) -> i64 {
+        self.stage_no % 4
+    }
+}
+
+fn staged_rows(stage: &Stage, after: i64, limit: usize) -> Result<Vec<Row>> {
+    let step = || sql("read the stage");
+    let mut query = stage
+        .file
+        .prepare_cached(
+            "SELECT stage_no, disposition, kind, source_id, container, anchors, primary_group, body, fingerprint,
+                    observations, observed, held
+             FROM objects WHERE stage_no > ?1 ORDER BY stage_no LIMIT ?2",
+        )
+        .map_err(step())?;
+    let mut rows = query.query(params![after, limit]).map_err(step())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(step())? {
+        let source_id = row.get_ref(3).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+        let held: Option<String> = row.get(11).map_err(step())?;
+        found.push(Row {
+            stage_no: row.get(0).map_err(step())?,
+            disposition: Disposition::from_number(row.get(1).map_err(step())?)?,
+            kind: kind_from_number(row.get(2).map_err(step())?)?,
+            source_id: source_id.ok_or_else(|| damaged("a source id"))?,
+            container: row.get(4).map_err(step())?,
+            anchors: row.get(5).map_err(step())?,
+            primary_group: row.get(6).map_err(step())?,
+            body: row.get(7).map_err(step())?,
+            fingerprint: row.get(8).map_err(step())?,
+            observations: row.get(9).map_err(step())?,
+            observed: row.get(10).map_err(step())?,
+            held: held.iter().flat_map(|held| held.split(',')).map(AttributeName::parse).collect(),
+        });
+    }
+    Ok(found)
+}
+
+impl Apply {
+    /// Applies staged objects behind a position.
+    pub(super) fn objects(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
+        let rows = staged_rows(stage, after, OBJECTS_A_CHUNK)?;
+        let Some(last) = rows.last() else { return Ok(Reached::End) };
+        let reached = Reached::Position(last.stage_no);
+        for row in rows {
+            match (row.disposition, row.facet()) {
+                (Disposition::New, 0) => self.create(stage, chunk, &row)?,
+                (_, 0) => self.update(stage, chunk, &row)?,
+                _ => self.update_facet(stage, chunk, &row)?,
+            }
+        }
+        Ok(reached)
+    }
+
+    fn create(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
+        let step = || sql("store an object");
+        let target = self.target.clone();
+        let (object_no, key) = (row.object_no(), row.source_id.key());
+        let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
+        // The same object was here before: an endpoint of this name that was removed, and is configured again.
+        let known: Option<i64> = chunk
+            .transaction
+            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+            .map_err(step())?;
+        let record_no = known.unwrap_or(object_no);
+        let primary = Self::primary_no(stage, row)?;
+        chunk
+            .transaction
+            .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7)")
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    object_no,
+                    target.endpoint_no,
+                    record_no,
+                    primary,
+                    row.source_id.to_stored(),
+                    row.anchors,
+                    row.body
+                ])
+            })
+            .map_err(step())?;
+        store_observations(chunk, row)?;
+        chunk.counts[row.kind as usize] += 1;
+        if known.is_some() {
+            // Its probe must be there before the record is read.
+            self.write_probe(stage, chunk, row, &row.fingerprint)?;
+            chunk
+                .transaction
+                .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
+                .map_err(step())?;
+            let record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
+            chunk.upserted(None, &record, target.run)?;
+            chunk.applied.created += 1;
+            return Ok(());
+        }
+        chunk
+            .transaction
+            .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)")
+            .and_then(|mut insert| {
+                insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
+            })
+            .map_err(step())?;
+        let image = self.image(chunk, row, codec::read_attributes(&row.body)?)?;
+        let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
+        let mut record = compose(own, vec![image]);
+        self.resolve_owner(stage, chunk, &mut record)?;
+        chunk.upserted(None, &record, target.run)?;
+        chunk.applied.created += 1;
+        Ok(())
+    }
+
+    fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
+        let step = || sql("store an object");
+        let object_no = row.object_no();
+        let (old_body, record_no): (Vec<u8>, i64) = chunk
+            .transaction
+            .prepare_cached("SELECT body, record_no FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?))))
+            .map_err(step())?;
+        let mut new = codec::read_attributes(&row.body)?;
+        let mut body = row.body.clone();
+        let mut fingerprint = row.fingerprint;
+        if !row.held.is_empty() {
+            diff::hold_back(&codec::read_attributes(&old_body)?, &mut new, &row.held);
+            body.clear();
+            codec::push_attributes(&mut body, &new);
+            // What is stored is not what was listed: the next listing has to be compared again.
+            fingerprint = NO_FINGERPRINT;
+            if body == old_body && row.disposition == Disposition::Changed {
+                return Ok(());
+            }
+        }
+        let quiet = row.disposition == Disposition::Quiet;
+        let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
+        let primary = Self::primary_no(stage, row)?;
+        if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
+            chunk
+                .transaction
+                .prepare_cached(
+                    "UPDATE objects SET body = ?2, anchors = ?3, missing_since = NULL,
+                            primary_group = CASE WHEN ?5 THEN ?4 ELSE primary_group END
+                     WHERE object_no = ?1",
+                )
+                .and_then(|mut update| {
+                    update.execute(params![object_no, body, row.anchors, primary, row.primary_group.is_some()])
+                })
+                .map_err(step())?;
+        }
+        store_observations(chunk, row)?;
+        self.write_probe(stage, chunk, row, &fingerprint)?;
+        if quiet {
+            return Ok(());
+        }
+        if row.disposition == Disposition::Restored {
+            chunk.counts[row.kind as usize] += 1;
+            chunk
+                .transaction
+                .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
+                .and_then(|mut update| update.execute([record_no]))
+                .map_err(step())?;
+            self.wake(chunk, object_no)?;
+        }
+        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
+        self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)
+    }
+
+    fn update_facet(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
+        let step = || sql("store a facet");
+        let core: Option<(Vec<u8>, i64)> = chunk
+            .transaction
+            .prepare_cached("SELECT body, record_no FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([row.object_no()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(step())?;
+        let Some((core, record_no)) = core else { return Ok(()) };
+        let before = images(chunk.transaction, record_no)?;
+        chunk
+            .transaction
+            .prepare_cached("INSERT OR REPLACE INTO facets VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut insert| insert.execute(params![row.object_no(), row.facet(), chunk.now.0, row.body]))
+            .map_err(step())?;
+        self.write_probe(stage, chunk, row, &row.fingerprint)?;
+        store_observations(chunk, row)?;
+        let attributes = super::with_facets(chunk.transaction, row.object_no(), &codec::read_attributes(&core)?)?;
+        let image = self.image(chunk, row, attributes)?;
+        self.tell_change(stage, chunk, record_no, before, image, false)
+    }
+
+    /// Adds the event of a record one of whose images is now another.
+    fn tell_change(
+        &self,
+        stage: &Stage,
+        chunk: &mut Chunk<'_>,
+        record_no: i64,
+        before: Vec<Image>,
+        image: Image,
+        restored: bool,
+    ) -> Result<()> {
+        let row = record_row(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
+        let mut after = before.clone();
+        after.retain(|other| (&other.endpoint, &other.source_id) != (&image.endpoint, &image.source_id));
+        after.push(image);
+        let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
+        let was_there = !before.is_empty();
+        let before = was_there.then(|| compose(own.clone(), before));
+        let mut record = compose(own, after);
+        self.resolve_owner(stage, chunk, &mut record)?;
+        if chunk.upserted(before.as_ref(), &record, self.target.run)? {
+            if restored && !was_there {
+                chunk.applied.created += 1;
+            } else {
+                chunk.applied.updated += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Result<Image> {
+        let (rank, yielded): (u32, String) = chunk
+            .transaction
+            .prepare_cached("SELECT rank, yielded FROM endpoints WHERE endpoint_no = ?1")
+            .and_then(|mut query| query.query_row([self.target.endpoint_no], |row| Ok((row.get(0)?, row.get(1)?))))
+            .map_err(sql("read the endpoint"))?;
+        Ok(Image {
+            endpoint: self.target.endpoint.clone(),
+            rank,
+            source_id: row.source_id.clone(),
+            attributes,
+            missing_since: None,
+            yielded: if yielded == "[]" { Vec::new() } else { serde_json::from_str(&yielded).unwrap_or_default() },
+        })
+    }
+
+    /// Finds the record of a computer's owner, also while its probe is still to be written.
+    fn resolve_owner(&self, stage: &Stage, chunk: &Chunk<'_>, record: &mut Record) -> Result<()> {
+        super::resolve_owner(chunk.transaction, record)?;
+        if record.owner.is_none()
+            && let Some(owner) = record.attributes.text(&names::OWNER)
+        {
+            let key = SourceId::parse(owner).key();
+            if stage.new_key(&key)?.is_some() {
+                record.owner =
+                    Some(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, &key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the number of the group that a staged object names as its primary one.
+    fn primary_no(stage: &Stage, row: &Row) -> Result<Option<i64>> {
+        let Some(stored) = row.primary_group.as_ref().filter(|stored| !stored.is_empty()) else { return Ok(None) };
+        let key = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?.key();
+        Ok(match stage.probe(&key, Facet::Core)? {
+            Some(probe) => Some(probe.object_no),
+            None => stage.new_key(&key)?,
+        })
+    }
+
+    fn write_probe(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row, fingerprint: &[u8; 16]) -> Result<()> {
+        let container = match &row.container {
+            Some(path) => Some(self.container_no(chunk.transaction, path)?),
+            None => stage.probe(&row.source_id.key(), Facet::Core)?.and_then(|probe| probe.container_no),
+        };
+        let probe = ProbeRow {
+            object_no: row.object_no(),
+            facet: row.facet(),
+            kind: row.kind,
+            fingerprint: *fingerprint,
+            observed: row.observed,
+        };
+        insert_probe(chunk, self.target.endpoint_no, &row.source_id.key().0, &probe, container)
+    }
+
+    /// Writes the probes of new objects in the order of their keys, so that a first import appends.
+    pub(super) fn probes(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
+        let start = usize::try_from(at).map_err(|_| damaged("a position"))?;
+        if self.new_keys.is_none() {
+            let mut keys = new_keys(stage)?;
+            keys.sort_unstable();
+            stage.forget_new_keys();
+            self.new_keys = Some(keys);
+        }
+        let keys = self.new_keys.take().unwrap_or_default();
+        for (key, object_no) in keys.iter().skip(start).take(ROWS_A_CHUNK) {
+            let Some(row) = staged_probe(stage, *object_no)? else { continue };
+            let container = match &row.container {
+                Some(path) => Some(self.container_no(chunk.transaction, path)?),
+                None => None,
+            };
+            insert_probe(chunk, self.target.endpoint_no, key, &row.probe, container)?;
+        }
+        let reached = start + ROWS_A_CHUNK;
+        if reached >= keys.len() {
+            return Ok(Reached::End);
+        }
+        self.new_keys = Some(keys);
+        Ok(Reached::Position(i64::try_from(reached).map_err(|_| damaged("a position"))?))
+    }
+
+    /// Writes the ids of new records in their order.
+    pub(super) fn ids(&mut self, stage: &Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
+        let start = usize::try_from(at).map_err(|_| damaged("a position"))?;
+        let mut ids = match self.new_keys.take() {
+            Some(ids) => ids,
+            None => self.new_ids(stage)?,
+        };
+        for (id, record_no) in ids.iter().skip(start).take(ROWS_A_CHUNK) {
+            chunk
+                .transaction
+                .prepare_cached("INSERT OR IGNORE INTO record_ids VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute(params![id, record_no]))
+                .map_err(sql("store the id of a record"))?;
+        }
+        let reached = start + ROWS_A_CHUNK;
+        if reached >= ids.len() {
+            return Ok(Reached::End);
+        }
+        ids.shrink_to_fit();
+        self.new_keys = Some(ids);
+        Ok(Reached::Position(i64::try_from(reached).map_err(|_| damaged("a position"))?))
+    }
+
+    fn new_ids(&self, stage: &Stage) -> Result<Vec<([u8; 16], i64)>> {
+        let step = || sql("read the stage");
+        let mut ids = Vec::new();
+        let mut query = stage
+            .file
+            .prepare("SELECT stage_no / 4, kind, source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0")
+            .map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let kind = kind_from_number(row.get(1).map_err(step())?)?;
+            let key = stored_key(row.get_ref(2).map_err(step())?.as_blob().unwrap_or_default())?;
+            let id = RecordId::founded_by(&self.target.customer, &self.target.endpoint, kind, &key);
+            ids.push((*id.0.as_bytes(), row.get(0).map_err(step())?));
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+fn stored_key(stored: &[u8]) -> Result<SourceKey> {
+    Ok(SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?.key())
+}
+
+fn new_keys(stage: &Stage) -> Result<Vec<([u8; 16], i64)>> {
+    let step = || sql("read the stage");
+    let mut keys = Vec::new();
+    let mut query = stage
+        .file
+        .prepare("SELECT stage_no / 4, source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0")
+        .map_err(step())?;
+    let mut rows = query.query([]).map_err(step())?;
+    while let Some(row) = rows.next().map_err(step())? {
+        let key = stored_key(row.get_ref(1).map_err(step())?.as_blob().unwrap_or_default())?;
+        keys.push((key.0, row.get(0).map_err(step())?));
+    }
+    Ok(keys)
+}
+
+/// What a probe is written from.
+struct ProbeRow {
+    object_no: i64,
+    facet: i64,
+    kind: ObjectKind,
+    fingerprint: [u8; 16],
+    observed: i64,
+}
+
+/// A staged object, as far as its probe needs it.
+struct StagedProbe {
+    probe: ProbeRow,
+    container: Option<String>,
+}
+
+/// Reads one staged object by its number. Asked once per new object: by equality, which SQLite plans once, while a
+/// range with bound values is planned anew for each value.
+fn staged_probe(stage: &Stage, object_no: i64) -> Result<Option<StagedProbe>> {
+    let row: Option<(i64, Option<String>, [u8; 16], i64)> = stage
+        .file
+        .prepare_cached("SELECT kind, container, fingerprint, observed FROM objects WHERE stage_no = ?1")
+        .and_then(|mut query| {
+            query.query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()
+        })
+        .map_err(sql("read the stage"))?;
+    row.map(|(kind, container, fingerprint, observed)| {
+        let kind = kind_from_number(kind)?;
+        Ok(StagedProbe { probe: ProbeRow { object_no, facet: 0, kind, fingerprint, observed }, container })
+    })
+    .transpose()
+}
+
+fn insert_probe(
+    chunk: &Chunk<'_>,
+    endpoint_no: i64,
+    key: &[u8; 16],
+    row: &ProbeRow,
+    container: Option<i64>,
+) -> Result<()> {
+    chunk
+        .transaction
+        .prepare_cached("INSERT OR REPLACE INTO probes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .and_then(|mut insert| {
+            insert.execute(params![
+                endpoint_no,
+                key,
+                row.facet,
+                row.object_no,
+                Standing::live(row.kind).to_number(),
+                row.fingerprint,
+                row.observed,
+                container
+            ])
+        })
+        .map(drop)
+        .map_err(sql("store an object"))
+}
+
+/// Observations are stored and compared with nothing.
+fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
+    let Some(observations) = &row.observations else { return Ok(()) };
+    chunk
+        .transaction
+        .prepare_cached("INSERT OR REPLACE INTO observations VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![row.object_no(), observations]))
+        .map(drop)
+        .map_err(sql("store observations"))
+}

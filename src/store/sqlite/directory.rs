@@ -1,0 +1,283 @@
+//! What hosts read of the state file: customers, records, memberships, history.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::apply::load_record;
+use super::outbox::customer_no;
+use super::{COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_number, sql};
+use crate::endpoint::EndpointInfo;
+use crate::error::Result;
+use crate::model::{
+    CustomerId, EndpointName, Event, GroupKind, ObjectKind, PlanId, Record, RecordId, RunReport, Timestamp,
+};
+use crate::store::codec::unpack_sorted;
+use crate::store::{Customer, Parked, Store, Totals};
+
+impl Store for SqliteStore {
+    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()> {
+        let step = || sql("register a customer");
+        let mut host = self.host();
+        let transaction = host.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
+        let domains = serde_json::to_string(&customer.domains).unwrap_or_default();
+        transaction
+            .execute(
+                "INSERT INTO customers (id, name, domains) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, domains = excluded.domains
+                 WHERE (name, domains) IS NOT (excluded.name, excluded.domains)",
+                params![customer.id.as_str(), customer.name, domains],
+            )
+            .map_err(step())?;
+        let customer_no = customer_no(&transaction, &customer.id)?.ok_or_else(|| damaged("a customer"))?;
+        for (rank, info) in endpoints.iter().enumerate() {
+            let seed = i64::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap_or_default());
+            transaction
+                .execute(
+                    "INSERT INTO endpoints (customer_no, name, title, kind, rank, digest_seed)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (customer_no, name) DO UPDATE SET title = excluded.title, rank = excluded.rank
+                     WHERE (title, rank) IS NOT (excluded.title, excluded.rank)",
+                    params![customer_no, info.name.as_str(), info.title, info.kind, rank, seed],
+                )
+                .map_err(step())?;
+        }
+        transaction.commit().map_err(step())
+    }
+
+    fn events(&self, customer: &CustomerId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        self.read_events(customer, after, limit)
+    }
+
+    fn position(&self, customer: &CustomerId, consumer: &str) -> Result<u64> {
+        self.read_position(customer, consumer)
+    }
+
+    fn set_position(&self, customer: &CustomerId, consumer: &str, position: u64) -> Result<()> {
+        self.write_position(customer, consumer, position)
+    }
+
+    fn totals(&self, customer: &CustomerId) -> Result<Totals> {
+        let step = || sql("count records");
+        let host = self.host();
+        let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Totals::default()) };
+        let mut totals = Totals::default();
+        // One object, one record, as long as nothing is joined: joined ones are taken off.
+        let mut query = host
+            .prepare_cached(
+                "SELECT what, sum(count) FROM counts JOIN endpoints USING (endpoint_no) WHERE customer_no = ?1
+                 GROUP BY what",
+            )
+            .map_err(step())?;
+        let mut rows = query.query([customer_no]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let count: u64 = row.get(1).map_err(step())?;
+            match row.get::<_, i64>(0).map_err(step())? {
+                0 => totals.users = count,
+                1 => totals.groups = count,
+                2 => totals.computers = count,
+                COUNT_MEMBERSHIPS => totals.memberships = count,
+                _ => return Err(damaged("counts")),
+            }
+        }
+        Ok(totals)
+    }
+
+    fn record(&self, customer: &CustomerId, id: RecordId) -> Result<Option<Record>> {
+        let host = self.host();
+        let Some(record_no) = live_record_no(&host, customer, id)? else {
+            return endpoint_group(&host, customer, id);
+        };
+        load_record(&host, record_no)
+    }
+
+    fn records(
+        &self,
+        customer: &CustomerId,
+        kind: ObjectKind,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let step = || sql("read records");
+        let host = self.host();
+        let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Vec::new()) };
+        let after = match after {
+            Some(id) => record_no(&host, id)?.unwrap_or(i64::MAX),
+            None => 0,
+        };
+        let mut query = host
+            .prepare_cached(
+                "SELECT record_no FROM records WHERE record_no > ?1 AND customer_no = ?2 AND kind = ?3 AND state = 0
+                 ORDER BY record_no LIMIT ?4",
+            )
+            .map_err(step())?;
+        let numbers: Vec<i64> = query
+            .query_map(params![after, customer_no, kind_number(kind), limit], |row| row.get(0))
+            .map_err(step())?
+            .collect::<Result<_, _>>()
+            .map_err(step())?;
+        numbers.into_iter().filter_map(|record_no| load_record(&host, record_no).transpose()).collect()
+    }
+
+    fn members(&self, customer: &CustomerId, group: RecordId) -> Result<(Vec<RecordId>, u64)> {
+        let host = self.host();
+        let Some(record_no) = live_record_no(&host, customer, group)? else { return Ok((Vec::new(), 0)) };
+        let mut numbers = Vec::new();
+        for object_no in objects_of(&host, record_no)? {
+            for group_via in [object_no * 2, object_no * 2 + 1] {
+                if let Some(packed) = blob(&host, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?
+                {
+                    numbers.append(&mut unpack_sorted(&packed)?);
+                }
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let count = numbers.len() as u64;
+        Ok((live_records(&host, &numbers)?, count))
+    }
+
+    fn groups_of(&self, customer: &CustomerId, member: RecordId) -> Result<Vec<RecordId>> {
+        let host = self.host();
+        let Some(record_no) = live_record_no(&host, customer, member)? else { return Ok(Vec::new()) };
+        let mut numbers = Vec::new();
+        for object_no in objects_of(&host, record_no)? {
+            if let Some(packed) = blob(&host, "SELECT groups FROM member_groups WHERE member_no = ?1", object_no)? {
+                numbers.extend(unpack_sorted(&packed)?.into_iter().map(|group_via| group_via / 2));
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        live_records(&host, &numbers)
+    }
+
+    fn history(&self, customer: &CustomerId, limit: usize) -> Result<Vec<RunReport>> {
+        let step = || sql("read the history");
+        let host = self.host();
+        let mut query = host
+            .prepare_cached(
+                "SELECT report FROM runs JOIN endpoints USING (endpoint_no) JOIN customers USING (customer_no)
+                 WHERE customers.id = ?1 AND report IS NOT NULL ORDER BY run_no DESC LIMIT ?2",
+            )
+            .map_err(step())?;
+        let rows = query.query_map(params![customer.as_str(), limit], |row| row.get::<_, String>(0)).map_err(step())?;
+        rows.map(|row| serde_json::from_str(&row.map_err(step())?).map_err(|_| damaged("a report"))).collect()
+    }
+
+    fn parked(&self, customer: &CustomerId) -> Result<Vec<Parked>> {
+        let step = || sql("read what is parked");
+        let host = self.host();
+        let mut query = host
+            .prepare_cached(
+                "SELECT e.name, plan_id, parked_at, summary FROM parked JOIN endpoints e USING (endpoint_no)
+                 JOIN customers c USING (customer_no) WHERE c.id = ?1 ORDER BY e.rank, parked_at",
+            )
+            .map_err(step())?;
+        let mut rows = query.query([customer.as_str()]).map_err(step())?;
+        let mut parked = Vec::new();
+        while let Some(row) = rows.next().map_err(step())? {
+            let text = |at: usize| row.get::<_, String>(at).map_err(step());
+            parked.push(Parked {
+                endpoint: EndpointName::new(text(0)?)?,
+                plan: PlanId::parse(&text(1)?)?,
+                parked_at: Timestamp(row.get(2).map_err(step())?),
+                held: serde_json::from_str(&text(3)?).map_err(|_| damaged("held changes"))?,
+            });
+        }
+        Ok(parked)
+    }
+
+    fn can_approve(&self, customer: &CustomerId, plan: &PlanId) -> Result<bool> {
+        if self.parked(customer)?.iter().any(|parked| parked.plan == *plan) {
+            return Ok(true);
+        }
+        let names: Vec<String> = {
+            let host = self.host();
+            let mut query = host
+                .prepare_cached("SELECT e.name FROM endpoints e JOIN customers c USING (customer_no) WHERE c.id = ?1")
+                .map_err(sql("read the endpoints"))?;
+            let rows = query.query_map([customer.as_str()], |row| row.get(0)).map_err(sql("read the endpoints"))?;
+            rows.collect::<Result<_, _>>().map_err(sql("read the endpoints"))?
+        };
+        for name in names {
+            if self.planned_path(customer, &EndpointName::new(name)?, plan).exists() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl SqliteStore {
+    /// Where the held set of a dry run is remembered.
+    pub(super) fn planned_path(&self, customer: &CustomerId, endpoint: &EndpointName, plan: &PlanId) -> PathBuf {
+        self.work.join(format!("{customer}.{endpoint}.{plan}.planned"))
+    }
+}
+
+fn record_no(connection: &Connection, id: RecordId) -> Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+        .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+        .map_err(sql("read a record"))
+}
+
+fn live_record_no(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT r.record_no FROM record_ids i JOIN records r USING (record_no) JOIN customers c USING (customer_no)
+             WHERE i.id = ?1 AND c.id = ?2 AND r.state = 0",
+        )
+        .and_then(|mut query| query.query_row(params![id.0.as_bytes(), customer.as_str()], |row| row.get(0)).optional())
+        .map_err(sql("read a record"))
+}
+
+/// Returns the objects of a record: its founder, and those that joined.
+fn objects_of(connection: &Connection, record_no: i64) -> Result<Vec<i64>> {
+    let step = || sql("read the objects of a record");
+    let mut query = connection
+        .prepare_cached(
+            "SELECT object_no FROM objects WHERE object_no = ?1 AND record_no = ?1
+             UNION ALL SELECT object_no FROM objects INDEXED BY objects_joined
+             WHERE record_no = ?1 AND record_no <> object_no",
+        )
+        .map_err(step())?;
+    let rows = query.query_map([record_no], |row| row.get(0)).map_err(step())?;
+    rows.collect::<Result<_, _>>().map_err(step())
+}
+
+fn blob(connection: &Connection, statement: &'static str, key: i64) -> Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut query| query.query_row([key], |row| row.get(0)).optional())
+        .map_err(sql("read memberships"))
+}
+
+fn live_records(connection: &Connection, object_numbers: &[u64]) -> Result<Vec<RecordId>> {
+    let mut ids = Vec::new();
+    for number in object_numbers {
+        let id: Option<[u8; 16]> = connection
+            .prepare_cached("SELECT id FROM objects JOIN records USING (record_no) WHERE object_no = ?1 AND state = 0")
+            .and_then(|mut query| query.query_row([number], |row| row.get(0)).optional())
+            .map_err(sql("read memberships"))?;
+        ids.extend(id.map(|id| RecordId(uuid::Uuid::from_bytes(id))));
+    }
+    Ok(ids)
+}
+
+/// Puts together the group that stands for an endpoint itself: derived, not stored.
+fn endpoint_group(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<Record>> {
+    let step = || sql("read the endpoints");
+    let mut query = connection
+        .prepare_cached("SELECT e.name, e.title FROM endpoints e JOIN customers c USING (customer_no) WHERE c.id = ?1")
+        .map_err(step())?;
+    let mut rows = query.query([customer.as_str()]).map_err(step())?;
+    while let Some(row) = rows.next().map_err(step())? {
+        let name = EndpointName::new(row.get::<_, String>(0).map_err(step())?)?;
+        if RecordId::of_endpoint_group(customer, &name) == id {
+            let title: String = row.get(1).map_err(step())?;
+            return Ok(Some(Record::of_endpoint(id, name, &title, GroupKind::Endpoint)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,28 @@
+//! The ways in which a scripted endpoint can fail to tell the truth.
+
+use crate::model::SourceId;
+
+/// One lie of a listing. Look-ups stay honest unless the lie is about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lie {
+    /// These objects are left out of the listing, which ends as if it were complete.
+    Drops(Vec<SourceId>),
+    /// Everything in one container is invisible, also to look-ups.
+    Hides(Box<str>),
+    /// The listing is empty and ends well.
+    Empty,
+    /// This group lists only so many of its members, as if they were all.
+    Truncates(SourceId, usize),
+    /// The listing fails after so many pages.
+    FailsAfter(usize),
+    /// The listing merely stops after so many pages: an error of the connector.
+    PanicsAfter(usize),
+    /// The rights change after so many pages.
+    LosesRightsAfter(usize),
+    /// Every page comes twice.
+    Repeats,
+    /// Look-ups fail.
+    LookupFails,
+    /// These attributes are no longer told.
+    Unreadable(Vec<crate::model::AttributeName>),
+}

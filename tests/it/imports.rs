@@ -1,0 +1,161 @@
+//! First and second imports, changes, and what their events say.
+
+use tenantry::ImportOptions;
+use tenantry::model::{EventType, ObjectKind, Outcome, UserState, names};
+use tenantry::testkit::{Lie, ScriptedDirectory};
+
+use crate::world::{World, count};
+
+#[tokio::test]
+async fn a_first_import_brings_everything_in_locked() {
+    let mut world = World::new(World::directory(20)).await;
+    let report = world.import_done().await;
+    assert_eq!((report.created, report.members_added), (25, 10));
+    let users = world.records(ObjectKind::User);
+    assert_eq!(users.len(), 20);
+    assert!(users.values().all(|user| user.lock.as_ref().unwrap().endpoint.as_str() == "ad"));
+    let events = world.events();
+    assert_eq!(count(&events, EventType::UserUpserted), 20);
+    assert_eq!(count(&events, EventType::GroupUpserted), 1);
+    assert_eq!(count(&events, EventType::ComputerUpserted), 4);
+    assert_eq!(count(&events, EventType::MemberAdded), 10);
+    assert_eq!(count(&events, EventType::ImportFinished), 1);
+    let totals = world.service.totals(&world.customer).await.unwrap();
+    assert_eq!((totals.users, totals.groups, totals.computers, totals.memberships), (20, 1, 4, 10));
+}
+
+#[tokio::test]
+async fn a_second_import_of_the_same_raises_one_event_and_writes_no_object() {
+    let mut world = World::new(World::directory(30)).await;
+    world.import_done().await;
+    world.events();
+    let report = world.import_done().await;
+    assert_eq!((report.created, report.updated, report.removed, report.members_added), (0, 0, 0, 0));
+    let events = world.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].event_type, EventType::ImportFinished);
+}
+
+#[tokio::test]
+async fn a_change_tells_what_changed_and_what_it_was() {
+    let mut world = World::new(World::directory(5)).await;
+    world.import_done().await;
+    world.events();
+    world.endpoint.change(|directory| directory.set(&ScriptedDirectory::id(3), names::LAST_NAME, "Married"));
+    let report = world.import_done().await;
+    assert_eq!(report.updated, 1);
+    let events = world.events();
+    let data = events[0].data_value();
+    assert_eq!(data["changed"], serde_json::json!(["last_name"]));
+    assert_eq!(data["previous"], serde_json::json!({"last_name": "Last3"}));
+    assert_eq!(data["record"]["last_name"], "Married");
+    assert_eq!(data["record"]["lock"]["endpoint"], "ad");
+}
+
+#[tokio::test]
+async fn a_membership_that_ends_is_one_event() {
+    let mut world = World::new(World::directory(12)).await;
+    world.import_done().await;
+    world.events();
+    let (group, member) = (ScriptedDirectory::id(1_000_000), ScriptedDirectory::id(4));
+    world.endpoint.change(|directory| directory.remove_member(&group, &member));
+    let report = world.import_done().await;
+    assert_eq!((report.members_removed, report.members_added, report.removed), (1, 0, 0));
+    let events = world.events();
+    assert_eq!(events[0].event_type, EventType::MemberRemoved);
+    assert_eq!(events[0].data_value()["member_source_id"], member.to_string());
+    assert_eq!(world.members_of(world.group()), 9);
+}
+
+#[tokio::test]
+async fn a_primary_group_is_a_membership_of_its_own_way() {
+    let mut world = World::new(World::directory(6)).await;
+    let (group, other) = (ScriptedDirectory::id(1_000_000), ScriptedDirectory::id(1_000_001));
+    world.endpoint.change(|directory| {
+        directory.add_group(1_000_001);
+        for object in directory.objects.values_mut().filter(|object| object.kind == ObjectKind::User) {
+            object.primary_group = Some(group.clone());
+        }
+    });
+    let report = world.import_done().await;
+    assert_eq!(report.members_added, 12);
+    assert_eq!(world.import_done().await.members_added, 0);
+    world.events();
+    world.endpoint.change(|directory| {
+        directory.objects.get_mut(&ScriptedDirectory::id(2)).unwrap().primary_group = Some(other);
+    });
+    let report = world.import_done().await;
+    assert_eq!((report.members_added, report.members_removed), (1, 1), "{:?}", world.events());
+    assert_eq!(world.import_done().await.members_removed, 0);
+}
+
+#[tokio::test]
+async fn an_unknown_member_is_kept_without_a_record() {
+    let mut world = World::new(World::directory(3)).await;
+    let stranger = ScriptedDirectory::id(77_777);
+    world.endpoint.change(|directory| directory.add_member(&ScriptedDirectory::id(1_000_000), &stranger));
+    world.import_done().await;
+    let events = world.events();
+    let event = events
+        .iter()
+        .find(|event| event.data_value()["member_source_id"] == stranger.to_string())
+        .expect("the stranger's membership is told");
+    assert!(event.data_value()["member"].is_null());
+    // Later it is imported: the same membership, no second event.
+    world.endpoint.change(|directory| directory.add_user(77_777, "oslo"));
+    let report = world.import_done().await;
+    assert_eq!((report.created, report.members_added), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_tells_the_figures() {
+    let mut world = World::new(World::directory(20)).await;
+    let plan = world.import_with(ImportOptions { dry_run: true, ..ImportOptions::default() }).await;
+    assert_eq!((plan.outcome, plan.created, plan.members_added), (Outcome::Planned, 25, 10));
+    assert!(world.events().is_empty());
+    assert_eq!(world.records(ObjectKind::User).len(), 0);
+    assert_eq!(world.import_done().await.created, 25);
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_half_way_goes_on_from_its_checkpoint() {
+    let world = World::new(World::directory(60)).await;
+    world.endpoint.lie([Lie::FailsAfter(4)]);
+    let failed = world.import().await;
+    assert_eq!(failed.outcome, Outcome::Failed);
+    world.endpoint.lie([]);
+    let before = world.endpoint.pages();
+    let report = world.import_done().await;
+    assert_eq!(report.created, 65);
+    let all = 65_usize.div_ceil(7) + 1;
+    assert_eq!(world.endpoint.pages() - before, all - 4);
+}
+
+#[tokio::test]
+async fn one_bad_record_costs_one_quarantine_entry_and_its_references_are_kept() {
+    let mut world = World::new(World::directory(12)).await;
+    world.import_done().await;
+    world.events();
+    let bad = ScriptedDirectory::id(4);
+    world.endpoint.change(|directory| {
+        directory.objects.get_mut(&bad).unwrap().unintelligible = true;
+        directory.set(&ScriptedDirectory::id(5), names::STATE, UserState::Suspended);
+    });
+    let report = world.import_done().await;
+    assert_eq!((report.quarantined, report.updated, report.removed, report.members_removed), (1, 1, 0, 0));
+    let events = world.events();
+    assert_eq!(count(&events, EventType::RecordQuarantined), 1);
+    world.import_done().await;
+    assert_eq!(count(&world.events(), EventType::RecordQuarantined), 0);
+}
+
+#[tokio::test]
+async fn pages_that_come_twice_change_nothing() {
+    let world = World::new(World::directory(30)).await;
+    world.endpoint.lie([Lie::Repeats]);
+    assert_eq!(world.import_done().await.created, 35);
+    assert_eq!(world.import_done().await.updated, 0);
+    world.endpoint.lie([]);
+    let report = world.import_done().await;
+    assert_eq!((report.updated, report.members_added, report.members_removed), (0, 0, 0));
+}

@@ -1,0 +1,8 @@
+//! Tests of the engine through its public face, with scripted and lying endpoints.
+#![cfg(feature = "testkit")]
+#![allow(clippy::unwrap_used)] // a test may stop where it stands
+
+mod house;
+mod imports;
+mod removals;
+mod world;

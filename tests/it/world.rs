@@ -1,0 +1,94 @@
+//! One customer, one scripted endpoint, one state file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tenantry::gate::{Clock, ManualClock};
+use tenantry::model::{CustomerId, Event, EventType, ObjectKind, Outcome, Record, RecordId, RunReport};
+use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) customer: CustomerId,
+    pub(crate) endpoint: ScriptedEndpoint,
+    pub(crate) service: Service,
+    pub(crate) clock: ManualClock,
+    seen: u64,
+}
+
+impl World {
+    pub(crate) async fn new(directory: ScriptedDirectory) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = ScriptedEndpoint::new("ad", directory, 7).unwrap();
+        let (clock, manual) = Clock::manual();
+        let store = Arc::new(SqliteStore::open(folder.path().join("state.db")).unwrap());
+        let service = Service::with_clock(store, clock);
+        let customer = CustomerId::new("c1").unwrap();
+        service
+            .register(Customer::new(customer.clone()), vec![Arc::new(endpoint.clone()) as Arc<dyn Endpoint>])
+            .await
+            .unwrap();
+        Self { folder, customer, endpoint, service, clock: manual, seen: 0 }
+    }
+
+    /// A directory of so many users in two places, with a group of the first ten and a few computers.
+    pub(crate) fn directory(users: u128) -> ScriptedDirectory {
+        let mut directory = ScriptedDirectory::new("domain-1");
+        let group = directory.add_group(1_000_000);
+        for number in 1..=users {
+            let user = directory.add_user(number, if number % 2 == 0 { "berlin" } else { "oslo" });
+            if number <= 10 {
+                directory.add_member(&group, &user);
+            }
+        }
+        for number in 0..4 {
+            directory.add_computer(2_000_000 + number, "machines");
+        }
+        directory
+    }
+
+    pub(crate) async fn import(&self) -> RunReport {
+        self.import_with(ImportOptions::default()).await
+    }
+
+    pub(crate) async fn import_with(&self, options: ImportOptions) -> RunReport {
+        self.service.import(&self.customer, &self.endpoint.info().name, options).await.unwrap()
+    }
+
+    /// Imports, and expects that everything is applied.
+    pub(crate) async fn import_done(&self) -> RunReport {
+        let report = self.import().await;
+        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        report
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.service.store().as_ref()
+    }
+
+    /// Returns the events since the last call.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        let events = self.store().events(&self.customer, self.seen, usize::MAX).unwrap();
+        self.seen += events.len() as u64;
+        events
+    }
+
+    pub(crate) fn records(&self, kind: ObjectKind) -> BTreeMap<RecordId, Record> {
+        let records = self.store().records(&self.customer, kind, None, usize::MAX >> 1).unwrap();
+        records.into_iter().map(|record| (record.id, record)).collect()
+    }
+
+    pub(crate) fn members_of(&self, group: RecordId) -> u64 {
+        self.store().members(&self.customer, group).unwrap().1
+    }
+
+    pub(crate) fn group(&self) -> RecordId {
+        *self.records(ObjectKind::Group).keys().next().unwrap()
+    }
+}
+
+pub(crate) fn count(events: &[Event], event_type: EventType) -> usize {
+    events.iter().filter(|event| event.event_type == event_type).count()
+}
