@@ -395,9 +395,9 @@ mod tests {
     proptest! {
         #[test]
         fn sorted_lists_behave_as_sets(a: BTreeSet<u64>, b: BTreeSet<u64>) {
-            let (left, right) = (Vec::from_iter(a.clone()), Vec::from_iter(b.clone()));
-            prop_assert_eq!(subtract_sorted(&left, &right), Vec::from_iter(a.difference(&b).copied()));
-            prop_assert_eq!(merge_sorted(&left, &right), Vec::from_iter(a.union(&b).copied()));
+            let (left, right): (Vec<u64>, Vec<u64>) = (a.iter().copied().collect(), b.iter().copied().collect());
+            prop_assert_eq!(subtract_sorted(&left, &right), a.difference(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(merge_sorted(&left, &right), a.union(&b).copied().collect::<Vec<_>>());
         }
     }
 }
