@@ -364,6 +364,7 @@ struct Case {
     record_ids: BTreeMap<SourceId, String>,
     parked: Option<tenantry::model::PlanId>,
     /// A run that was stopped, and what it saw: fixed by then, its plan is applied as it was made.
+    half_applied: bool,
     stopped: Option<(tenantry::model::RunId, ScriptedDirectory, ScriptedDirectory, Vec<Lie>)>,
 }
 
@@ -390,7 +391,7 @@ impl Case {
         if dice.one_in(2) {
             world.endpoint.set_members_a_page(usize::try_from(1 + dice.below(4)).unwrap());
         }
-        Self { world, script: Script::default(), replica: Replica::default(), record_ids: BTreeMap::new(), parked: None, stopped: None }
+        Self { world, script: Script::default(), replica: Replica::default(), record_ids: BTreeMap::new(), parked: None, half_applied: false, stopped: None }
     }
 
     fn directory(&self) -> ScriptedDirectory {
@@ -479,6 +480,7 @@ impl Case {
         let after = self.directory();
         let events = self.world.events();
         self.replica.take(&events)?;
+        self.half_applied = matches!(report.outcome, Outcome::Failed | Outcome::Cancelled);
         let has = self.local()?;
         if matches!(report.outcome, Outcome::Done | Outcome::Held) {
             self.parked = report.plan.clone();
@@ -549,7 +551,8 @@ impl Case {
                 back.entry(member).or_default().insert(group);
             }
         }
-        for id in by_id.keys() {
+        // The way back is written last: while a plan is half applied it lags behind.
+        for id in by_id.keys().filter(|_| !self.half_applied) {
             let groups: BTreeSet<RecordId> = store.groups_of(customer, *id).unwrap().into_iter().collect();
             let expected = back.remove(id).unwrap_or_default();
             ensure!(groups == expected, "groups of {}: {groups:?} instead of {expected:?}", by_id[id]);
