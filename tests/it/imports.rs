@@ -159,3 +159,12 @@ async fn pages_that_come_twice_change_nothing() {
     let report = world.import_done().await;
     assert_eq!((report.updated, report.members_added, report.members_removed), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn an_empty_first_listing_is_not_gone_on_with_once_something_is_visible() {
+    let world = World::new(World::directory(20)).await;
+    world.endpoint.lie([Lie::Empty]);
+    assert_eq!(world.import().await.outcome, Outcome::Failed);
+    world.endpoint.lie([]);
+    assert_eq!(world.import_done().await.created, 25);
+}
