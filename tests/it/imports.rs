@@ -184,3 +184,12 @@ async fn the_endpoints_own_group_holds_everyone_and_follows_its_title() {
     assert_eq!(events[0].data_value()["previous"], serde_json::json!({"name": "ad"}));
     assert_eq!(events[0].data_value()["record"]["name"], "Head office");
 }
+
+#[tokio::test]
+async fn an_empty_first_listing_is_not_gone_on_with_once_something_is_visible() {
+    let world = World::new(World::directory(20)).await;
+    world.endpoint.lie([Lie::Empty]);
+    assert_eq!(world.import().await.outcome, Outcome::Failed);
+    world.endpoint.lie([]);
+    assert_eq!(world.import_done().await.created, 25);
+}

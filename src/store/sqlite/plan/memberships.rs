@@ -6,7 +6,7 @@ use super::Verdict;
 use crate::coverage::CoverageSeal;
 use crate::endpoint::Membership;
 use crate::error::Result;
-use crate::model::{Facet, ObjectKind, SourceId, SourceKey};
+use crate::model::{Facet, Member, ObjectKind, SourceId, SourceKey, Via};
 use crate::store::EdgeDoubt;
 use crate::store::codec::{self, Reader, pack_sorted, unpack_sorted};
 use crate::store::sqlite::key_index::{Found, KeyIndex};
@@ -134,10 +134,109 @@ impl Stage {
             let block = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("staged members"))?;
             let mut reader = Reader::new(block, "staged members");
             while !reader.is_at_end() {
-                member(codec::read_member(&mut reader)?)?;
+                let listed = codec::read_member(&mut reader)?;
+                if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
+                    member(listed)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn is_staged(&self, object_no: i64) -> Result<bool> {
+        self.file
+            .prepare_cached("SELECT exists (SELECT 1 FROM objects WHERE stage_no = ?1)")
+            .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
+            .map_err(sql("read the stage"))
+    }
+
+    /// Tells whether an object that was listed more than once still names a group as its primary one.
+    fn names_primary(&self, member: &SourceKey, group: &SourceKey) -> Result<bool> {
+        let step = || sql("compare a primary group");
+        let object_no = match self.probe(member, Facet::Core)? {
+            Some(probe) => probe.object_no,
+            None => match self.new_key(member)? {
+                Some(object_no) => object_no,
+                None => return Ok(false),
+            },
+        };
+        let staged: Option<Option<Vec<u8>>> = self
+            .file
+            .prepare_cached("SELECT primary_group FROM objects WHERE stage_no = ?1")
+            .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
+            .map_err(step())?;
+        if let Some(named) = staged.flatten() {
+            return Ok(SourceId::from_stored(&named).is_some_and(|id| id.key() == *group));
+        }
+        let stored: Option<i64> = self
+            .main
+            .prepare_cached("SELECT primary_group FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            .map_err(step())?
+            .flatten();
+        Ok(stored.is_some() && stored == self.probe(group, Facet::Core)?.map(|probe| probe.object_no))
+    }
+
+    /// Stages the primary memberships of groups that were named before they were imported, or that are back: those who
+    /// name them have not changed, so nothing else would bring them.
+    fn wake_primaries(&mut self) -> Result<()> {
+        let step = || sql("find who names a group");
+        if self.known()?.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
+        let mut groups = std::collections::BTreeMap::new();
+        {
+            let mut query = self
+                .file
+                .prepare(
+                    "SELECT stage_no / 4, source_id FROM objects
+                     WHERE kind = 1 AND stage_no % 4 = 0 AND disposition IN (0, 2)",
+                )
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let id: Vec<u8> = row.get(1).map_err(step())?;
+                let key = SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?.key();
+                if self.probe(&key, Facet::Core)?.is_some() {
+                    groups.insert(row.get::<_, i64>(0).map_err(step())?, key);
+                }
+            }
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let mut named = Vec::new();
+        {
+            let mut query = self
+                .main
+                .prepare(
+                    "SELECT object_no, primary_group, source_id FROM objects
+                     WHERE endpoint_no = ?1 AND primary_group IS NOT NULL",
+                )
+                .map_err(step())?;
+            let mut rows = query.query([self.endpoint_no]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let group_no: i64 = row.get(1).map_err(step())?;
+                let Some(group) = groups.get(&group_no) else { continue };
+                let id = row.get_ref(2).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+                named.push((*group, group_no, row.get::<_, i64>(0).map_err(step())?, id));
+            }
+        }
+        for (group, group_no, object_no, id) in named {
+            let id = id.ok_or_else(|| damaged("a source id"))?;
+            let Some(probe) = self.probe(&id.key(), Facet::Core)?.filter(|probe| probe.standing.is_present()) else {
+                continue;
+            };
+            let names_another: bool = self
+                .file
+                .prepare_cached("SELECT exists (SELECT 1 FROM edge_ends WHERE group_via = ?1 AND member_no = ?2)")
+                .and_then(|mut query| query.query_row([group_no * 2 + 1, object_no], |row| row.get(0)))
+                .map_err(step())?;
+            if !names_another {
+                self.add_member(group, Via::Primary, &Member { id, kind: probe.standing.member_kind() })?;
+            }
+        }
+        self.commit_batch()
     }
 
     /// Lists the staged groups in the order in which they are applied.
@@ -166,6 +265,7 @@ impl Stage {
     /// Only under a seal does the absence of a member from a closed group mean that it may have ended.
     pub(in super::super) fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<u64> {
         let step = || sql("plan memberships");
+        self.wake_primaries()?;
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut index: Option<Option<KeyIndex>> = None;
         let mut begin = 0_u64;
@@ -176,7 +276,11 @@ impl Stage {
             after = Some((last.0, last.1));
             for (key, via, closed) in groups {
                 let probe = self.probe(&key, Facet::Core)?;
-                if probe.is_none() && self.new_key(&key)?.is_none() {
+                let comes = match &probe {
+                    Some(probe) => probe.standing.is_present() || self.is_staged(probe.object_no)?,
+                    None => self.new_key(&key)?.is_some(),
+                };
+                if !comes {
                     continue;
                 }
                 let group_via = probe.map_or(0, |probe| probe.object_no) * 2 + via;

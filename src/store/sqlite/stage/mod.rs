@@ -63,6 +63,8 @@ pub(super) struct Stage {
     seen: Vec<u64>,
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
     any_staged: bool,
+    /// Whether any object was listed again after it had been staged: what it named before is then no longer true.
+    pub(super) restaged: bool,
     numbers: std::ops::Range<i64>,
     /// Objects that are new in this listing.
     new: KeyIndex,
@@ -109,6 +111,7 @@ impl Stage {
             batch: 0,
             seen: Vec::new(),
             any_staged: false,
+            restaged: false,
             numbers: 0..0,
             new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),
@@ -144,6 +147,7 @@ impl Stage {
             self.file.query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0)).map_err(step())?;
         self.any_staged =
             self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
+        self.restaged = self.get::<i64>("restaged")?.unwrap_or(0) != 0;
         self.restore_new_keys()?;
         if let Some(closes) = self.get::<String>("closes")? {
             for (scope, spoiled) in
