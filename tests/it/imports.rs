@@ -193,3 +193,22 @@ async fn an_empty_first_listing_is_not_gone_on_with_once_something_is_visible() 
     world.endpoint.lie([]);
     assert_eq!(world.import_done().await.created, 25);
 }
+
+#[tokio::test]
+async fn a_primary_group_changes_also_while_other_values_of_its_member_are_held() {
+    let world = World::new(World::directory(20)).await;
+    world.import_done().await;
+    let group = ScriptedDirectory::id(1_000_000);
+    world.endpoint.change(|directory| {
+        for number in 1..=15 {
+            directory.set(&ScriptedDirectory::id(number), names::PRIMARY_EMAIL, tenantry::model::Value::Empty);
+        }
+        directory.objects.get_mut(&ScriptedDirectory::id(12)).unwrap().primary_group = Some(group);
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.members_added), (Outcome::Held, 1));
+    world.endpoint.change(|directory| {
+        directory.objects.get_mut(&ScriptedDirectory::id(12)).unwrap().primary_group = None;
+    });
+    assert_eq!(world.import().await.members_removed, 1);
+}

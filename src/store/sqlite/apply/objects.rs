@@ -171,7 +171,16 @@ impl Apply {
             // What is stored is not what was listed: the next listing has to be compared again.
             fingerprint = NO_FINGERPRINT;
             if body == old_body && row.disposition == Disposition::Changed {
-                return Ok(());
+                // Its primary membership is not among what is held.
+                let primary = self.primary_no(stage, chunk, &row)?;
+                return chunk
+                    .transaction
+                    .prepare_cached(
+                        "UPDATE objects SET primary_group = ?2 WHERE object_no = ?1 AND ?3 AND primary_group IS NOT ?2",
+                    )
+                    .and_then(|mut update| update.execute(params![object_no, primary, row.primary_group.is_some()]))
+                    .map(drop)
+                    .map_err(step());
             }
         }
         let quiet = row.disposition == Disposition::Quiet;
