@@ -118,9 +118,7 @@ impl Stage {
                 }
                 _ => {}
             }
-            if patch.facet == Facet::Core {
-                self.saw(probe);
-            }
+            self.saw(probe);
             let quiet = probe.observed == observed || patch.observations.is_empty();
             if probe.standing.state == State::Live
                 && matches!(probe.standing.class, Class::Object(_))
