@@ -241,7 +241,8 @@ impl Script {
             Op::Restore(a) => {
                 let dead: Vec<SourceId> = self.graves.keys().cloned().collect();
                 let Some(id) = pick(&dead, *a) else { return };
-                let (object, was_in, had) = self.graves.remove(&id).unwrap();
+                let (object, was_in, mut had) = self.graves.remove(&id).unwrap();
+                had.retain(|member| !self.graves.contains_key(member));
                 if object.kind == ObjectKind::Group {
                     directory.members.insert(id.clone(), had);
                 }
@@ -485,7 +486,18 @@ impl Case {
         if std::env::var("TENANTRY_SEED").is_ok() {
             eprintln!("lies {lies:?}\n{report:?}");
             for event in &events {
-                eprintln!("  {} {}", event.event_type.as_str(), event.data);
+                let text = event.data.to_string();
+                let short = |name: &str| event.data_value()[name].as_str().map(|id| id[id.len() - 5..].to_owned());
+                match event.event_type {
+                    EventType::MemberAdded | EventType::MemberRemoved => eprintln!(
+                        "  {} {:?} {:?} {}",
+                        event.event_type.as_str(),
+                        short("group_source_id"),
+                        short("member_source_id"),
+                        event.data_value()["via"]
+                    ),
+                    _ => eprintln!("  {} {}", event.event_type.as_str(), &text[..text.len().min(500)]),
+                }
             }
         }
         let has = self.local()?;

@@ -228,3 +228,15 @@ async fn a_user_who_comes_back_is_the_same_record() {
     assert_eq!(report.created, 1);
     assert_eq!(world.records(ObjectKind::User).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_neighbour_who_has_moved_away_vouches_for_nobody_at_the_old_place() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    // Everybody in Berlin is out of sight but one, who moved to Oslo.
+    world.endpoint.change(|directory| directory.move_to(&ScriptedDirectory::id(2), "oslo"));
+    world.endpoint.lie([Lie::Hides("berlin".into())]);
+    let report = world.import().await;
+    assert_eq!((report.removed, report.members_removed), (0, 0), "{report:?}");
+    assert_eq!(world.records(ObjectKind::User).len(), 40);
+}
