@@ -240,3 +240,26 @@ async fn a_neighbour_who_has_moved_away_vouches_for_nobody_at_the_old_place() {
     assert_eq!((report.removed, report.members_removed), (0, 0), "{report:?}");
     assert_eq!(world.records(ObjectKind::User).len(), 40);
 }
+
+#[tokio::test]
+async fn the_end_of_a_primary_membership_that_is_held_goes_when_approved() {
+    let world = World::new(World::directory(20)).await;
+    let (old, new) = (ScriptedDirectory::id(1_000_000), ScriptedDirectory::id(1_000_001));
+    world.endpoint.change(|directory| {
+        directory.add_group(1_000_001);
+        for number in 1..=20 {
+            directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap().primary_group = Some(old.clone());
+        }
+    });
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        for number in 1..=15 {
+            directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap().primary_group = Some(new.clone());
+        }
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.members_added, held.members_removed), (Outcome::Held, 15, 0));
+    assert_eq!(world.import().await.plan, held.plan);
+    let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
+    assert_eq!((approved.outcome, approved.members_removed), (Outcome::Done, 15));
+}

@@ -381,6 +381,13 @@ impl Stage {
         Ok(losses)
     }
 
+    /// Tells whether the end of a primary membership is held back.
+    pub(in super::super) fn is_held(&self, group_no: Option<i64>, member_no: i64) -> Result<bool> {
+        let Some(group_no) = group_no else { return Ok(false) };
+        let held = self.loss_column(group_no * 2 + 1, "held")?.unwrap_or_default();
+        Ok(u64::try_from(member_no).is_ok_and(|member| held.binary_search(&member).is_ok()))
+    }
+
     pub(in super::super) fn set_loss(
         &self,
         group_via: i64,
