@@ -263,3 +263,15 @@ async fn the_end_of_a_primary_membership_that_is_held_goes_when_approved() {
     let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
     assert_eq!((approved.outcome, approved.members_removed), (Outcome::Done, 15));
 }
+
+#[tokio::test]
+async fn a_neighbour_in_quarantine_vouches_for_nobody() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        directory.move_to(&ScriptedDirectory::id(2), "oslo");
+        directory.objects.get_mut(&ScriptedDirectory::id(2)).unwrap().unintelligible = true;
+    });
+    world.endpoint.lie([Lie::Hides("berlin".into())]);
+    assert_eq!(world.import().await.removed, 0);
+}

@@ -274,6 +274,15 @@ impl Stage {
                 .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
                 .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
                 .map_err(step())?;
+            // Listed, but where it lies now is as little known as the rest of it.
+            let garbled: bool = self
+                .file
+                .prepare_cached("SELECT exists (SELECT 1 FROM quarantine WHERE source_id = ?1)")
+                .and_then(|mut query| query.query_row([&source_id], |row| row.get(0)))
+                .map_err(step())?;
+            if garbled {
+                continue;
+            }
             found.push((container_no, self.object_ref(kind, container_no, &source_id)?));
             *missing -= 1;
             if wanted.values().all(|missing| *missing == 0) {
