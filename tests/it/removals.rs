@@ -275,3 +275,17 @@ async fn a_neighbour_in_quarantine_vouches_for_nobody() {
     world.endpoint.lie([Lie::Hides("berlin".into())]);
     assert_eq!(world.import().await.removed, 0);
 }
+
+#[tokio::test]
+async fn who_left_the_scope_stays_a_member_although_the_member_list_is_cut_short() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        directory.outside.insert("attic".into());
+        directory.move_to(&ScriptedDirectory::id(10), "attic");
+    });
+    world.endpoint.lie([Lie::Truncates(ScriptedDirectory::id(1_000_000), 9)]);
+    let report = world.import_done().await;
+    assert_eq!((report.removed, report.members_removed), (1, 0));
+    assert_eq!(world.members_of(world.group()), 10);
+}

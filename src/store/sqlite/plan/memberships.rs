@@ -426,7 +426,12 @@ impl Stage {
                 let object_no: u64 = row.get(0).map_err(step())?;
                 let verdict = Verdict::from_number(row.get(1).map_err(step())?)?;
                 let held: bool = row.get(2).map_err(step())?;
-                if verdict.is_proof() && !held { ended.push(object_no) } else { kept.push(object_no) }
+                match verdict {
+                    // Its groups may list it still: that they do not is to be read a second time like any other ending.
+                    Verdict::OutOfScope if !held => {}
+                    verdict if verdict.is_proof() && !held => ended.push(object_no),
+                    _ => kept.push(object_no),
+                }
             }
         }
         for (group_via, [explained, going, doubted, held]) in self.losses()? {
