@@ -228,3 +228,18 @@ async fn a_user_who_comes_back_is_the_same_record() {
     assert_eq!(report.created, 1);
     assert_eq!(world.records(ObjectKind::User).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn the_first_deletion_ever_makes_tombstones_readable_and_parks_nothing() {
+    let world = World::new(World::directory(40)).await;
+    world.endpoint.change(|directory| directory.tombstones_readable = false);
+    world.import_done().await;
+    world.endpoint.change(|directory| directory.tombstones_readable = true);
+    delete(&world, [4]);
+    assert_eq!(world.import_done().await.removed, 1);
+    // Lost again, it is a change like that of any right.
+    world.endpoint.change(|directory| directory.tombstones_readable = false);
+    delete(&world, [6]);
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.removed), (Outcome::Held, 0));
+}
