@@ -94,8 +94,8 @@ impl Serialize for Record {
 
 impl Record {
     /// Puts together the group that stands for an endpoint: named after it, locked by it.
-    pub(crate) fn of_endpoint(id: RecordId, endpoint: EndpointName, title: &str, kind: GroupKind) -> Self {
-        let attributes = [(names::KIND, kind.into()), (names::NAME, title.into())].into_iter().collect();
+    pub(crate) fn of_endpoint(id: RecordId, endpoint: EndpointName, title: &str) -> Self {
+        let attributes = [(names::KIND, GroupKind::Endpoint.into()), (names::NAME, title.into())].into_iter().collect();
         let lock = Some(Lock { endpoint, others: Vec::new(), yielded: Vec::new() });
         Self {
             id,

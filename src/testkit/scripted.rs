@@ -69,6 +69,11 @@ impl ScriptedEndpoint {
         state.rights_lost = false;
     }
 
+    /// Gives the endpoint another title; it has to be registered again.
+    pub fn set_title(&mut self, title: &str) {
+        title.clone_into(&mut self.info.title);
+    }
+
     /// Pretends that the configured filter is another one.
     pub fn set_filter(&self, filter: &str) {
         filter.clone_into(&mut self.state().filter);

@@ -16,7 +16,8 @@ async fn a_first_import_brings_everything_in_locked() {
     assert!(users.values().all(|user| user.lock.as_ref().unwrap().endpoint.as_str() == "ad"));
     let events = world.events();
     assert_eq!(count(&events, EventType::UserUpserted), 20);
-    assert_eq!(count(&events, EventType::GroupUpserted), 1);
+    // The group itself, and the one that stands for the endpoint.
+    assert_eq!(count(&events, EventType::GroupUpserted), 2);
     assert_eq!(count(&events, EventType::ComputerUpserted), 4);
     assert_eq!(count(&events, EventType::MemberAdded), 10);
     assert_eq!(count(&events, EventType::ImportFinished), 1);
@@ -158,4 +159,28 @@ async fn pages_that_come_twice_change_nothing() {
     world.endpoint.lie([]);
     let report = world.import_done().await;
     assert_eq!((report.updated, report.members_added, report.members_removed), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn the_endpoints_own_group_holds_everyone_and_follows_its_title() {
+    let mut world = World::new(World::directory(20)).await;
+    world.import_done().await;
+    world.events();
+    let groups = world.records(ObjectKind::Group);
+    let own = groups.values().find(|group| group.attributes.text(&names::KIND) == Some("endpoint")).unwrap();
+    assert_eq!(own.attributes.text(&names::NAME), Some("ad"));
+    assert_eq!(own.lock.as_ref().unwrap().endpoint.as_str(), "ad");
+    assert_eq!(world.members_of(own.id), 20);
+    let user = *world.records(ObjectKind::User).keys().next().unwrap();
+    assert!(world.store().groups_of(&world.customer, user).unwrap().contains(&own.id));
+    // Renamed, it stays the same group; its membership is derived, so nothing else is told.
+    world.endpoint.set_title("Head office");
+    world.register_again().await;
+    let report = world.import_done().await;
+    assert_eq!(report.updated, 0);
+    let events = world.events();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].subject, own.id.to_string());
+    assert_eq!(events[0].data_value()["previous"], serde_json::json!({"name": "ad"}));
+    assert_eq!(events[0].data_value()["record"]["name"], "Head office");
 }

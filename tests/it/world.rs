@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tenantry::gate::{Clock, ManualClock};
-use tenantry::model::{CustomerId, Event, EventType, ObjectKind, Outcome, Record, RecordId, RunReport};
+use tenantry::model::{CustomerId, Event, EventType, ObjectKind, Outcome, Record, RecordId, RunReport, names};
 use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
@@ -49,6 +49,12 @@ impl World {
         directory
     }
 
+    /// Makes the endpoint known once more, with a changed title.
+    pub(crate) async fn register_again(&self) {
+        let endpoint = Arc::new(self.endpoint.clone()) as Arc<dyn Endpoint>;
+        self.service.register(Customer::new(self.customer.clone()), vec![endpoint]).await.unwrap();
+    }
+
     pub(crate) async fn import(&self) -> RunReport {
         self.import_with(ImportOptions::default()).await
     }
@@ -85,7 +91,9 @@ impl World {
     }
 
     pub(crate) fn group(&self) -> RecordId {
-        *self.records(ObjectKind::Group).keys().next().unwrap()
+        let groups = self.records(ObjectKind::Group);
+        let listed = groups.values().find(|group| group.attributes.text(&names::KIND) != Some("endpoint"));
+        listed.unwrap().id
     }
 }
 

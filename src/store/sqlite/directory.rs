@@ -6,12 +6,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::apply::load_record;
 use super::outbox::customer_no;
-use super::{COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_number, sql};
+use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_number, sql};
 use crate::endpoint::EndpointInfo;
 use crate::error::Result;
-use crate::model::{
-    CustomerId, EndpointName, Event, GroupKind, ObjectKind, PlanId, Record, RecordId, RunReport, Timestamp,
-};
+use crate::model::{CustomerId, EndpointName, Event, ObjectKind, PlanId, Record, RecordId, RunReport, Timestamp};
 use crate::store::codec::unpack_sorted;
 use crate::store::{Customer, Parked, Store, Totals};
 
@@ -86,7 +84,7 @@ impl Store for SqliteStore {
     fn record(&self, customer: &CustomerId, id: RecordId) -> Result<Option<Record>> {
         let host = self.host();
         let Some(record_no) = live_record_no(&host, customer, id)? else {
-            return endpoint_group(&host, customer, id);
+            return Ok(endpoint_groups(&host, customer)?.into_iter().find(|group| group.id == id));
         };
         load_record(&host, record_no)
     }
@@ -101,10 +99,18 @@ impl Store for SqliteStore {
         let step = || sql("read records");
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Vec::new()) };
-        let after = match after {
-            Some(id) => record_no(&host, id)?.unwrap_or(i64::MAX),
-            None => 0,
+        // The endpoints' own groups come first: they are derived, and few.
+        let mut records = Vec::new();
+        let own = if kind == ObjectKind::Group { endpoint_groups(&host, customer)? } else { Vec::new() };
+        let (own, after) = match after {
+            None => (own.as_slice(), 0),
+            Some(id) => match own.iter().position(|group| group.id == id) {
+                Some(at) => (&own[at + 1..], 0),
+                None => (&[][..], record_no(&host, id)?.unwrap_or(i64::MAX)),
+            },
         };
+        records.extend(own.iter().take(limit).cloned());
+        let limit = limit - records.len();
         let mut query = host
             .prepare_cached(
                 "SELECT record_no FROM records WHERE record_no > ?1 AND customer_no = ?2 AND kind = ?3 AND state = 0
@@ -116,12 +122,17 @@ impl Store for SqliteStore {
             .map_err(step())?
             .collect::<Result<_, _>>()
             .map_err(step())?;
-        numbers.into_iter().filter_map(|record_no| load_record(&host, record_no).transpose()).collect()
+        for record_no in numbers {
+            records.extend(load_record(&host, record_no)?);
+        }
+        Ok(records)
     }
 
     fn members(&self, customer: &CustomerId, group: RecordId) -> Result<(Vec<RecordId>, u64)> {
         let host = self.host();
-        let Some(record_no) = live_record_no(&host, customer, group)? else { return Ok((Vec::new(), 0)) };
+        let Some(record_no) = live_record_no(&host, customer, group)? else {
+            return endpoint_members(&host, customer, group);
+        };
         let mut numbers = Vec::new();
         for object_no in objects_of(&host, record_no)? {
             for group_via in [object_no * 2, object_no * 2 + 1] {
@@ -148,7 +159,14 @@ impl Store for SqliteStore {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        live_records(&host, &numbers)
+        let mut groups = live_records(&host, &numbers)?;
+        // Who was imported through an endpoint is a member of its group.
+        if let Some(record) = load_record(&host, record_no)?.filter(|record| record.kind == ObjectKind::User) {
+            let mut endpoints: Vec<_> = record.identities.into_iter().map(|identity| identity.endpoint).collect();
+            endpoints.dedup();
+            groups.extend(endpoints.iter().map(|endpoint| RecordId::of_endpoint_group(customer, endpoint)));
+        }
+        Ok(groups)
     }
 
     fn history(&self, customer: &CustomerId, limit: usize) -> Result<Vec<RunReport>> {
@@ -265,19 +283,48 @@ fn live_records(connection: &Connection, object_numbers: &[u64]) -> Result<Vec<R
     Ok(ids)
 }
 
-/// Puts together the group that stands for an endpoint itself: derived, not stored.
-fn endpoint_group(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<Record>> {
+/// Puts together the groups that stand for endpoints themselves: derived, not stored.
+fn endpoint_groups(connection: &Connection, customer: &CustomerId) -> Result<Vec<Record>> {
     let step = || sql("read the endpoints");
     let mut query = connection
-        .prepare_cached("SELECT e.name, e.title FROM endpoints e JOIN customers c USING (customer_no) WHERE c.id = ?1")
+        .prepare_cached(
+            "SELECT e.name, e.group_title FROM endpoints e JOIN customers c USING (customer_no)
+             WHERE c.id = ?1 AND e.group_title IS NOT NULL ORDER BY e.rank",
+        )
         .map_err(step())?;
     let mut rows = query.query([customer.as_str()]).map_err(step())?;
+    let mut groups = Vec::new();
     while let Some(row) = rows.next().map_err(step())? {
         let name = EndpointName::new(row.get::<_, String>(0).map_err(step())?)?;
-        if RecordId::of_endpoint_group(customer, &name) == id {
-            let title: String = row.get(1).map_err(step())?;
-            return Ok(Some(Record::of_endpoint(id, name, &title, GroupKind::Endpoint)));
-        }
+        let title: String = row.get(1).map_err(step())?;
+        groups.push(Record::of_endpoint(RecordId::of_endpoint_group(customer, &name), name, &title));
     }
-    Ok(None)
+    Ok(groups)
+}
+
+/// Lists everyone who was imported through the endpoint that a group stands for.
+fn endpoint_members(connection: &Connection, customer: &CustomerId, group: RecordId) -> Result<(Vec<RecordId>, u64)> {
+    let step = || sql("read the members of an endpoint's group");
+    let own = endpoint_groups(connection, customer)?.into_iter().find(|own| own.id == group);
+    let Some(endpoint) = own.and_then(|own| own.lock).map(|lock| lock.endpoint) else { return Ok((Vec::new(), 0)) };
+    let mut query = connection
+        .prepare_cached(
+            "SELECT r.id FROM endpoints e JOIN customers c USING (customer_no) JOIN probes p USING (endpoint_no)
+             JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
+             WHERE c.id = ?1 AND e.name = ?2 AND p.facet = 0 AND p.standing IN (?3, ?4)",
+        )
+        .map_err(step())?;
+    let present =
+        [State::Live, State::Missing].map(|state| Standing { state, ..Standing::live(ObjectKind::User) }.to_number());
+    let rows = query
+        .query_map(params![customer.as_str(), endpoint.as_str(), present[0], present[1]], |row| {
+            row.get::<_, [u8; 16]>(0)
+        })
+        .map_err(step())?;
+    let mut ids =
+        rows.map(|id| id.map(|id| RecordId(uuid::Uuid::from_bytes(id))).map_err(step())).collect::<Result<Vec<_>>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    let count = ids.len() as u64;
+    Ok((ids, count))
 }

@@ -9,7 +9,9 @@ use super::super::stage::Stage;
 use super::super::{kind_from_number, sql};
 use super::{Apply, check_epoch};
 use crate::error::Result;
-use crate::model::{EventType, HeldChange, HeldKind, Outcome, PlanId, RunReport, SourceId, Timestamp};
+use crate::model::{
+    EventType, HeldChange, HeldKind, Outcome, PlanId, Record, RecordId, RunReport, SourceId, Timestamp,
+};
 use crate::store::Alert;
 
 /// What the end of a run stores.
@@ -54,6 +56,7 @@ impl Apply {
         check_epoch(&transaction, &target)?;
         let mut events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
         if finish.report.outcome != Outcome::Failed {
+            tell_endpoint_group(&transaction, &target, &mut events)?;
             quarantine(&transaction, stage, &target, finish.whole, now, &mut events)?;
             if let Some(cursor) = stage.cursor()? {
                 transaction
@@ -112,6 +115,26 @@ impl Apply {
         close_run(&transaction, finish.report)?;
         transaction.commit().map_err(step())
     }
+}
+
+/// Tells of the group that stands for the endpoint: after its first import, and when its title has changed.
+fn tell_endpoint_group(transaction: &Connection, target: &super::Target, events: &mut Writer<'_>) -> Result<()> {
+    let step = || sql("tell of the endpoint's group");
+    let (title, told): (String, Option<String>) = transaction
+        .query_row("SELECT title, group_title FROM endpoints WHERE endpoint_no = ?1", [target.endpoint_no], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .map_err(step())?;
+    if told.as_ref() == Some(&title) {
+        return Ok(());
+    }
+    let id = RecordId::of_endpoint_group(&target.customer, &target.endpoint);
+    let group = |title: &str| Record::of_endpoint(id, target.endpoint.clone(), title);
+    super::upserted(events, told.as_deref().map(group).as_ref(), &group(&title), target.run)?;
+    transaction
+        .execute("UPDATE endpoints SET group_title = title WHERE endpoint_no = ?1", [target.endpoint_no])
+        .map(drop)
+        .map_err(step())
 }
 
 /// Stores the end of a run that failed or was cancelled.

@@ -142,30 +142,7 @@ struct RecordData<'a> {
 impl Chunk<'_> {
     /// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
     fn upserted(&mut self, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
-        let event_type = match after.kind {
-            ObjectKind::User => EventType::UserUpserted,
-            ObjectKind::Group => EventType::GroupUpserted,
-            ObjectKind::Computer => EventType::ComputerUpserted,
-        };
-        let changed = match before {
-            Some(before) => after.changed_since(before),
-            None => after.attributes.iter().map(|(name, _)| name.clone()).collect(),
-        };
-        if before.is_some() && changed.is_empty() {
-            return Ok(false);
-        }
-        let previous = before
-            .map(|before| {
-                changed
-                    .iter()
-                    .filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value)))
-                    .collect()
-            })
-            .unwrap_or_default();
-        let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
-        let data = RecordData { record: after, changed, previous, run, restorable: None };
-        self.events.add(event_type, &after.id.to_string(), &data)?;
-        Ok(true)
+        upserted(&mut self.events, before, after, run)
     }
 
     /// Adds the event of a removed record.
@@ -179,6 +156,31 @@ impl Chunk<'_> {
             RecordData { record, changed: Vec::new(), previous: BTreeMap::new(), run, restorable: Some(restorable) };
         self.events.add(event_type, &record.id.to_string(), &data)
     }
+}
+
+/// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
+fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
+    let event_type = match after.kind {
+        ObjectKind::User => EventType::UserUpserted,
+        ObjectKind::Group => EventType::GroupUpserted,
+        ObjectKind::Computer => EventType::ComputerUpserted,
+    };
+    let changed = match before {
+        Some(before) => after.changed_since(before),
+        None => after.attributes.iter().map(|(name, _)| name.clone()).collect(),
+    };
+    if before.is_some() && changed.is_empty() {
+        return Ok(false);
+    }
+    let previous = before
+        .map(|before| {
+            changed.iter().filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value))).collect()
+        })
+        .unwrap_or_default();
+    let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
+    let data = RecordData { record: after, changed, previous, run, restorable: None };
+    events.add(event_type, &after.id.to_string(), &data)?;
+    Ok(true)
 }
 
 /// A record's own row.

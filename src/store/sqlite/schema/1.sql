@@ -11,6 +11,8 @@ CREATE TABLE endpoints (
     customer_no INTEGER NOT NULL REFERENCES customers,
     name        TEXT NOT NULL,
     title       TEXT NOT NULL,
+    -- the name of the endpoint's own group as last told; null before its first import
+    group_title TEXT,
     kind        TEXT NOT NULL,
     -- place in the customer's order: decides whose value counts
     rank        INTEGER NOT NULL,
