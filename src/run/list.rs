@@ -120,7 +120,7 @@ impl Import {
         let end = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
         watch.observe(&end);
         let closes = self.hold.with(move |run| run.end_listing(cursor)).await?;
-        self.check_first(&closes, known[0]).await?;
+        self.check_first(&closes, known[0], &coverage).await?;
         let all_proven = ObjectKind::ALL.iter().all(|kind| {
             known[*kind as usize] == 0
                 || (closes.closed().any(|scope| *scope == Scope::of(*kind))
@@ -200,7 +200,7 @@ impl Import {
     }
 
     /// A first listing without a single user is a failure: rights, filter or base are wrong.
-    async fn check_first(&mut self, closes: &Closes, known_users: u64) -> Result<()> {
+    async fn check_first(&mut self, closes: &Closes, known_users: u64, coverage: &CoverageInfo) -> Result<()> {
         if known_users > 0 || self.mode == Mode::Delta || !closes.closed().any(|scope| *scope == Scope::Users) {
             return Ok(());
         }
@@ -208,6 +208,9 @@ impl Import {
         if users > 0 {
             return Ok(());
         }
+        // The next run must not go on behind the end of this listing: it would see nothing for ever.
+        let coverage = coverage.clone();
+        self.hold.with(move |run| run.restart(&coverage)).await?;
         let error = Error::new(
             ErrorKind::PermissionDenied { missing: Vec::new() },
             "nothing visible: not a single user was listed; check rights, base and filters of the endpoint",

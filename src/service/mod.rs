@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use handle::RunHandle;
 
-use crate::endpoint::{Context, Endpoint, Verification};
+use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
 use crate::model::{CustomerId, EndpointName, Progress, RunReport};
@@ -59,22 +59,30 @@ impl Service {
     /// # Errors
     /// Two endpoints of one name, or a store that cannot be written.
     pub async fn register(&self, customer: Customer, endpoints: Vec<Arc<dyn Endpoint>>) -> Result<()> {
-        let infos: Vec<_> = endpoints.iter().map(|endpoint| endpoint.info().clone()).collect();
-        for (at, info) in infos.iter().enumerate() {
-            if infos[..at].iter().any(|other| other.name == info.name) {
-                return Err(Error::config("two endpoints of a customer have the same name; rename one of them")
-                    .with_context("endpoint", &info.name));
-            }
-        }
+        let infos = distinct(&endpoints)?;
         let id = customer.id.clone();
         let store = Arc::clone(&self.inner.store);
         blocking(move || store.register(&customer, &infos)).await?;
+        self.remember(&id, endpoints);
+        Ok(())
+    }
+
+    /// Makes endpoints known for checks and dry runs only: nothing is written, not even that they exist.
+    ///
+    /// # Errors
+    /// Two endpoints of one name.
+    pub fn attach(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) -> Result<()> {
+        distinct(&endpoints)?;
+        self.remember(customer, endpoints);
+        Ok(())
+    }
+
+    fn remember(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) {
         let mut known = self.endpoints();
         for endpoint in endpoints {
             let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY).build();
-            known.insert((id.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
+            known.insert((customer.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
         }
-        Ok(())
     }
 
     fn endpoints(&self) -> std::sync::MutexGuard<'_, BTreeMap<(CustomerId, EndpointName), Registered>> {
@@ -151,6 +159,12 @@ impl Service {
         Consumer::new(Arc::clone(&self.inner.store), customer.clone(), name)
     }
 
+    /// Returns the position of a customer's last event; 0 before the first.
+    pub async fn last_position(&self, customer: &CustomerId) -> Result<u64> {
+        let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
+        blocking(move || store.last_position(&customer)).await
+    }
+
     /// Counts what is kept of a customer.
     pub async fn totals(&self, customer: &CustomerId) -> Result<Totals> {
         let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
@@ -173,6 +187,18 @@ impl Service {
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
+}
+
+/// Returns who the endpoints are, if no two have the same name.
+fn distinct(endpoints: &[Arc<dyn Endpoint>]) -> Result<Vec<EndpointInfo>> {
+    let infos: Vec<_> = endpoints.iter().map(|endpoint| endpoint.info().clone()).collect();
+    for (at, info) in infos.iter().enumerate() {
+        if infos[..at].iter().any(|other| other.name == info.name) {
+            return Err(Error::config("two endpoints of a customer have the same name; rename one of them")
+                .with_context("endpoint", &info.name));
+        }
+    }
+    Ok(infos)
 }
 
 impl RunReport {

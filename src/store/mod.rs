@@ -78,6 +78,9 @@ pub trait Store: sealed::Sealed {
     /// Reads events behind a position, in order, at most `limit`.
     fn events(&self, customer: &CustomerId, after: u64, limit: usize) -> Result<Vec<Event>>;
 
+    /// Returns the position of a customer's last event; 0 before the first.
+    fn last_position(&self, customer: &CustomerId) -> Result<u64>;
+
     /// Returns the position up to which a consumer has events; 0 before its first.
     fn position(&self, customer: &CustomerId, consumer: &str) -> Result<u64>;
 

@@ -34,6 +34,8 @@ pub struct ScriptedDirectory {
     pub tombstones: BTreeMap<SourceId, crate::model::TombstoneKind>,
     /// Whether tombstones can be read.
     pub tombstones_readable: bool,
+    /// Containers outside of base and filter: not listed, and look-ups say so.
+    pub outside: BTreeSet<Box<str>>,
 }
 
 impl ScriptedDirectory {
@@ -110,12 +112,29 @@ impl ScriptedDirectory {
 
     /// Deletes an object: no group lists it any more, and a tombstone remains.
     pub fn delete(&mut self, id: &SourceId) {
+        self.delete_as(id, crate::model::TombstoneKind::Hard);
+    }
+
+    /// Deletes an object, leaving a tombstone of a kind.
+    pub fn delete_as(&mut self, id: &SourceId, kind: crate::model::TombstoneKind) {
         self.objects.remove(id);
         self.members.remove(id);
         for members in self.members.values_mut() {
             members.remove(id);
         }
-        self.tombstones.insert(id.clone(), crate::model::TombstoneKind::Hard);
+        self.tombstones.insert(id.clone(), kind);
+    }
+
+    /// Moves an object.
+    pub fn move_to(&mut self, id: &SourceId, container: &str) {
+        if let Some(object) = self.objects.get_mut(id) {
+            object.container = container.into();
+        }
+    }
+
+    /// Tells whether an object lies inside of base and filter.
+    pub fn in_scope(&self, id: &SourceId) -> bool {
+        self.objects.get(id).is_some_and(|object| !self.outside.contains(&object.container))
     }
 
     /// Changes one attribute.

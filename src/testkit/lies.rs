@@ -23,6 +23,12 @@ pub enum Lie {
     Repeats,
     /// Look-ups fail.
     LookupFails,
+    /// The second reading of memberships fails.
+    SecondReadingFails,
+    /// No lie: the caller wants to stop after so many pages.
+    CancelsAfter(usize),
+    /// No lie: the caller wants to stop while what seems to be gone is looked up.
+    CancelsAtLookup,
     /// These attributes are no longer told.
     Unreadable(Vec<crate::model::AttributeName>),
 }

@@ -23,14 +23,24 @@ pub struct ScriptedEndpoint {
     pages: Arc<AtomicUsize>,
 }
 
-#[derive(Debug)]
+type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
+
 struct State {
     directory: ScriptedDirectory,
     lies: Vec<Lie>,
     page_size: usize,
+    members_a_page: usize,
     filter: String,
     revision: u32,
     rights_lost: bool,
+    /// To be done once so many pages of a listing are given.
+    while_listing: Option<(usize, Change)>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("lies", &self.lies).finish_non_exhaustive()
+    }
 }
 
 impl ScriptedEndpoint {
@@ -45,9 +55,11 @@ impl ScriptedEndpoint {
                 directory,
                 lies: Vec::new(),
                 page_size: page_size.max(1),
+                members_a_page: usize::MAX,
                 filter: String::new(),
                 revision: 1,
                 rights_lost: false,
+                while_listing: None,
             })),
             pages: Arc::default(),
         })
@@ -57,9 +69,27 @@ impl ScriptedEndpoint {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lists the members of a group in parts of so many, each on a page of its own.
+    pub fn set_members_a_page(&self, members: usize) {
+        self.state().members_a_page = members.max(1);
+    }
+
     /// Changes the directory.
     pub fn change<T>(&self, change: impl FnOnce(&mut ScriptedDirectory) -> T) -> T {
         change(&mut self.state().directory)
+    }
+
+    /// Changes the directory once so many pages of the next listing are given.
+    pub fn change_while_listing(&self, pages: usize, change: impl FnOnce(&mut ScriptedDirectory) + Send + 'static) {
+        self.state().while_listing = Some((pages, Box::new(change)));
+    }
+
+    /// Makes the change that waits for a listing, if none was long enough for it.
+    pub fn finish_change(&self) {
+        let mut state = self.state();
+        if let Some((_, change)) = state.while_listing.take() {
+            change(&mut state.directory);
+        }
     }
 
     /// Tells lies from now on, instead of those before.
@@ -102,12 +132,24 @@ impl State {
             .iter()
             .filter(|(id, object)| {
                 !self.hides(&object.container)
+                    && !self.directory.outside.contains(&object.container)
                     && !self.lies(|lie| matches!(lie, Lie::Empty) || matches!(lie, Lie::Drops(ids) if ids.contains(id)))
             })
             .map(|(id, object)| (object.kind, id))
             .collect();
-        ids.sort_by_key(|(kind, id)| (*kind != ObjectKind::Group, *kind, (*id).clone()));
+        ids.sort_by_key(|(kind, id)| (rank(*kind), (*id).clone()));
         ids.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Answers for an object that cannot be seen.
+    fn absent(&self, id: &SourceId) -> Presence {
+        if !self.directory.tombstones_readable {
+            return Presence::Gone(Evidence::NotFound);
+        }
+        match self.directory.tombstones.get(id) {
+            Some(kind) => Presence::Gone(Evidence::Tombstone(*kind)),
+            None => Presence::Unknown(Reason::NoTombstone),
+        }
     }
 
     fn patch(&self, id: &SourceId) -> Option<crate::model::Patch> {
@@ -132,65 +174,143 @@ impl State {
     }
 }
 
+/// A place in a listing: before this object, so many of its members given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    at: usize,
+    members: usize,
+}
+
 struct Pager {
     endpoint: ScriptedEndpoint,
     cx: Context,
     ids: Vec<SourceId>,
-    at: usize,
+    place: Place,
     pages: usize,
-    repeat: Option<usize>,
+    repeat: Option<Place>,
     closed: bool,
 }
 
 impl Pager {
     fn page(&mut self) -> Result<SnapshotStep> {
-        let mut state = self.endpoint.state();
+        let endpoint = self.endpoint.clone();
+        let mut state = endpoint.state();
         self.pages += 1;
-        self.endpoint.pages.fetch_add(1, Ordering::Relaxed);
+        endpoint.pages.fetch_add(1, Ordering::Relaxed);
         let done = self.pages - 1;
+        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
+            change(&mut state.directory);
+        }
         if state.lies(|lie| matches!(lie, Lie::FailsAfter(pages) if done >= *pages)) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
         assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
+        if state.lies(|lie| matches!(lie, Lie::CancelsAfter(pages) if done >= *pages)) {
+            self.cx.cancel().cancel();
+        }
         if state.lies(|lie| matches!(lie, Lie::LosesRightsAfter(pages) if done >= *pages)) {
             state.rights_lost = true;
-            self.ids.truncate(self.at);
+            self.ids.truncate(self.place.at);
         }
         if let Some(back) = self.repeat.take() {
-            self.at = back;
+            self.place = back;
         } else if state.lies(|lie| matches!(lie, Lie::Repeats)) {
-            self.repeat = Some(self.at);
+            self.repeat = Some(self.place);
         }
-        if self.at >= self.ids.len() && self.closed && self.repeat.is_none() {
+        if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
             return Ok(SnapshotStep::End { cursor: None });
         }
-        let until = (self.at + state.page_size).min(self.ids.len());
         let mut page = SnapshotPage::default();
-        for id in &self.ids[self.at..until] {
-            // Deleted while the listing runs.
-            let Some(object) = state.directory.objects.get(id) else { continue };
-            if object.unintelligible {
-                page.quarantined.push(Quarantined {
-                    kind: object.kind,
-                    id: Some(id.clone()),
-                    reason: "scripted: no sense in it".into(),
-                });
-                continue;
-            }
-            page.patches.extend(state.patch(id));
-            if object.kind == ObjectKind::Group {
-                page.edges.push(Edges { group: id.clone(), via: Via::Explicit, members: state.members(id) });
-                page.closed.push(Scope::Members(id.clone(), Via::Explicit));
+        let mut room = state.page_size;
+        while room > 0 && self.place.at < self.ids.len() {
+            let id = self.ids[self.place.at].clone();
+            if self.add(&state, &id, &mut page) {
+                self.place = Place { at: self.place.at + 1, members: 0 };
+                room -= 1;
+            } else {
+                // The rest of its members comes on the next page.
+                break;
             }
         }
-        self.at = until;
-        if self.at >= self.ids.len() {
+        if self.place.at >= self.ids.len() {
             self.closed = true;
             page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
         }
-        page.checkpoint = Some(Checkpoint::new(1, (self.at as u64).to_be_bytes()));
+        page.checkpoint = Some(self.checkpoint(&state));
         Ok(SnapshotStep::Page(page))
     }
+
+    /// Adds one object, as much as fits of its members. Returns whether that was all of it.
+    fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
+        // Deleted while the listing runs.
+        let Some(object) = state.directory.objects.get(id) else { return true };
+        if object.unintelligible {
+            page.quarantined.push(Quarantined {
+                kind: object.kind,
+                id: Some(id.clone()),
+                reason: "scripted: no sense in it".into(),
+            });
+            return true;
+        }
+        if self.place.members == 0 {
+            page.patches.extend(state.patch(id));
+        }
+        if object.kind != ObjectKind::Group {
+            return true;
+        }
+        let all = state.members(id);
+        let until = self.place.members.saturating_add(state.members_a_page).min(all.len());
+        let members = all.get(self.place.members..until).unwrap_or_default().to_vec();
+        page.edges.push(Edges { group: id.clone(), via: Via::Explicit, members });
+        if until < all.len() {
+            self.place.members = until;
+            return false;
+        }
+        page.closed.push(Scope::Members(id.clone(), Via::Explicit));
+        true
+    }
+
+    /// Tells by the object itself, not by its place in this listing, where another one goes on.
+    fn checkpoint(&self, state: &State) -> Checkpoint {
+        let next = self.ids.get(self.place.at);
+        let kind = next.and_then(|id| state.directory.objects.get(id)).map(|object| object.kind);
+        let mut bytes = (self.place.members as u64).to_be_bytes().to_vec();
+        if let (Some(next), Some(kind)) = (next, kind) {
+            bytes.push(rank(kind));
+            bytes.extend(next.to_stored());
+        } else {
+            // Past the end, or at an object that is gone meanwhile: then by number.
+            bytes.push(u8::MAX);
+            let at = if next.is_some() { self.place.at as u64 } else { u64::MAX };
+            bytes.extend(at.to_be_bytes());
+        }
+        Checkpoint::new(1, bytes)
+    }
+}
+
+/// Groups come first.
+fn rank(kind: ObjectKind) -> u8 {
+    match kind {
+        ObjectKind::Group => 0,
+        ObjectKind::User => 1,
+        ObjectKind::Computer => 2,
+    }
+}
+
+/// Finds the place that a checkpoint names, in a listing of today.
+fn place_of(checkpoint: &Checkpoint, ids: &[SourceId], directory: &ScriptedDirectory) -> Option<Place> {
+    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>()?;
+    let members = usize::try_from(u64::from_be_bytes(*members)).ok()?;
+    let (kind, rest) = rest.split_first()?;
+    if *kind == u8::MAX {
+        let at = u64::from_be_bytes(rest.try_into().ok()?);
+        return Some(Place { at: usize::try_from(at).unwrap_or(usize::MAX).min(ids.len()), members: 0 });
+    }
+    let next = SourceId::from_stored(rest)?;
+    let order = |id: &SourceId| directory.objects.get(id).map_or(u8::MAX - 1, |object| rank(object.kind));
+    let at = ids.partition_point(|id| (order(id), id) < (*kind, &next));
+    let same = ids.get(at) == Some(&next);
+    Some(Place { at, members: if same { members } else { 0 } })
 }
 
 #[async_trait]
@@ -228,38 +348,45 @@ impl Endpoint for ScriptedEndpoint {
     }
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
-        let ids = self.state().visible();
-        let at = match from.map(|checkpoint| <[u8; 8]>::try_from(checkpoint.bytes())) {
-            None => 0,
-            Some(Ok(at)) => usize::try_from(u64::from_be_bytes(at)).unwrap_or(usize::MAX).min(ids.len()),
-            Some(Err(_)) => return Err(Error::new(ErrorKind::Conflict, "not a checkpoint of this endpoint")),
+        let state = self.state();
+        let ids = state.visible();
+        let place = match from {
+            None => Place::default(),
+            Some(checkpoint) => place_of(checkpoint, &ids, &state.directory)
+                .ok_or_else(|| Error::new(ErrorKind::Conflict, "not a checkpoint of this endpoint"))?,
         };
+        drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
-        Ok(Box::new(Pager { endpoint: self.clone(), cx: cx.clone(), ids, at, pages: 0, repeat: None, closed: false }))
+        let (endpoint, cx) = (self.clone(), cx.clone());
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false }))
     }
 
-    async fn lookup(&self, _cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
+    async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
         let state = self.state();
         if state.lies(|lie| matches!(lie, Lie::LookupFails)) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
+        if state.lies(|lie| matches!(lie, Lie::CancelsAtLookup)) {
+            cx.cancel().cancel();
+        }
         Ok(ids
             .iter()
             .map(|asked| match state.directory.objects.get(&asked.key.id) {
-                Some(object) if !state.hides(&object.container) => {
-                    Presence::Present(state.patch(&asked.key.id).map(Box::new))
-                }
-                _ if !state.directory.tombstones_readable => Presence::Gone(Evidence::NotFound),
-                _ => match state.directory.tombstones.get(&asked.key.id) {
-                    Some(kind) => Presence::Gone(Evidence::Tombstone(*kind)),
-                    None => Presence::Unknown(Reason::NoTombstone),
-                },
+                Some(object) if state.hides(&object.container) => state.absent(&asked.key.id),
+                Some(object) if state.directory.outside.contains(&object.container) => Presence::OutOfScope,
+                // There, but beyond understanding.
+                Some(object) if object.unintelligible => Presence::Present(None),
+                Some(_) => Presence::Present(state.patch(&asked.key.id).map(Box::new)),
+                None => state.absent(&asked.key.id),
             })
             .collect())
     }
 
     async fn check_members(&self, _cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         let state = self.state();
+        if state.lies(|lie| matches!(lie, Lie::SecondReadingFails)) {
+            return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
+        }
         let Some(all) = state.directory.members.get(&group.key.id) else {
             return Ok(vec![Membership::Unknown; members.len()]);
         };

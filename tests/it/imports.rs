@@ -1,8 +1,10 @@
 //! First and second imports, changes, and what their events say.
 
-use tenantry::ImportOptions;
+use std::sync::Arc;
+
 use tenantry::model::{EventType, ObjectKind, Outcome, UserState, names};
 use tenantry::testkit::{Lie, ScriptedDirectory};
+use tenantry::{Endpoint as _, ImportOptions, Service, SqliteStore};
 
 use crate::world::{World, count};
 
@@ -183,4 +185,59 @@ async fn the_endpoints_own_group_holds_everyone_and_follows_its_title() {
     assert_eq!(events[0].subject, own.id.to_string());
     assert_eq!(events[0].data_value()["previous"], serde_json::json!({"name": "ad"}));
     assert_eq!(events[0].data_value()["record"]["name"], "Head office");
+}
+
+#[tokio::test]
+async fn an_empty_first_listing_is_not_gone_on_with_once_something_is_visible() {
+    let world = World::new(World::directory(20)).await;
+    world.endpoint.lie([Lie::Empty]);
+    assert_eq!(world.import().await.outcome, Outcome::Failed);
+    world.endpoint.lie([]);
+    assert_eq!(world.import_done().await.created, 25);
+}
+
+#[tokio::test]
+async fn a_primary_group_changes_also_while_other_values_of_its_member_are_held() {
+    let world = World::new(World::directory(20)).await;
+    world.import_done().await;
+    let group = ScriptedDirectory::id(1_000_000);
+    world.endpoint.change(|directory| {
+        for number in 1..=15 {
+            directory.set(&ScriptedDirectory::id(number), names::PRIMARY_EMAIL, tenantry::model::Value::Empty);
+        }
+        directory.objects.get_mut(&ScriptedDirectory::id(12)).unwrap().primary_group = Some(group);
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.members_added), (Outcome::Held, 1));
+    world.endpoint.change(|directory| {
+        directory.objects.get_mut(&ScriptedDirectory::id(12)).unwrap().primary_group = None;
+    });
+    assert_eq!(world.import().await.members_removed, 1);
+}
+
+#[tokio::test]
+async fn endpoints_that_are_only_attached_can_be_planned_without_a_trace_and_not_imported() {
+    let world = World::new(World::directory(6)).await;
+    let path = world.folder.path().join("other.db");
+    // Closed once, so that nothing is left in the write-ahead log.
+    drop(SqliteStore::open(&path).unwrap());
+    let service = Service::new(Arc::new(SqliteStore::open(&path).unwrap()));
+    service.attach(&world.customer, vec![Arc::new(world.endpoint.clone())]).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let name = world.endpoint.info().name.clone();
+    let options = ImportOptions { dry_run: true, ..ImportOptions::default() };
+    let report = service.import(&world.customer, &name, options).await.unwrap();
+    assert_eq!((report.outcome, report.created), (Outcome::Planned, 11));
+    assert_eq!(service.last_position(&world.customer).await.unwrap(), 0);
+    assert!(service.import(&world.customer, &name, ImportOptions::default()).await.is_err());
+    drop(service);
+    assert!(std::fs::read(&path).unwrap() == before, "the state file was written");
+}
+
+#[tokio::test]
+async fn the_last_position_is_that_of_the_last_event() {
+    let mut world = World::new(World::directory(6)).await;
+    world.import_done().await;
+    let last = world.events().last().unwrap().position();
+    assert_eq!(world.service.last_position(&world.customer).await.unwrap(), last);
 }

@@ -2,6 +2,8 @@
 #![cfg(feature = "testkit")]
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod dump;
+mod histories;
 mod house;
 mod imports;
 mod removals;

@@ -20,8 +20,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(directory: ScriptedDirectory) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let endpoint = ScriptedEndpoint::new("ad", directory, 7).unwrap();
+        Self::with_pages(directory, 7).await
+    }
+
+    /// A world whose endpoint lists so many objects on a page.
+    pub(crate) async fn with_pages(directory: ScriptedDirectory, page_size: usize) -> Self {
+        let folder = folder();
+        let endpoint = ScriptedEndpoint::new("ad", directory, page_size).unwrap();
         let (clock, manual) = Clock::manual();
         let store = Arc::new(SqliteStore::open(folder.path().join("state.db")).unwrap());
         let service = Service::with_clock(store, clock);
@@ -95,6 +100,11 @@ impl World {
         let listed = groups.values().find(|group| group.attributes.text(&names::KIND) != Some("endpoint"));
         listed.unwrap().id
     }
+}
+
+/// A folder in memory where there is one: nothing here waits for a disk.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 pub(crate) fn count(events: &[Event], event_type: EventType) -> usize {

@@ -47,6 +47,10 @@ impl Store for SqliteStore {
         self.read_events(customer, after, limit)
     }
 
+    fn last_position(&self, customer: &CustomerId) -> Result<u64> {
+        self.read_last_position(customer)
+    }
+
     fn position(&self, customer: &CustomerId, consumer: &str) -> Result<u64> {
         self.read_position(customer, consumer)
     }

@@ -329,6 +329,15 @@ impl SqliteStore {
         Ok(events)
     }
 
+    /// Returns the position of the last event; 0 before the first.
+    pub(crate) fn read_last_position(&self, customer: &CustomerId) -> Result<u64> {
+        self.host()
+            .query_row("SELECT sequence FROM customers WHERE id = ?1", [customer.as_str()], |row| row.get(0))
+            .optional()
+            .map(Option::unwrap_or_default)
+            .map_err(sql("read the position of the outbox"))
+    }
+
     /// Returns the position up to which a consumer has events; 0 before its first.
     pub(crate) fn read_position(&self, customer: &CustomerId, consumer: &str) -> Result<u64> {
         self.host()

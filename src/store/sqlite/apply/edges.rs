@@ -60,7 +60,10 @@ impl Apply {
 
     /// Applies one group. Returns how many members were listed.
     fn group(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, key: &SourceKey, via: i64) -> Result<u64> {
-        let Some(found) = self.find(chunk, key)? else { return Ok(0) };
+        // A group that is gone has no members, whoever still names it; they are found when it comes back.
+        let Some(found) = self.find(chunk, key)?.filter(|found| found.standing.is_present()) else {
+            return Ok(0);
+        };
         let group_via = found.object_no * 2 + via;
         let Some(group) = group_row(chunk, found.object_no)? else { return Ok(0) };
         let stored = stored_members(chunk, group_via)?;
@@ -190,7 +193,7 @@ impl Apply {
     }
 
     /// Gives a number to a member that is not imported.
-    fn stub(&mut self, chunk: &Chunk<'_>, member: &Member) -> Result<Found> {
+    pub(super) fn stub(&mut self, chunk: &Chunk<'_>, member: &Member) -> Result<Found> {
         let step = || sql("store a member");
         let standing = Standing { class: Class::Stub(member.kind), state: State::Live };
         let object_no: i64 = chunk

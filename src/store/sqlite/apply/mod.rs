@@ -371,7 +371,8 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
         let source_id =
             SourceId::from_stored(&row.get::<_, Vec<u8>>(1).map_err(step())?).ok_or_else(|| damaged("a source id"))?;
         let standing = standing_of(connection, row.get(4).map_err(step())?, &source_id)?;
-        if !standing.is_some_and(Standing::is_present) {
+        // Without a probe, or with a mere member's, it is new: probes are written once all new objects are.
+        if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
             continue;
         }
         let body: Vec<u8> = row.get(2).map_err(step())?;

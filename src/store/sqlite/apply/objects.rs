@@ -4,7 +4,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Apply, Chunk, Reached, images, record_row};
 use crate::error::Result;
-use crate::model::{AttributeName, Attributes, Facet, ObjectKind, Record, RecordId, SourceId, SourceKey, names};
+use crate::model::{
+    AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, Record, RecordId, SourceId, SourceKey, names,
+};
 use crate::rules::diff;
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::codec;
@@ -105,7 +107,7 @@ impl Apply {
             .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
             .map_err(step())?;
         let record_no = known.unwrap_or(object_no);
-        let primary = Self::primary_no(stage, row)?;
+        let primary = self.primary_no(stage, chunk, row)?;
         chunk
             .transaction
             .prepare_cached("INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7)")
@@ -169,12 +171,21 @@ impl Apply {
             // What is stored is not what was listed: the next listing has to be compared again.
             fingerprint = NO_FINGERPRINT;
             if body == old_body && row.disposition == Disposition::Changed {
-                return Ok(());
+                // Its primary membership is not among what is held.
+                let primary = self.primary_no(stage, chunk, &row)?;
+                return chunk
+                    .transaction
+                    .prepare_cached(
+                        "UPDATE objects SET primary_group = ?2 WHERE object_no = ?1 AND ?3 AND primary_group IS NOT ?2",
+                    )
+                    .and_then(|mut update| update.execute(params![object_no, primary, row.primary_group.is_some()]))
+                    .map(drop)
+                    .map_err(step());
             }
         }
         let quiet = row.disposition == Disposition::Quiet;
         let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
-        let primary = Self::primary_no(stage, row)?;
+        let primary = self.primary_no(stage, chunk, row)?;
         if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
             chunk
                 .transaction
@@ -288,13 +299,18 @@ impl Apply {
     }
 
     /// Returns the number of the group that a staged object names as its primary one.
-    fn primary_no(stage: &Stage, row: &Row) -> Result<Option<i64>> {
+    fn primary_no(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Option<i64>> {
         let Some(stored) = row.primary_group.as_ref().filter(|stored| !stored.is_empty()) else { return Ok(None) };
-        let key = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?.key();
-        Ok(match stage.probe(&key, Facet::Core)? {
-            Some(probe) => Some(probe.object_no),
-            None => stage.new_key(&key)?,
-        })
+        let id = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?;
+        let key = id.key();
+        if let Some(found) = self.find(chunk, &key)? {
+            return Ok(Some(found.object_no));
+        }
+        if let Some(object_no) = stage.new_key(&key)? {
+            return Ok(Some(object_no));
+        }
+        // Not imported, or not yet: once it is, its number tells who named it.
+        Ok(Some(self.stub(chunk, &Member { id, kind: MemberKind::Group })?.object_no))
     }
 
     fn write_probe(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row, fingerprint: &[u8; 16]) -> Result<()> {

@@ -6,7 +6,7 @@ use super::Verdict;
 use crate::coverage::CoverageSeal;
 use crate::endpoint::Membership;
 use crate::error::Result;
-use crate::model::{Facet, ObjectKind, SourceId, SourceKey};
+use crate::model::{Facet, Member, ObjectKind, SourceId, SourceKey, Via};
 use crate::store::EdgeDoubt;
 use crate::store::codec::{self, Reader, pack_sorted, unpack_sorted};
 use crate::store::sqlite::key_index::{Found, KeyIndex};
@@ -134,10 +134,109 @@ impl Stage {
             let block = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("staged members"))?;
             let mut reader = Reader::new(block, "staged members");
             while !reader.is_at_end() {
-                member(codec::read_member(&mut reader)?)?;
+                let listed = codec::read_member(&mut reader)?;
+                if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
+                    member(listed)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn is_staged(&self, object_no: i64) -> Result<bool> {
+        self.file
+            .prepare_cached("SELECT exists (SELECT 1 FROM objects WHERE stage_no = ?1)")
+            .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
+            .map_err(sql("read the stage"))
+    }
+
+    /// Tells whether an object that was listed more than once still names a group as its primary one.
+    fn names_primary(&self, member: &SourceKey, group: &SourceKey) -> Result<bool> {
+        let step = || sql("compare a primary group");
+        let object_no = match self.probe(member, Facet::Core)? {
+            Some(probe) => probe.object_no,
+            None => match self.new_key(member)? {
+                Some(object_no) => object_no,
+                None => return Ok(false),
+            },
+        };
+        let staged: Option<Option<Vec<u8>>> = self
+            .file
+            .prepare_cached("SELECT primary_group FROM objects WHERE stage_no = ?1")
+            .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
+            .map_err(step())?;
+        if let Some(named) = staged.flatten() {
+            return Ok(SourceId::from_stored(&named).is_some_and(|id| id.key() == *group));
+        }
+        let stored: Option<i64> = self
+            .main
+            .prepare_cached("SELECT primary_group FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            .map_err(step())?
+            .flatten();
+        Ok(stored.is_some() && stored == self.probe(group, Facet::Core)?.map(|probe| probe.object_no))
+    }
+
+    /// Stages the primary memberships of groups that were named before they were imported, or that are back: those who
+    /// name them have not changed, so nothing else would bring them.
+    fn wake_primaries(&mut self) -> Result<()> {
+        let step = || sql("find who names a group");
+        if self.known()?.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
+        let mut groups = std::collections::BTreeMap::new();
+        {
+            let mut query = self
+                .file
+                .prepare(
+                    "SELECT stage_no / 4, source_id FROM objects
+                     WHERE kind = 1 AND stage_no % 4 = 0 AND disposition IN (0, 2)",
+                )
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let id: Vec<u8> = row.get(1).map_err(step())?;
+                let key = SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?.key();
+                if self.probe(&key, Facet::Core)?.is_some() {
+                    groups.insert(row.get::<_, i64>(0).map_err(step())?, key);
+                }
+            }
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let mut named = Vec::new();
+        {
+            let mut query = self
+                .main
+                .prepare(
+                    "SELECT object_no, primary_group, source_id FROM objects
+                     WHERE endpoint_no = ?1 AND primary_group IS NOT NULL",
+                )
+                .map_err(step())?;
+            let mut rows = query.query([self.endpoint_no]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                let group_no: i64 = row.get(1).map_err(step())?;
+                let Some(group) = groups.get(&group_no) else { continue };
+                let id = row.get_ref(2).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+                named.push((*group, group_no, row.get::<_, i64>(0).map_err(step())?, id));
+            }
+        }
+        for (group, group_no, object_no, id) in named {
+            let id = id.ok_or_else(|| damaged("a source id"))?;
+            let Some(probe) = self.probe(&id.key(), Facet::Core)?.filter(|probe| probe.standing.is_present()) else {
+                continue;
+            };
+            let names_another: bool = self
+                .file
+                .prepare_cached("SELECT exists (SELECT 1 FROM edge_ends WHERE group_via = ?1 AND member_no = ?2)")
+                .and_then(|mut query| query.query_row([group_no * 2 + 1, object_no], |row| row.get(0)))
+                .map_err(step())?;
+            if !names_another {
+                self.add_member(group, Via::Primary, &Member { id, kind: probe.standing.member_kind() })?;
+            }
+        }
+        self.commit_batch()
     }
 
     /// Lists the staged groups in the order in which they are applied.
@@ -166,6 +265,7 @@ impl Stage {
     /// Only under a seal does the absence of a member from a closed group mean that it may have ended.
     pub(in super::super) fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<u64> {
         let step = || sql("plan memberships");
+        self.wake_primaries()?;
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut index: Option<Option<KeyIndex>> = None;
         let mut begin = 0_u64;
@@ -176,7 +276,11 @@ impl Stage {
             after = Some((last.0, last.1));
             for (key, via, closed) in groups {
                 let probe = self.probe(&key, Facet::Core)?;
-                if probe.is_none() && self.new_key(&key)?.is_none() {
+                let comes = match &probe {
+                    Some(probe) => probe.standing.is_present() || self.is_staged(probe.object_no)?,
+                    None => self.new_key(&key)?.is_some(),
+                };
+                if !comes {
                     continue;
                 }
                 let group_via = probe.map_or(0, |probe| probe.object_no) * 2 + via;
@@ -250,33 +354,38 @@ impl Stage {
         for (group_via, said) in statements {
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
-            let [_, _, doubted, _] = self.loss(group_via)?;
-            let doubted = subtract_sorted(&doubted, &going);
+            let doubted = self
+                .loss_column(group_via, "doubted")?
+                .map(|doubted| subtract_sorted(&doubted, &going))
+                .unwrap_or_default();
             self.write_loss(group_via, &going, &doubted)?;
         }
         Ok(())
     }
 
-    /// Lists the groups with endings.
-    pub(in super::super) fn groups_with_losses(&self) -> Result<Vec<i64>> {
-        let step = || sql("read the plan");
-        let mut query = self.file.prepare("SELECT group_via FROM edge_losses ORDER BY group_via").map_err(step())?;
-        let rows = query.query_map([], |row| row.get(0)).map_err(step())?;
-        rows.collect::<Result<_, _>>().map_err(step())
+    fn loss_column(&self, group_via: i64, column: &'static str) -> Result<Option<Vec<u64>>> {
+        self.file
+            .prepare_cached(&format!("SELECT {column} FROM edge_losses WHERE group_via = ?1"))
+            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .map_err(sql("read the plan"))?
+            .map(|packed| unpack_sorted(&packed))
+            .transpose()
     }
 
-    /// Reads the endings of one group: explained, going, doubted and held members.
-    pub(in super::super) fn loss(&self, group_via: i64) -> Result<[Vec<u64>; 4]> {
+    /// Lists the groups with endings: key, and the four sorts of members.
+    pub(in super::super) fn losses(&self) -> Result<Vec<(i64, [Vec<u64>; 4])>> {
         let step = || sql("read the plan");
-        let columns: Option<[Vec<u8>; 4]> = self
+        let mut query = self
             .file
-            .prepare_cached("SELECT explained, going, doubted, held FROM edge_losses WHERE group_via = ?1")
-            .and_then(|mut query| {
-                query.query_row([group_via], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).optional()
-            })
+            .prepare("SELECT group_via, explained, going, doubted, held FROM edge_losses ORDER BY group_via")
             .map_err(step())?;
-        let Some([explained, going, doubted, held]) = columns else { return Ok(Default::default()) };
-        Ok([unpack_sorted(&explained)?, unpack_sorted(&going)?, unpack_sorted(&doubted)?, unpack_sorted(&held)?])
+        let mut rows = query.query([]).map_err(step())?;
+        let mut losses = Vec::new();
+        while let Some(row) = rows.next().map_err(step())? {
+            let column = |at: usize| unpack_sorted(&row.get::<_, Vec<u8>>(at).map_err(step())?);
+            losses.push((row.get(0).map_err(step())?, [column(1)?, column(2)?, column(3)?, column(4)?]));
+        }
+        Ok(losses)
     }
 
     pub(in super::super) fn set_loss(
@@ -320,8 +429,7 @@ impl Stage {
                 if verdict.is_proof() && !held { ended.push(object_no) } else { kept.push(object_no) }
             }
         }
-        for group_via in self.groups_with_losses()? {
-            let [explained, going, doubted, held] = self.loss(group_via)?;
+        for (group_via, [explained, going, doubted, held]) in self.losses()? {
             let both = |some: &[u64], list: &[u64]| subtract_sorted(some, &subtract_sorted(some, list));
             let explained = merge_sorted(&explained, &both(&doubted, &ended));
             let doubted = subtract_sorted(&subtract_sorted(&doubted, &ended), &kept);
@@ -332,34 +440,38 @@ impl Stage {
 
     /// Returns the next group whose endings need a second reading.
     pub(in super::super) fn next_doubt(&self) -> Result<Option<EdgeDoubt>> {
-        let next: Option<i64> = self
-            .file
-            .prepare_cached("SELECT group_via FROM edge_losses WHERE length(doubted) > 0 LIMIT 1")
-            .and_then(|mut query| query.query_row([], |row| row.get(0)).optional())
-            .map_err(sql("read the plan"))?;
-        let Some(group_via) = next else { return Ok(None) };
-        let [.., doubted, _] = self.loss(group_via)?;
-        let id_of = |object_no: i64| {
-            self.main
-                .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
-                .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
-                .map_err(sql("read an object"))
-        };
-        let group = id_of(group_via / 2)?;
-        let key = SourceId::from_stored(&group).ok_or_else(|| damaged("a source id"))?.key();
-        let container = self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no);
-        let group = self.object_ref(ObjectKind::Group, container, &group)?;
-        let mut members = Vec::new();
-        for number in doubted.iter().take(DOUBTS_AT_ONCE) {
-            let id = id_of(i64::try_from(*number).map_err(|_| damaged("a number"))?)?;
-            members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
+        for (group_via, [.., doubted, _]) in self.losses()? {
+            if doubted.is_empty() {
+                continue;
+            }
+            let id_of = |object_no: i64| {
+                self.main
+                    .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+                    .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
+                    .map_err(sql("read an object"))
+            };
+            let container: Option<i64> = {
+                let key = SourceId::from_stored(&id_of(group_via / 2)?).ok_or_else(|| damaged("a source id"))?.key();
+                self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no)
+            };
+            let group = self.object_ref(ObjectKind::Group, container, &id_of(group_via / 2)?)?;
+            let mut members = Vec::new();
+            for number in doubted.iter().take(DOUBTS_AT_ONCE) {
+                let id = id_of(i64::try_from(*number).map_err(|_| damaged("a number"))?)?;
+                members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
+            }
+            return Ok(Some(EdgeDoubt { group_via, group, members }));
         }
-        Ok(Some(EdgeDoubt { group_via, group, members }))
+        Ok(None)
     }
 
     /// Stores what the second reading said. A listing of which more than 1 % was wrong is not believed at all.
     pub(in super::super) fn settle_doubt(&mut self, doubt: &EdgeDoubt, answers: &[Membership]) -> Result<()> {
-        let [explained, going, doubted, held] = self.loss(doubt.group_via)?;
+        let Some((_, [explained, going, doubted, held])) =
+            self.losses()?.into_iter().find(|(group_via, _)| *group_via == doubt.group_via)
+        else {
+            return Ok(());
+        };
         let asked: Vec<u64> = doubt.members.iter().map(|(number, _)| *number).collect();
         let rest = subtract_sorted(&doubted, &asked);
         let contradicted = answers.iter().filter(|answer| **answer == Membership::Member).count();
@@ -387,9 +499,9 @@ mod tests {
     proptest! {
         #[test]
         fn sorted_lists_behave_as_sets(a: BTreeSet<u64>, b: BTreeSet<u64>) {
-            let (left, right): (Vec<u64>, Vec<u64>) = (a.iter().copied().collect(), b.iter().copied().collect());
-            prop_assert_eq!(subtract_sorted(&left, &right), a.difference(&b).copied().collect::<Vec<_>>());
-            prop_assert_eq!(merge_sorted(&left, &right), a.union(&b).copied().collect::<Vec<_>>());
+            let (left, right) = (Vec::from_iter(a.clone()), Vec::from_iter(b.clone()));
+            prop_assert_eq!(subtract_sorted(&left, &right), Vec::from_iter(a.difference(&b).copied()));
+            prop_assert_eq!(merge_sorted(&left, &right), Vec::from_iter(a.union(&b).copied()));
         }
     }
 }

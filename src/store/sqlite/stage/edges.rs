@@ -44,7 +44,7 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn add_member(&mut self, group: SourceKey, via: Via, member: &Member) -> Result<()> {
+    pub(in super::super) fn add_member(&mut self, group: SourceKey, via: Via, member: &Member) -> Result<()> {
         let open = self.open.entry((group, via)).or_default();
         open.digest = open.digest.wrapping_add(codec::member_digest(self.seed, &member.id.key()));
         open.count += 1;

@@ -63,6 +63,8 @@ pub(super) struct Stage {
     seen: Vec<u64>,
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
     any_staged: bool,
+    /// Whether any object was listed again after it had been staged: what it named before is then no longer true.
+    pub(super) restaged: bool,
     numbers: std::ops::Range<i64>,
     /// Objects that are new in this listing.
     new: KeyIndex,
@@ -109,6 +111,7 @@ impl Stage {
             batch: 0,
             seen: Vec::new(),
             any_staged: false,
+            restaged: false,
             numbers: 0..0,
             new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),
@@ -144,6 +147,7 @@ impl Stage {
             self.file.query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0)).map_err(step())?;
         self.any_staged =
             self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
+        self.restaged = self.get::<i64>("restaged")?.unwrap_or(0) != 0;
         self.restore_new_keys()?;
         if let Some(closes) = self.get::<String>("closes")? {
             for (scope, spoiled) in
@@ -276,8 +280,7 @@ impl Stage {
                 hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
             }
         }
-        for group_via in self.groups_with_losses()? {
-            let [explained, going, ..] = self.loss(group_via)?;
+        for (group_via, [explained, going, ..]) in self.losses()? {
             hasher.update(&group_via.to_le_bytes());
             for number in explained.iter().chain(&going) {
                 hasher.update(&number.to_le_bytes());

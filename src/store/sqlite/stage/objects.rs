@@ -118,9 +118,7 @@ impl Stage {
                 }
                 _ => {}
             }
-            if patch.facet == Facet::Core {
-                self.saw(probe);
-            }
+            self.saw(probe);
             let quiet = probe.observed == observed || patch.observations.is_empty();
             if probe.standing.state == State::Live
                 && matches!(probe.standing.class, Class::Object(_))
@@ -207,6 +205,9 @@ impl Stage {
         let primary =
             patch.primary_group.as_ref().map(|group| group.as_ref().map(SourceId::to_stored).unwrap_or_default());
         self.any_staged = true;
+        if listed.is_some() {
+            self.forget_primary(object_no)?;
+        }
         self.file
             .prepare_cached(
                 "INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, NULL)",
@@ -331,13 +332,28 @@ impl Stage {
 
     /// Forgets an earlier page's version: a later page brought the object back to what is stored.
     fn unstage(&mut self, object_no: i64, facet: Facet) -> Result<()> {
-        if self.any_staged {
-            self.file
-                .prepare_cached("DELETE FROM objects WHERE stage_no = ?1")
-                .and_then(|mut delete| delete.execute([object_no * 4 + i64::from(facet.number())]))
-                .map_err(sql("stage an object"))?;
+        if !self.any_staged {
+            return Ok(());
         }
-        Ok(())
+        let unstaged = self
+            .file
+            .prepare_cached("DELETE FROM objects WHERE stage_no = ?1")
+            .and_then(|mut delete| delete.execute([object_no * 4 + i64::from(facet.number())]))
+            .map_err(sql("stage an object"))?;
+        if unstaged > 0 { self.forget_primary(object_no) } else { Ok(()) }
+    }
+
+    /// Takes back what an earlier page said of an object's primary group.
+    fn forget_primary(&mut self, object_no: i64) -> Result<()> {
+        if !self.restaged {
+            self.put("restaged", &1)?;
+            self.restaged = true;
+        }
+        self.file
+            .prepare_cached("DELETE FROM edge_ends WHERE member_no = ?1 AND group_via % 2 = 1")
+            .and_then(|mut delete| delete.execute([object_no]))
+            .map(drop)
+            .map_err(sql("stage an object"))
     }
 
     /// Takes an object of an earlier page as never listed.
