@@ -45,6 +45,13 @@ impl CoverageInfo {
         digest
     }
 
+    /// Tells whether less or other things may be seen than under an earlier coverage.
+    ///
+    /// A right that was gained hides nothing: some rights show only once there is something to see by them.
+    pub fn may_hide_more_than(&self, earlier: &Self) -> bool {
+        self.filters != earlier.filters || self.revision != earlier.revision || !earlier.rights.is_subset(&self.rights)
+    }
+
     /// Names what differs from an earlier coverage, for people.
     pub fn difference(&self, earlier: &Self) -> String {
         let mut parts = Vec::new();
@@ -80,5 +87,7 @@ mod tests {
         let after = CoverageInfo::new("dc=corp", 1);
         assert_ne!(before.digest(), after.digest());
         assert_eq!(after.difference(&before), "right lost: read deleted objects");
+        assert!(after.may_hide_more_than(&before));
+        assert!(!before.may_hide_more_than(&after));
     }
 }
