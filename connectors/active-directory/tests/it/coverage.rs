@@ -59,6 +59,21 @@ async fn the_spelling_of_a_base_is_no_change_and_another_filter_is() {
 }
 
 #[tokio::test]
+async fn the_right_to_read_deleted_objects_does_not_come_and_go_with_tombstones() {
+    let directory = directory();
+    let guid = directory.add_user(PEOPLE, "anna").create();
+    directory.rights("reader").read_deleted(true);
+    let domain = start(directory.clone()).await;
+    let before = domain.endpoint().coverage(&domain.cx).await.unwrap();
+    assert!(before.rights.contains("read deleted objects"));
+    directory.delete(guid);
+    assert_eq!(domain.endpoint().coverage(&domain.cx).await.unwrap(), before);
+    directory.rights("reader").read_deleted(false);
+    let after = domain.endpoint().coverage(&domain.cx).await.unwrap();
+    assert_eq!(after.difference(&before), "right lost: read deleted objects");
+}
+
+#[tokio::test]
 async fn a_base_that_is_not_there_is_an_error_and_never_an_empty_directory() {
     let mut domain = start(directory()).await;
     for base in ["OU=Nowhere,DC=corp,DC=example", "DC=west,DC=example"] {
