@@ -5,11 +5,13 @@
 use std::process::Command;
 
 use super::{BASE_DN, SambaDc};
+use crate::client::Scope;
 use crate::error::{LiveError, Result};
 use crate::ldif::LdifWriter;
 use crate::running::run;
 
 const DELETED_OBJECTS_READ: &str = include_str!("../scripts/deleted_objects_read.py");
+const ATTRIBUTE_READ: &str = include_str!("../scripts/attribute_read.py");
 const CONTAINER_READ: &str = include_str!("../scripts/container_read.py");
 
 /// The control by which a write to offline files is taken as it is.
@@ -107,8 +109,12 @@ impl SambaDc {
     }
 
     /// Brings a deleted object back under the given name. What its tombstone has lost stays lost.
-    pub fn undelete(&self, guid: &str, dn: &str) -> Result<()> {
-        let ldif = LdifWriter::new().line("dn", format!("<GUID={guid}>")).line("changetype", "modify");
+    pub fn undelete(&self, account_name: &str, dn: &str) -> Result<()> {
+        let filter = format!("(&(isDeleted=TRUE)(sAMAccountName={account_name}))");
+        let found = self.admin().search_with(&[SHOW_DELETED], Scope::Subtree, BASE_DN, &filter, &["1.1"])?;
+        let [tombstone] = &found[..] else { return Err(LiveError::new(format!("not one tombstone: {account_name}"))) };
+        // The name of its tombstone, because Samba finds it by no other.
+        let ldif = LdifWriter::new().line("dn", &tombstone.dn).line("changetype", "modify");
         let ldif = ldif.line("delete", "isDeleted").next_change();
         let ldif = ldif.line("replace", "distinguishedName").line("distinguishedName", dn);
         self.admin().modify_with(SHOW_DELETED, &ldif.end().finish())
@@ -122,6 +128,16 @@ impl SambaDc {
     /// Gives back what [`deny_read`](Self::deny_read) took.
     pub fn allow_read(&self, container_dn: &str, sid: &str) -> Result<()> {
         self.script(CONTAINER_READ, &["allow", container_dn, sid])
+    }
+
+    /// Takes from an account the right to read one attribute of the objects that match.
+    pub fn deny_attribute(&self, filter: &str, attribute: &str, sid: &str) -> Result<()> {
+        self.script(ATTRIBUTE_READ, &["deny", filter, attribute, sid])
+    }
+
+    /// Gives back what [`deny_attribute`](Self::deny_attribute) took.
+    pub fn allow_attribute(&self, filter: &str, attribute: &str, sid: &str) -> Result<()> {
+        self.script(ATTRIBUTE_READ, &["allow", filter, attribute, sid])
     }
 
     /// Locks accounts of the domain after that many wrong passwords; 0 turns it off, as by default.

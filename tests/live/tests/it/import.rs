@@ -86,8 +86,7 @@ async fn contacts_come_in_when_they_are_wanted_and_are_members_like_users() -> D
         serde_json::to_value(user).is_ok_and(|json| json["kind"] == "contact" && json["state"].is_null())
     });
     assert_eq!(contacts.count(), population.contacts);
-    world.import_silently().await
-        .map_err(Into::into)
+    world.import_silently().await.map_err(Into::into)
 }
 
 #[tokio::test(flavor = "multi_thread")]

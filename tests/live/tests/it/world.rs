@@ -184,8 +184,8 @@ impl World {
         let store = self.service.store();
         let mut records = BTreeMap::new();
         for kind in ObjectKind::ALL {
-            for record in self.records(*kind)?.into_values() {
-                if *kind == ObjectKind::Group {
+            for record in store.records(&self.customer, *kind, None, usize::MAX >> 1)? {
+                if *kind == ObjectKind::Group && !record.identities.is_empty() {
                     let (members, count) = store.members(&self.customer, record.id)?;
                     let (told, all) = self.replica.members_of(&record.id.to_string());
                     let mut members: Vec<_> = members.iter().map(ToString::to_string).collect();
