@@ -13,10 +13,6 @@ pub struct CoverageInfo {
     pub identity: String,
     /// The rights that decide what is visible, by the names their administrator knows.
     pub rights: BTreeSet<String>,
-    /// The rights that decide what absence proves, and nothing of what is visible: reading tombstones, for instance.
-    /// One that is lost is a change; one that is gained is none, and lets a removal be proven that could not be before.
-    #[serde(default)]
-    pub evidence: BTreeSet<String>,
     /// Base, filters, exclusions and every other setting that decides what is listed.
     pub filters: BTreeMap<String, String>,
     /// Counts up when a release of the connector lists less or other things than the one before.
@@ -26,14 +22,7 @@ pub struct CoverageInfo {
 impl CoverageInfo {
     /// Creates a coverage of one directory, without rights and filters.
     pub fn new(identity: impl Into<String>, revision: u32) -> Self {
-        let (rights, evidence) = (BTreeSet::new(), BTreeSet::new());
-        Self { identity: identity.into(), rights, evidence, filters: BTreeMap::new(), revision }
-    }
-
-    /// Tells whether this is what an earlier coverage was, but for evidence that came with it.
-    pub fn covers_the_same_as(&self, earlier: &Self) -> bool {
-        let without = |coverage: &Self| Self { evidence: BTreeSet::new(), ..coverage.clone() };
-        without(self) == without(earlier) && self.evidence.is_superset(&earlier.evidence)
+        Self { identity: identity.into(), rights: BTreeSet::new(), filters: BTreeMap::new(), revision }
     }
 
     /// Returns the digest that is compared at the start, at a resume and at the end of a listing.
@@ -47,8 +36,6 @@ impl CoverageInfo {
         part(&self.revision.to_string());
         part(&self.rights.len().to_string());
         self.rights.iter().for_each(|right| part(right));
-        part(&self.evidence.len().to_string());
-        self.evidence.iter().for_each(|right| part(right));
         for (name, value) in &self.filters {
             part(name);
             part(value);
@@ -58,16 +45,21 @@ impl CoverageInfo {
         digest
     }
 
+    /// Tells whether less or other things may be seen than under an earlier coverage.
+    ///
+    /// A right that was gained hides nothing: some rights show only once there is something to see by them.
+    pub fn may_hide_more_than(&self, earlier: &Self) -> bool {
+        self.filters != earlier.filters || self.revision != earlier.revision || !earlier.rights.is_subset(&self.rights)
+    }
+
     /// Names what differs from an earlier coverage, for people.
     pub fn difference(&self, earlier: &Self) -> String {
         let mut parts = Vec::new();
         if self.identity != earlier.identity {
             parts.push(format!("directory {} instead of {}", self.identity, earlier.identity));
         }
-        for (earlier, now) in [(&earlier.rights, &self.rights), (&earlier.evidence, &self.evidence)] {
-            parts.extend(earlier.difference(now).map(|right| format!("right lost: {right}")));
-            parts.extend(now.difference(earlier).map(|right| format!("right gained: {right}")));
-        }
+        parts.extend(earlier.rights.difference(&self.rights).map(|right| format!("right lost: {right}")));
+        parts.extend(self.rights.difference(&earlier.rights).map(|right| format!("right gained: {right}")));
         for name in self.filters.keys().chain(earlier.filters.keys()).collect::<BTreeSet<_>>() {
             if self.filters.get(name) != earlier.filters.get(name) {
                 parts.push(format!("{name} changed"));
@@ -91,20 +83,7 @@ mod tests {
         let after = CoverageInfo::new("dc=corp", 1);
         assert_ne!(before.digest(), after.digest());
         assert_eq!(after.difference(&before), "right lost: read deleted objects");
-    }
-
-    #[test]
-    fn evidence_that_is_gained_covers_the_same_and_evidence_that_is_lost_does_not() {
-        let without = CoverageInfo::new("dc=corp", 1);
-        let mut with = without.clone();
-        with.evidence.insert("read deleted objects".into());
-        assert_ne!(with.digest(), without.digest());
-        assert!(with.covers_the_same_as(&without) && with.covers_the_same_as(&with));
-        assert!(!without.covers_the_same_as(&with));
-        assert_eq!(without.difference(&with), "right lost: read deleted objects");
-        // Gained together with something else, it excuses nothing.
-        let mut more = with.clone();
-        more.rights.insert("read members of groups".into());
-        assert!(!more.covers_the_same_as(&without));
+        assert!(after.may_hide_more_than(&before));
+        assert!(!before.may_hide_more_than(&after));
     }
 }

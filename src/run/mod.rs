@@ -233,8 +233,7 @@ impl Import {
             .with_context("before", &stored.identity)
             .with_context("now", &now.identity));
         }
-        let changed = !now.covers_the_same_as(stored);
-        Ok(changed.then(|| format!("what can be seen has changed: {}", now.difference(stored))))
+        Ok(now.may_hide_more_than(stored).then(|| format!("what can be seen has changed: {}", now.difference(stored))))
     }
 
     /// Tells how far the run is.

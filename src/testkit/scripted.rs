@@ -337,7 +337,7 @@ impl Endpoint for ScriptedEndpoint {
             coverage.rights.insert("read".into());
         }
         if state.directory.tombstones_readable {
-            coverage.evidence.insert("read tombstones".into());
+            coverage.rights.insert("read tombstones".into());
         }
         coverage.filters.insert("users".into(), state.filter.clone());
         Ok(coverage)

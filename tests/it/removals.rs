@@ -141,6 +141,20 @@ async fn a_changed_filter_parks_what_it_would_remove_until_approved() {
 }
 
 #[tokio::test]
+async fn a_right_that_is_gained_asks_for_no_approval_and_one_that_is_lost_does() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    // The first deletion shows that tombstones can be read.
+    world.endpoint.change(|directory| directory.tombstones_readable = true);
+    delete(&world, [5]);
+    assert_eq!(world.import_done().await.removed, 1);
+    world.endpoint.change(|directory| directory.tombstones_readable = false);
+    delete(&world, [6]);
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.removed, held.parked), (Outcome::Held, 0, 1));
+}
+
+#[tokio::test]
 async fn another_directory_behind_the_endpoint_is_refused() {
     let world = World::new(World::directory(40)).await;
     world.import_done().await;
@@ -211,7 +225,7 @@ async fn a_slow_drip_over_ten_runs_takes_no_more_in_a_day_than_one_run_may() {
         removed += world.import().await.removed;
     }
     assert!(removed <= 6, "{removed}");
-    world.clock.advance(std::time::Duration::from_secs(25 * 60 * 60));
+    world.clock.advance(std::time::Duration::from_hours(25));
     let next = world.import().await;
     assert_eq!(next.removed, 0, "the rest is more than one run may");
 }

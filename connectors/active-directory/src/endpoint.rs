@@ -148,9 +148,7 @@ impl Endpoint for ActiveDirectory {
             shared.check_base(cx, &controller).await?;
             let mut coverage = CoverageInfo::new(controller.domain_id.to_string(), REVISION);
             if probe::tombstones(&shared.connection, cx, &controller).await? {
-                // Not a right that decides what is listed: in a domain in which nothing was ever deleted it cannot be
-                // told, and the first deletion must not look like a change of what can be seen.
-                coverage.evidence.insert(READ_DELETED.to_owned());
+                coverage.rights.insert(READ_DELETED.to_owned());
             }
             if probe::members(&shared.connection, cx, &controller).await? {
                 coverage.rights.insert(READ_MEMBERS.to_owned());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry::endpoint::Context;
-use tenantry::{ErrorKind, Result};
+use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{Control, Filter, RangedValues, Scope, SearchRequest};
 
 use crate::connection::Connection;
@@ -17,21 +17,35 @@ const ADMINISTRATORS: &[u8] = &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0
 
 /// Tells whether tombstones can be read.
 ///
-/// That the container shows proves nothing: some servers show it to everybody. Only what lies in it does. A domain in
-/// which nothing was ever deleted gives no proof either way and counts as not readable.
+/// That the container shows proves nothing: some servers show it to everybody, but bare. What it says of itself needs
+/// the right that its content needs, and is there also while nothing is deleted, so that the right does not seem to go
+/// with the last tombstone. Where only the content was opened to the account, a tombstone proves it.
 pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
+    let operation = "look for deleted objects";
     let base = format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain);
+    let container = connection.object(cx, operation, None, &base, &["isDeleted"], &[controller.show_deleted()]).await;
+    match container {
+        Ok(Some(entry)) if entry.is_present("isDeleted") => return Ok(true),
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(false),
+        Err(error) if is_hidden(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    }
     let request = SearchRequest::new(base, Filter::parse("(isDeleted=TRUE)")?)
         .scope(Scope::OneLevel)
         .attributes(["1.1"])
         .page_size(1)
         .control(controller.show_deleted());
-    match connection.first(cx, "look for deleted objects", &request).await {
+    match connection.first(cx, operation, &request).await {
         Ok(entry) => Ok(entry.is_some()),
-        // The container is hidden, or the account may not list it: an answer, not a failure.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied { .. }) => Ok(false),
+        Err(error) if is_hidden(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The container is hidden, or the account may not list it: an answer, not a failure.
+fn is_hidden(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied { .. })
 }
 
 /// Tells whether members of groups can be read, by the one group that has some in every domain.

@@ -68,6 +68,11 @@ impl LdapClient {
         self.change("ldapmodify", &["-a"], ldif)
     }
 
+    /// Applies change records with a control as `ldapmodify` takes it behind `-e`, such as `!1.2.840.113556.1.4.417`.
+    pub fn modify_with(&self, control: &str, ldif: &str) -> Result<()> {
+        self.change("ldapmodify", &["-e", control], ldif)
+    }
+
     /// Deletes an object that has no children.
     pub fn delete(&self, dn: &str) -> Result<()> {
         run(self.command("ldapdelete").arg(dn)).map(drop)

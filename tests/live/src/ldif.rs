@@ -117,6 +117,13 @@ impl LdifWriter {
         self
     }
 
+    /// Ends one change of a change record that has more.
+    #[must_use]
+    pub fn next_change(mut self) -> Self {
+        self.text.push_str("-\n");
+        self
+    }
+
     /// Ends an entry or a change record.
     #[must_use]
     pub fn end(mut self) -> Self {

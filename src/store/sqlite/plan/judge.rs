@@ -236,9 +236,8 @@ impl Stage {
         let mut total = 0;
         let mut rest: Vec<(i64, Vec<u64>)> = Vec::new();
         let mut lost_groups = BTreeMap::new();
-        let losses = self.losses()?;
-        for (group_via, [_, going, ..]) in &losses {
-            let group_via = *group_via;
+        for group_via in self.groups_with_losses()? {
+            let [_, going, ..] = self.loss(group_via)?;
             if going.is_empty() {
                 continue;
             }
@@ -248,7 +247,7 @@ impl Stage {
                 terms.approved.get(&per_group, group_via),
                 terms.approved.get(&HeldKind::Memberships, group_via),
             );
-            let numbers = subtract_sorted(going, &approved);
+            let numbers = subtract_sorted(&going, &approved);
             let charge = Charge {
                 kind: per_group.clone(),
                 count: numbers.len() as u64,
@@ -277,11 +276,10 @@ impl Stage {
             }
             judgement.spent.retain(|kind, _| !matches!(kind, HeldKind::MembersOf(_)));
         }
-        for (group_via, [explained, going, doubted, _]) in losses {
-            if let Some(numbers) = lost_groups.remove(&group_via) {
-                let going = subtract_sorted(&going, &numbers);
-                self.set_loss(group_via, &[explained, going, doubted, numbers])?;
-            }
+        for (group_via, numbers) in lost_groups {
+            let [explained, going, doubted, _] = self.loss(group_via)?;
+            let going = subtract_sorted(&going, &numbers);
+            self.set_loss(group_via, &[explained, going, doubted, numbers])?;
         }
         transaction.commit().map_err(step())
     }

@@ -354,44 +354,39 @@ impl Stage {
         for (group_via, said) in statements {
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
-            let doubted = self
-                .loss_column(group_via, "doubted")?
-                .map(|doubted| subtract_sorted(&doubted, &going))
-                .unwrap_or_default();
+            let [_, _, doubted, _] = self.loss(group_via)?;
+            let doubted = subtract_sorted(&doubted, &going);
             self.write_loss(group_via, &going, &doubted)?;
         }
         Ok(())
     }
 
-    fn loss_column(&self, group_via: i64, column: &'static str) -> Result<Option<Vec<u64>>> {
-        self.file
-            .prepare_cached(&format!("SELECT {column} FROM edge_losses WHERE group_via = ?1"))
-            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
-            .map_err(sql("read the plan"))?
-            .map(|packed| unpack_sorted(&packed))
-            .transpose()
+    /// Lists the groups with endings.
+    pub(in super::super) fn groups_with_losses(&self) -> Result<Vec<i64>> {
+        let step = || sql("read the plan");
+        let mut query = self.file.prepare("SELECT group_via FROM edge_losses ORDER BY group_via").map_err(step())?;
+        let rows = query.query_map([], |row| row.get(0)).map_err(step())?;
+        rows.collect::<Result<_, _>>().map_err(step())
     }
 
-    /// Lists the groups with endings: key, and the four sorts of members.
-    pub(in super::super) fn losses(&self) -> Result<Vec<(i64, [Vec<u64>; 4])>> {
+    /// Reads the endings of one group: explained, going, doubted and held members.
+    pub(in super::super) fn loss(&self, group_via: i64) -> Result<[Vec<u64>; 4]> {
         let step = || sql("read the plan");
-        let mut query = self
+        let columns: Option<[Vec<u8>; 4]> = self
             .file
-            .prepare("SELECT group_via, explained, going, doubted, held FROM edge_losses ORDER BY group_via")
+            .prepare_cached("SELECT explained, going, doubted, held FROM edge_losses WHERE group_via = ?1")
+            .and_then(|mut query| {
+                query.query_row([group_via], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).optional()
+            })
             .map_err(step())?;
-        let mut rows = query.query([]).map_err(step())?;
-        let mut losses = Vec::new();
-        while let Some(row) = rows.next().map_err(step())? {
-            let column = |at: usize| unpack_sorted(&row.get::<_, Vec<u8>>(at).map_err(step())?);
-            losses.push((row.get(0).map_err(step())?, [column(1)?, column(2)?, column(3)?, column(4)?]));
-        }
-        Ok(losses)
+        let Some([explained, going, doubted, held]) = columns else { return Ok(Default::default()) };
+        Ok([unpack_sorted(&explained)?, unpack_sorted(&going)?, unpack_sorted(&doubted)?, unpack_sorted(&held)?])
     }
 
     /// Tells whether the end of a primary membership is held back.
     pub(in super::super) fn is_held(&self, group_no: Option<i64>, member_no: i64) -> Result<bool> {
         let Some(group_no) = group_no else { return Ok(false) };
-        let held = self.loss_column(group_no * 2 + 1, "held")?.unwrap_or_default();
+        let [.., held] = self.loss(group_no * 2 + 1)?;
         Ok(u64::try_from(member_no).is_ok_and(|member| held.binary_search(&member).is_ok()))
     }
 
@@ -441,7 +436,8 @@ impl Stage {
                 }
             }
         }
-        for (group_via, [explained, going, doubted, held]) in self.losses()? {
+        for group_via in self.groups_with_losses()? {
+            let [explained, going, doubted, held] = self.loss(group_via)?;
             let both = |some: &[u64], list: &[u64]| subtract_sorted(some, &subtract_sorted(some, list));
             let explained = merge_sorted(&explained, &both(&doubted, &ended));
             let doubted = subtract_sorted(&subtract_sorted(&doubted, &ended), &kept);
@@ -452,38 +448,34 @@ impl Stage {
 
     /// Returns the next group whose endings need a second reading.
     pub(in super::super) fn next_doubt(&self) -> Result<Option<EdgeDoubt>> {
-        for (group_via, [.., doubted, _]) in self.losses()? {
-            if doubted.is_empty() {
-                continue;
-            }
-            let id_of = |object_no: i64| {
-                self.main
-                    .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
-                    .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
-                    .map_err(sql("read an object"))
-            };
-            let container: Option<i64> = {
-                let key = SourceId::from_stored(&id_of(group_via / 2)?).ok_or_else(|| damaged("a source id"))?.key();
-                self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no)
-            };
-            let group = self.object_ref(ObjectKind::Group, container, &id_of(group_via / 2)?)?;
-            let mut members = Vec::new();
-            for number in doubted.iter().take(DOUBTS_AT_ONCE) {
-                let id = id_of(i64::try_from(*number).map_err(|_| damaged("a number"))?)?;
-                members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
-            }
-            return Ok(Some(EdgeDoubt { group_via, group, members }));
+        let next: Option<i64> = self
+            .file
+            .prepare_cached("SELECT group_via FROM edge_losses WHERE length(doubted) > 0 LIMIT 1")
+            .and_then(|mut query| query.query_row([], |row| row.get(0)).optional())
+            .map_err(sql("read the plan"))?;
+        let Some(group_via) = next else { return Ok(None) };
+        let [.., doubted, _] = self.loss(group_via)?;
+        let id_of = |object_no: i64| {
+            self.main
+                .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+                .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
+                .map_err(sql("read an object"))
+        };
+        let group = id_of(group_via / 2)?;
+        let key = SourceId::from_stored(&group).ok_or_else(|| damaged("a source id"))?.key();
+        let container = self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no);
+        let group = self.object_ref(ObjectKind::Group, container, &group)?;
+        let mut members = Vec::new();
+        for number in doubted.iter().take(DOUBTS_AT_ONCE) {
+            let id = id_of(i64::try_from(*number).map_err(|_| damaged("a number"))?)?;
+            members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
         }
-        Ok(None)
+        Ok(Some(EdgeDoubt { group_via, group, members }))
     }
 
     /// Stores what the second reading said. A listing of which more than 1 % was wrong is not believed at all.
     pub(in super::super) fn settle_doubt(&mut self, doubt: &EdgeDoubt, answers: &[Membership]) -> Result<()> {
-        let Some((_, [explained, going, doubted, held])) =
-            self.losses()?.into_iter().find(|(group_via, _)| *group_via == doubt.group_via)
-        else {
-            return Ok(());
-        };
+        let [explained, going, doubted, held] = self.loss(doubt.group_via)?;
         let asked: Vec<u64> = doubt.members.iter().map(|(number, _)| *number).collect();
         let rest = subtract_sorted(&doubted, &asked);
         let contradicted = answers.iter().filter(|answer| **answer == Membership::Member).count();
@@ -511,9 +503,9 @@ mod tests {
     proptest! {
         #[test]
         fn sorted_lists_behave_as_sets(a: BTreeSet<u64>, b: BTreeSet<u64>) {
-            let (left, right) = (Vec::from_iter(a.clone()), Vec::from_iter(b.clone()));
-            prop_assert_eq!(subtract_sorted(&left, &right), Vec::from_iter(a.difference(&b).copied()));
-            prop_assert_eq!(merge_sorted(&left, &right), Vec::from_iter(a.union(&b).copied()));
+            let (left, right): (Vec<u64>, Vec<u64>) = (a.iter().copied().collect(), b.iter().copied().collect());
+            prop_assert_eq!(subtract_sorted(&left, &right), a.difference(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(merge_sorted(&left, &right), a.union(&b).copied().collect::<Vec<_>>());
         }
     }
 }

@@ -280,7 +280,8 @@ impl Stage {
                 hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
             }
         }
-        for (group_via, [explained, going, ..]) in self.losses()? {
+        for group_via in self.groups_with_losses()? {
+            let [explained, going, ..] = self.loss(group_via)?;
             hasher.update(&group_via.to_le_bytes());
             for number in explained.iter().chain(&going) {
                 hasher.update(&number.to_le_bytes());

@@ -118,7 +118,9 @@ impl Stage {
                 }
                 _ => {}
             }
-            self.saw(probe);
+            if patch.facet == Facet::Core {
+                self.saw(probe);
+            }
             let quiet = probe.observed == observed || patch.observations.is_empty();
             if probe.standing.state == State::Live
                 && matches!(probe.standing.class, Class::Object(_))

@@ -101,6 +101,10 @@ impl<'a> View<'a> {
         if matches!(name, "unicodepwd" | "userpassword") {
             return false;
         }
+        // The container of deleted objects shows to everybody, but bare.
+        if id == self.state.deleted_objects && !self.may_read_deleted() && name != "objectclass" {
+            return false;
+        }
         let denied = |(hidden, below): &(String, Option<Guid>)| {
             hidden == name
                 && below

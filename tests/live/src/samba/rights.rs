@@ -5,15 +5,20 @@
 use std::process::Command;
 
 use super::{BASE_DN, SambaDc};
+use crate::client::Scope;
 use crate::error::{LiveError, Result};
 use crate::ldif::LdifWriter;
 use crate::running::run;
 
-const GRANT_DELETED_OBJECTS: &str = include_str!("../scripts/grant_deleted_objects.py");
+const DELETED_OBJECTS_READ: &str = include_str!("../scripts/deleted_objects_read.py");
+const ATTRIBUTE_READ: &str = include_str!("../scripts/attribute_read.py");
 const CONTAINER_READ: &str = include_str!("../scripts/container_read.py");
 
 /// The control by which a write to offline files is taken as it is.
 const BYPASS: &str = "--controls=local_oid:1.3.6.1.4.1.7165.4.3.12:0";
+
+/// The control by which deleted objects are seen.
+const SHOW_DELETED: &str = "!1.2.840.113556.1.4.417";
 
 /// An account that a test made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +71,53 @@ impl SambaDc {
 
     /// Lets an account see deleted objects: the right to list and read their container.
     pub fn grant_deleted_objects(&self, sid: &str) -> Result<()> {
-        self.script(GRANT_DELETED_OBJECTS, &[sid])
+        self.script(DELETED_OBJECTS_READ, &["grant", sid])
+    }
+
+    /// Takes back what [`grant_deleted_objects`](Self::grant_deleted_objects) gave.
+    pub fn revoke_deleted_objects(&self, sid: &str) -> Result<()> {
+        self.script(DELETED_OBJECTS_READ, &["revoke", sid])
+    }
+
+    /// Renames an object, moves it under another parent, or both.
+    pub fn rename(&self, dn: &str, rdn: &str, parent: Option<&str>) -> Result<()> {
+        let ldif = LdifWriter::new().line("dn", dn).line("changetype", "moddn");
+        let ldif = ldif.line("newrdn", rdn).line("deleteoldrdn", "1");
+        let ldif = match parent {
+            Some(parent) => ldif.line("newsuperior", parent),
+            None => ldif,
+        };
+        self.ldapmodify(&ldif.end().finish())
+    }
+
+    /// Adds a value to an attribute.
+    pub fn add_value(&self, dn: &str, attribute: &str, value: &str) -> Result<()> {
+        let ldif = LdifWriter::new().line("dn", dn).line("changetype", "modify").line("add", attribute);
+        self.ldapmodify(&ldif.line(attribute, value).end().finish())
+    }
+
+    /// Deletes one value of an attribute.
+    pub fn delete_value(&self, dn: &str, attribute: &str, value: &str) -> Result<()> {
+        let ldif = LdifWriter::new().line("dn", dn).line("changetype", "modify").line("delete", attribute);
+        self.ldapmodify(&ldif.line(attribute, value).end().finish())
+    }
+
+    /// Deletes all values of an attribute.
+    pub fn clear(&self, dn: &str, attribute: &str) -> Result<()> {
+        let ldif = LdifWriter::new().line("dn", dn).line("changetype", "modify").line("delete", attribute);
+        self.ldapmodify(&ldif.end().finish())
+    }
+
+    /// Brings a deleted object back under the given name. What its tombstone has lost stays lost.
+    pub fn undelete(&self, account_name: &str, dn: &str) -> Result<()> {
+        let filter = format!("(&(isDeleted=TRUE)(sAMAccountName={account_name}))");
+        let found = self.admin().search_with(&[SHOW_DELETED], Scope::Subtree, BASE_DN, &filter, &["1.1"])?;
+        let [tombstone] = &found[..] else { return Err(LiveError::new(format!("not one tombstone: {account_name}"))) };
+        // The name of its tombstone, because Samba finds it by no other.
+        let ldif = LdifWriter::new().line("dn", &tombstone.dn).line("changetype", "modify");
+        let ldif = ldif.line("delete", "isDeleted").next_change();
+        let ldif = ldif.line("replace", "distinguishedName").line("distinguishedName", dn);
+        self.admin().modify_with(SHOW_DELETED, &ldif.end().finish())
     }
 
     /// Takes from an account the right to read a container, those in it, and what is in them.
@@ -77,6 +128,16 @@ impl SambaDc {
     /// Gives back what [`deny_read`](Self::deny_read) took.
     pub fn allow_read(&self, container_dn: &str, sid: &str) -> Result<()> {
         self.script(CONTAINER_READ, &["allow", container_dn, sid])
+    }
+
+    /// Takes from an account the right to read one attribute of the objects that match.
+    pub fn deny_attribute(&self, filter: &str, attribute: &str, sid: &str) -> Result<()> {
+        self.script(ATTRIBUTE_READ, &["deny", filter, attribute, sid])
+    }
+
+    /// Gives back what [`deny_attribute`](Self::deny_attribute) took.
+    pub fn allow_attribute(&self, filter: &str, attribute: &str, sid: &str) -> Result<()> {
+        self.script(ATTRIBUTE_READ, &["allow", filter, attribute, sid])
     }
 
     /// Locks accounts of the domain after that many wrong passwords; 0 turns it off, as by default.

@@ -1,5 +1,12 @@
 //! Suites against real servers; each module is one suite, named after it.
 
 mod active_directory;
+mod changes;
+mod import;
+mod independent;
 mod open_ldap_harness;
+mod replica;
+mod rights;
 mod samba_harness;
+mod tls;
+mod world;
