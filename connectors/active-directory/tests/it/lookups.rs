@@ -39,7 +39,7 @@ async fn a_short_answer_to_what_is_in_scope_puts_nobody_out_of_it() {
     let asked = [object(ObjectKind::User, user)];
     let endpoint = domain.endpoint();
     assert!(matches!(endpoint.lookup(&domain.cx, &asked).await.unwrap()[0], Presence::Present(_)));
-    domain.server.faults().on(When::FilterContains("department".into()), Fault::EmptySuccess);
+    domain.fake.faults().on(When::FilterContains("department".into()), Fault::EmptySuccess);
     assert_eq!(endpoint.lookup(&domain.cx, &asked).await.unwrap(), [Presence::Unknown(Reason::Failed)]);
 }
 
