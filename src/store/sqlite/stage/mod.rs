@@ -46,6 +46,7 @@ pub(super) struct Figures {
 
 /// The stage of one run.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each stands for a fact of its own
 pub(super) struct Stage {
     pub(super) file: Connection,
     /// Reads the state file; one transaction a page.
