@@ -5,5 +5,6 @@
 mod dump;
 mod histories;
 mod imports;
+mod kills;
 mod removals;
 mod world;

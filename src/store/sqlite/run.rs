@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
-    sealed,
+    fault, sealed,
 };
 
 /// A run of one endpoint.
@@ -135,7 +135,9 @@ impl SqliteRun {
                     params![run.0.as_bytes().as_slice(), endpoint_no, epoch, start.now.0],
                 )
                 .map_err(step())?;
+            fault::point();
             transaction.commit().map_err(step())?;
+            fault::point();
         }
         drop(host);
         let target = Target {

@@ -10,7 +10,7 @@ use super::super::{kind_from_number, sql};
 use super::{Apply, check_epoch};
 use crate::error::Result;
 use crate::model::{EventType, HeldChange, HeldKind, Outcome, PlanId, RunReport, SourceId, Timestamp};
-use crate::store::Alert;
+use crate::store::{Alert, fault};
 
 /// What the end of a run stores.
 pub(in super::super) struct Finish<'a> {
@@ -110,7 +110,10 @@ impl Apply {
         events.add(EventType::ImportFinished, &target.run.to_string(), finish.report)?;
         events.finish(&transaction)?;
         close_run(&transaction, finish.report)?;
-        transaction.commit().map_err(step())
+        fault::point();
+        transaction.commit().map_err(step())?;
+        fault::point();
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
+use crate::store::fault;
 use crate::model::{PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
 
 pub(super) use edges::OpenGroup;
@@ -222,7 +223,10 @@ impl Stage {
 
     /// Notes that the plan is fixed.
     pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
-        put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))
+        fault::point();
+        put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))?;
+        fault::point();
+        Ok(())
     }
 
     /// Tells whether pages can still be staged.
@@ -418,7 +422,9 @@ impl Stage {
         put(&self.file, "closes", &serde_json::to_string(&scopes).map_err(|_| damaged("closes"))?)?;
         let Figures { pages, objects, memberships, quarantined } = self.figures;
         put(&self.file, "figures", &format!("[{pages},{objects},{memberships},{quarantined}]"))?;
+        fault::point();
         self.file.execute_batch("COMMIT").map_err(sql("stage a page"))?;
+        fault::point();
         self.in_batch = false;
         self.uncommitted_pages = 0;
         Ok(())
