@@ -258,7 +258,10 @@ impl RunStore for SqliteRun {
             Some((_, _, StagePhase::Applying)) => Ok(Resume::Applying),
             Some((_, digest, StagePhase::Listing)) if digest == coverage.digest() => {
                 match self.stage()?.checkpoint()? {
-                    Some(checkpoint) => self.begin_stage(coverage).map(|()| Resume::Listing(checkpoint)),
+                    Some(checkpoint) => {
+                        self.stage()?.forget_plan()?;
+                        self.begin_stage(coverage).map(|()| Resume::Listing(checkpoint))
+                    }
                     None => self.restart(coverage).map(|()| Resume::Fresh),
                 }
             }

@@ -16,8 +16,8 @@ use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
-use crate::store::fault;
 use crate::model::{PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
+use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
 pub(super) use objects::Disposition;
@@ -227,6 +227,16 @@ impl Stage {
         put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))?;
         fault::point();
         Ok(())
+    }
+
+    /// Forgets what an interrupted run found out behind its listing: who was gone then may be back by now.
+    pub(super) fn forget_plan(&self) -> Result<()> {
+        self.file
+            .execute_batch(
+                "BEGIN; DELETE FROM candidates; DELETE FROM edge_losses;
+                 UPDATE objects SET held = NULL WHERE held IS NOT NULL; COMMIT",
+            )
+            .map_err(sql("take up the stage"))
     }
 
     /// Tells whether pages can still be staged.
