@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value as Json;
 use tenantry::ImportOptions;
 use tenantry::model::{
-    AttributeName,
-    Event, EventType, GuardLimits, Limit, ObjectKind, Outcome, RecordId, RunReport, SourceId, TombstoneKind, UserState,
-    Value, Via, names,
+    AttributeName, Event, EventType, GuardLimits, Limit, ObjectKind, Outcome, RecordId, RunReport, SourceId,
+    TombstoneKind, UserState, Value, Via, names,
 };
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedObject};
 
@@ -252,7 +251,9 @@ impl Script {
                 }
                 directory.objects.insert(id.clone(), object);
                 directory.tombstones.remove(&id);
-                for group in was_in.iter().filter(|group| directory.objects.contains_key(group)).cloned().collect::<Vec<_>>() {
+                for group in
+                    was_in.iter().filter(|group| directory.objects.contains_key(group)).cloned().collect::<Vec<_>>()
+                {
                     directory.add_member(&group, &id);
                 }
             }
@@ -275,7 +276,9 @@ impl Script {
                 let Some(id) = pick(&users, *a) else { return };
                 // A group that is gone may still be named.
                 let mut named = groups.clone();
-                named.extend(self.graves.iter().filter(|(_, grave)| grave.0.kind == ObjectKind::Group).map(|(id, _)| id.clone()));
+                named.extend(
+                    self.graves.iter().filter(|(_, grave)| grave.0.kind == ObjectKind::Group).map(|(id, _)| id.clone()),
+                );
                 let group = if b % 7 == 0 { None } else { pick(&named, *b) };
                 directory.objects.get_mut(&id).unwrap().primary_group = group;
             }
@@ -396,7 +399,15 @@ impl Case {
         if dice.one_in(2) {
             world.endpoint.set_members_a_page(usize::try_from(1 + dice.below(4)).unwrap());
         }
-        Self { world, script: Script::default(), replica: Replica::default(), record_ids: BTreeMap::new(), parked: None, half_applied: false, stopped: None }
+        Self {
+            world,
+            script: Script::default(),
+            replica: Replica::default(),
+            record_ids: BTreeMap::new(),
+            parked: None,
+            half_applied: false,
+            stopped: None,
+        }
     }
 
     fn directory(&self) -> ScriptedDirectory {
@@ -508,9 +519,20 @@ impl Case {
         let has = self.local()?;
         if matches!(report.outcome, Outcome::Done | Outcome::Held) {
             self.parked = report.plan.clone();
-            let figures = [report.created + report.updated + report.missing, report.removed, report.members_added, report.members_removed];
-            ensure!(figures == self.replica.figures_of(&report), "{figures:?} reported, {:?} events: {report:?}", self.replica.figures_of(&report));
-            if let Some(planned) = planned.filter(|planned| planned.outcome == Outcome::Planned && report.pages == planned.pages) {
+            let figures = [
+                report.created + report.updated + report.missing,
+                report.removed,
+                report.members_added,
+                report.members_removed,
+            ];
+            ensure!(
+                figures == self.replica.figures_of(&report),
+                "{figures:?} reported, {:?} events: {report:?}",
+                self.replica.figures_of(&report)
+            );
+            if let Some(planned) =
+                planned.filter(|planned| planned.outcome == Outcome::Planned && report.pages == planned.pages)
+            {
                 let figures = |r: &RunReport| [r.created, r.updated, r.removed, r.missing, r.parked, r.members_added];
                 ensure!(figures(&planned) == figures(&report), "planned {planned:?}\ndone {report:?}");
             }
@@ -589,7 +611,12 @@ impl Case {
         let count = |kind| local.records.values().filter(|(k, _)| *k == kind).count() as u64;
         ensure!(
             (totals.users, totals.groups, totals.computers, totals.memberships)
-                == (count(ObjectKind::User), count(ObjectKind::Group), count(ObjectKind::Computer), local.edges.len() as u64),
+                == (
+                    count(ObjectKind::User),
+                    count(ObjectKind::Group),
+                    count(ObjectKind::Computer),
+                    local.edges.len() as u64
+                ),
             "{totals:?}, but {} records and {} memberships",
             local.records.len(),
             local.edges.len()
@@ -660,7 +687,12 @@ impl Case {
                 report.error
             );
             approve.clone_from(&report.plan);
-            let changes = report.created + report.updated + report.removed + report.missing + report.members_added + report.members_removed;
+            let changes = report.created
+                + report.updated
+                + report.removed
+                + report.missing
+                + report.members_added
+                + report.members_removed;
             if changes == 0 && report.outcome == Outcome::Done && !goes_on {
                 quiet = true;
                 break;
@@ -689,7 +721,11 @@ impl Case {
             ensure!(*kind == object.kind && record["missing_since"].is_null(), "{id} is {record}");
             for (name, value) in object.attributes.iter() {
                 let expected = serde_json::to_value(value).unwrap();
-                ensure!(record[name.as_str()] == expected, "{name} of {id} is {} and not {expected}", record[name.as_str()]);
+                ensure!(
+                    record[name.as_str()] == expected,
+                    "{name} of {id} is {} and not {expected}",
+                    record[name.as_str()]
+                );
             }
         }
         // Without tombstones, somebody who left no neighbour behind is missing for good, and is marked so.
@@ -726,9 +762,10 @@ fn edges(directory: &ScriptedDirectory) -> BTreeSet<Edge> {
     let is_group = |id: &SourceId| {
         directory.in_scope(id) && directory.objects.get(id).is_some_and(|object| object.kind == ObjectKind::Group)
     };
-    let explicit = directory.members.iter().filter(|(group, _)| is_group(group)).flat_map(|(group, members)| {
-        members.iter().map(move |member| (group.clone(), member.clone(), Via::Explicit))
-    });
+    let explicit =
+        directory.members.iter().filter(|(group, _)| is_group(group)).flat_map(|(group, members)| {
+            members.iter().map(move |member| (group.clone(), member.clone(), Via::Explicit))
+        });
     let primary = directory.objects.iter().filter(|(id, _)| directory.in_scope(id)).filter_map(|(id, object)| {
         let group = object.primary_group.clone().filter(|group| is_group(group))?;
         Some((group, id.clone(), Via::Primary))
@@ -739,7 +776,14 @@ fn edges(directory: &ScriptedDirectory) -> BTreeSet<Edge> {
 fn guard(wide: bool) -> GuardLimits {
     let all = Limit::new(1.0, 1_000_000);
     if wide {
-        GuardLimits { users: all, groups: all, computers: all, memberships: all, members_per_group: all, cleared_values: all }
+        GuardLimits {
+            users: all,
+            groups: all,
+            computers: all,
+            memberships: all,
+            members_per_group: all,
+            cleared_values: all,
+        }
     } else {
         GuardLimits::default()
     }
@@ -768,7 +812,8 @@ fn run(seed: u64, steps: &[Step]) -> Check {
         })
     });
     result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
+        let text =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
         Err(format!("panic: {}", text.unwrap_or_default()))
     })
 }
@@ -817,5 +862,10 @@ fn whatever_happens_and_whatever_is_lied_the_directory_is_what_remains() {
     let (steps, error) = cut_down(*seed, a_history(*seed), error.clone());
     TELL.store(true, Ordering::Relaxed);
     let _ = run(*seed, &steps);
-    panic!("{} of {} histories fail: {:?}\nTENANTRY_SEED={seed} {steps:#?}\n{error}", failed.len(), seeds.len(), failed.keys());
+    panic!(
+        "{} of {} histories fail: {:?}\nTENANTRY_SEED={seed} {steps:#?}\n{error}",
+        failed.len(),
+        seeds.len(),
+        failed.keys()
+    );
 }

@@ -13,7 +13,9 @@ use super::{SqliteStore, damaged, io, locks, sql};
 use crate::coverage::{Closes, Complete};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
+use crate::model::{
+    HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
+};
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
     fault, sealed,
@@ -92,19 +94,26 @@ impl SqliteRun {
         // ended with a report goes on too, from its checkpoint, but as a new run.
         let mut left = None;
         if let Some((run, _, phase)) = stage.left_over()?.filter(|_| !start.dry_run) {
-            let unreported: Option<bool> = store
+            let report: Option<Option<String>> = store
                 .host()
                 .query_row(
-                    "SELECT report IS NULL FROM runs WHERE id = ?1 AND endpoint_no = ?2",
+                    "SELECT report FROM runs WHERE id = ?1 AND endpoint_no = ?2",
                     params![run.0.as_bytes().as_slice(), endpoint_no],
                     |row| row.get(0),
                 )
                 .optional()
                 .map_err(step())?;
-            match (unreported, phase) {
-                (Some(true), _) | (Some(false), StagePhase::Applying) => left = Some(run),
-                (Some(false), StagePhase::Listing) => {}
-                (None, _) => stage = stage.restart()?,
+            let outcome = match &report {
+                Some(Some(report)) => {
+                    Some(serde_json::from_str::<RunReport>(report).map_err(|_| damaged("a report"))?.outcome)
+                }
+                _ => None,
+            };
+            match (report, outcome, phase) {
+                // Killed behind its last commit: only its stage was still to be thrown away.
+                (_, Some(Outcome::Done | Outcome::Held), _) | (None, ..) => stage = stage.restart()?,
+                (Some(_), None, _) | (_, Some(_), StagePhase::Applying) => left = Some(run),
+                (_, Some(_), StagePhase::Listing) => {}
             }
         }
         let mut host = store.host();
