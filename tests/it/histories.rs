@@ -492,6 +492,7 @@ impl Case {
             None
         };
         self.world.endpoint.lie(lies.iter().cloned());
+        let goes_on = self.half_applied;
         let report = self.world.import_with(options).await;
         let after = self.directory();
         let events = self.world.events();
@@ -530,13 +531,16 @@ impl Case {
             );
             if let Some(planned) =
                 // A run that takes up an earlier one's listing or plan is not the one that was rehearsed.
-                planned
-                    .filter(|planned| planned.outcome == Outcome::Planned && report.requests == planned.requests)
+                planned.filter(|planned| {
+                    planned.outcome == Outcome::Planned
+                        && (report.pages, report.requests) == (planned.pages, planned.requests)
+                })
             {
                 let figures = |r: &RunReport| [r.created, r.updated, r.removed, r.missing, r.parked, r.members_added];
                 ensure!(figures(&planned) == figures(&report), "planned {planned:?}\ndone {report:?}");
             }
         }
+        let saw_everybody = lies.is_empty() && !goes_on && !self.half_applied && before == after;
         let (before, after, lies) = match self.stopped.take() {
             Some((run, before, after, lies)) if run == report.run => (before, after, lies),
             _ => (before, after, lies.to_vec()),
@@ -545,7 +549,7 @@ impl Case {
         if matches!(report.outcome, Outcome::Failed | Outcome::Cancelled) {
             self.stopped = Some((report.run, before, after, lies.clone()));
         }
-        if report.outcome != Outcome::Failed && report.outcome != Outcome::Cancelled && lies.is_empty() {
+        if saw_everybody {
             self.script.moved.clear();
         }
         Ok(report)

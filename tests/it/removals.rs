@@ -303,3 +303,18 @@ async fn who_left_the_scope_stays_a_member_although_the_member_list_is_cut_short
     assert_eq!((report.removed, report.members_removed), (1, 0));
     assert_eq!(world.members_of(world.group()), 10);
 }
+
+#[tokio::test]
+async fn what_a_cancelled_run_looked_up_is_looked_up_again_by_the_next_one() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    delete(&world, [5, 2_000_001]);
+    // The user is looked up and gone; then the caller wants to stop, before the computer is.
+    world.endpoint.lie([Lie::CancelsAtLookup]);
+    assert_eq!(world.import().await.outcome, Outcome::Cancelled);
+    world.endpoint.change(|directory| directory.add_user(5, "oslo"));
+    world.endpoint.lie([]);
+    let report = world.import_done().await;
+    assert_eq!(report.removed, 1, "the computer alone");
+    assert_eq!(world.records(ObjectKind::User).len(), 40);
+}
