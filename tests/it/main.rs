@@ -7,4 +7,6 @@ mod histories;
 mod imports;
 mod kills;
 mod removals;
+mod state_file;
+mod watching;
 mod world;
