@@ -43,6 +43,8 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let in_file = |error: Error| error.with_context("file", path.display());
+        // Before anything else: to open a file for writing is to change it.
+        schema::check(&open(&path).map_err(in_file)?).map_err(in_file)?;
         let mut host = connect(&path, 4 << 20).map_err(in_file)?;
         schema::migrate(&mut host).map_err(in_file)?;
         let mut work = path.clone().into_os_string();
@@ -75,11 +77,17 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn connect(path: &Path, cache: i64) -> Result<Connection> {
+fn open(path: &Path) -> Result<Connection> {
     let step = || sql("open the state file");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(step())?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(step())?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, cache: i64) -> Result<Connection> {
+    let step = || sql("open the state file");
+    let connection = open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
     // An event is handed out only after its commit is on the disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(step())?;
