@@ -76,7 +76,7 @@ impl SqliteRun {
         })?;
         let run_lock =
             if start.dry_run { None } else { Some(locks::run(&store.work, &start.customer, &start.info.name)?) };
-        let stem = format!("{}.{}", start.customer, start.info.name);
+        let stem = format!("{}+{}", start.customer, start.info.name);
         let path = if start.dry_run {
             store.work.join(format!("{stem}.dry-{}.stage", RunId::random()))
         } else {
