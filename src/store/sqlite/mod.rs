@@ -22,8 +22,11 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::model::{MemberKind, ObjectKind};
 
-/// How long a statement waits for another writer.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a statement looks whether another writer is done, and how many times.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+const BUSY_LOOKS: i32 = 15_000;
+/// What a large apply leaves to other writers between two of its chunks: enough for them to look.
+const BREATH: Duration = Duration::from_millis(5);
 /// The write-ahead log shrinks back to this size in bytes after each checkpoint.
 const WAL_LIMIT: i64 = 16 << 20;
 
@@ -81,8 +84,20 @@ fn open(path: &Path) -> Result<Connection> {
     let step = || sql("open the state file");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(step())?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(step())?;
+    // SQLite's own waiting looks ever more rarely: beside an apply it would come too late each time.
+    connection.busy_handler(Some(look_again)).map_err(step())?;
     Ok(connection)
+}
+
+fn look_again(looks: i32) -> bool {
+    pause(BUSY_PAUSE);
+    looks < BUSY_LOOKS
+}
+
+/// Waits for other users of the file, other processes among them: they know no clock of ours.
+#[allow(clippy::disallowed_methods)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn connect(path: &Path, cache: i64) -> Result<Connection> {
