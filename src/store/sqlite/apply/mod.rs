@@ -78,6 +78,9 @@ impl ApplyPhase {
     }
 }
 
+/// The stored number of the last phase: a run that reached it left nothing half done.
+pub(super) const FINISHING: i64 = 7;
+
 /// The endpoint whose plan is applied.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
