@@ -8,4 +8,6 @@ mod house;
 mod imports;
 mod kills;
 mod removals;
+mod state_file;
+mod watching;
 mod world;
