@@ -27,7 +27,9 @@ use args::Arguments;
 use clap::Parser as _;
 use console::Console;
 use status::{Refusal, Status};
+use summary::{Ended, Summary};
 use tenant::Tenant;
+use tenantry::store::Totals;
 use tenantry_config::TenantConfig;
 use tracing_subscriber::EnvFilter;
 
@@ -78,11 +80,21 @@ async fn carry_out(
     state: &std::path::Path,
     console: &Console,
 ) -> Result<Status, Refusal> {
-    if arguments.verify {
+    let done = if arguments.verify {
         verify::run(tenant, console).await
     } else if arguments.plan {
         plan::run(arguments, tenant, state, console).await
     } else {
         import::run(arguments, tenant, state, console).await
+    };
+    if let Err(refusal) = &done
+        && console.is_json()
+        && refusal.status() == Status::Failed
+    {
+        // Whoever reads the last line learns of it there: for each endpoint, nothing was done.
+        let ended: Vec<Ended> =
+            tenant.chosen().map(|chosen| Ended::without_run(chosen.endpoint.info(), Some(refusal.error()))).collect();
+        json::print(&Summary::new(&tenant.customer.id, &ended, Totals::default())).await?;
     }
+    done
 }

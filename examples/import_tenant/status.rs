@@ -41,6 +41,10 @@ impl Refusal {
             _ => Status::Failed,
         }
     }
+
+    pub(crate) fn error(&self) -> &Error {
+        &self.0
+    }
 }
 
 impl From<Error> for Refusal {

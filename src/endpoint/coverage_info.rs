@@ -58,12 +58,8 @@ impl CoverageInfo {
         if self.identity != earlier.identity {
             parts.push(format!("directory {} instead of {}", self.identity, earlier.identity));
         }
-        for right in earlier.rights.difference(&self.rights) {
-            parts.push(format!("right lost: {right}"));
-        }
-        for right in self.rights.difference(&earlier.rights) {
-            parts.push(format!("right gained: {right}"));
-        }
+        parts.extend(earlier.rights.difference(&self.rights).map(|right| format!("right lost: {right}")));
+        parts.extend(self.rights.difference(&earlier.rights).map(|right| format!("right gained: {right}")));
         for name in self.filters.keys().chain(earlier.filters.keys()).collect::<BTreeSet<_>>() {
             if self.filters.get(name) != earlier.filters.get(name) {
                 parts.push(format!("{name} changed"));

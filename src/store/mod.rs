@@ -4,6 +4,7 @@
 //! engine's own. [`SqliteStore`] is the embedded one.
 
 pub(crate) mod codec;
+pub(crate) mod fault;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -9,3 +9,9 @@ mod scripted;
 pub use directory::{ScriptedDirectory, ScriptedObject};
 pub use lies::Lie;
 pub use scripted::ScriptedEndpoint;
+
+/// Calls something before and behind each commit of this process, from now on: a test that wants to die there can.
+/// Only the first call counts.
+pub fn on_commit(hook: impl Fn() + Send + Sync + 'static) {
+    crate::store::fault::on_commit(Box::new(hook));
+}

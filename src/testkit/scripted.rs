@@ -362,6 +362,7 @@ impl Endpoint for ScriptedEndpoint {
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
+        cx.check_cancelled()?;
         let state = self.state();
         if state.lies(|lie| matches!(lie, Lie::LookupFails)) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
@@ -382,7 +383,8 @@ impl Endpoint for ScriptedEndpoint {
             .collect())
     }
 
-    async fn check_members(&self, _cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
+    async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
+        cx.check_cancelled()?;
         let state = self.state();
         if state.lies(|lie| matches!(lie, Lie::SecondReadingFails)) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));

@@ -110,5 +110,8 @@ fn a_state_file_of_another_program_is_left_as_it_is() {
         assert_eq!(said.status, Some(1), "{said:?}");
         assert!(said.err.contains("name another file"), "{said:?}");
     }
+    let said = run(command(&["--json", "--state"]).arg(&state));
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert_eq!(events_and_summary(&said).1["endpoints"][0]["outcome"], "failed");
     assert!(std::fs::read(&state).unwrap() == before);
 }

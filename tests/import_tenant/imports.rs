@@ -90,3 +90,14 @@ async fn only_the_chosen_endpoint_is_imported() {
     assert_eq!(summary["endpoints"][0]["name"], "plant");
     assert!(world.server.log().all().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_deletion_in_a_new_domain_is_a_removal_like_any_other() {
+    let world = World::of(crate::world::directory("DC=corp,DC=example", 30)).await;
+    assert_eq!(world.run(&[]).status, Some(0));
+    world.delete(7..8);
+    let said = world.run(&["--json"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let (events, _) = events_and_summary(&said);
+    assert_eq!(count(&events, "tenantry.user.removed"), 1);
+}

@@ -18,14 +18,12 @@ pub(crate) struct World {
     pub(crate) directory: Directory,
 }
 
-/// A domain of so many users, in which something was deleted before: as in every real one.
+/// A domain of so many users, in which nothing was ever deleted.
 pub(crate) fn directory(root: &str, users: usize) -> Directory {
     let directory = Directory::new(root);
     directory.add_ou("OU=People");
     directory.add_user("CN=Users", "sync").password(CANARY).create();
     directory.rights("sync").read_deleted(true);
-    directory.add_user("CN=Users", "former").create();
-    directory.delete("former");
     let mut staff = directory.add_group("OU=People", "Staff");
     for number in 0..users {
         let account = format!("user{number:04}");
@@ -45,9 +43,16 @@ pub(crate) fn directory(root: &str, users: usize) -> Directory {
 }
 
 impl World {
+    /// Starts a domain of so many users, in which something was deleted before: as in every one that is in use.
     pub(crate) async fn new(users: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let directory = directory("DC=corp,DC=example", users);
+        directory.add_user("CN=Users", "former").create();
+        directory.delete("former");
+        Self::of(directory).await
+    }
+
+    pub(crate) async fn of(directory: Directory) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let server = FakeLdap::start(directory.clone()).await;
         let world = Self { folder, server, directory };
         world.configure(&[("ad", &world.server, CANARY)]);

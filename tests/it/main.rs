@@ -6,5 +6,6 @@ mod dump;
 mod histories;
 mod house;
 mod imports;
+mod kills;
 mod removals;
 mod world;

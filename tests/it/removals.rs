@@ -242,3 +242,79 @@ async fn a_user_who_comes_back_is_the_same_record() {
     assert_eq!(report.created, 1);
     assert_eq!(world.records(ObjectKind::User).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_neighbour_who_has_moved_away_vouches_for_nobody_at_the_old_place() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    // Everybody in Berlin is out of sight but one, who moved to Oslo.
+    world.endpoint.change(|directory| directory.move_to(&ScriptedDirectory::id(2), "oslo"));
+    world.endpoint.lie([Lie::Hides("berlin".into())]);
+    let report = world.import().await;
+    assert_eq!((report.removed, report.members_removed), (0, 0), "{report:?}");
+    assert_eq!(world.records(ObjectKind::User).len(), 40);
+}
+
+#[tokio::test]
+async fn the_end_of_a_primary_membership_that_is_held_goes_when_approved() {
+    let world = World::new(World::directory(20)).await;
+    let (old, new) = (ScriptedDirectory::id(1_000_000), ScriptedDirectory::id(1_000_001));
+    world.endpoint.change(|directory| {
+        directory.add_group(1_000_001);
+        for number in 1..=20 {
+            directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap().primary_group = Some(old.clone());
+        }
+    });
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        for number in 1..=15 {
+            directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap().primary_group = Some(new.clone());
+        }
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.members_added, held.members_removed), (Outcome::Held, 15, 0));
+    assert_eq!(world.import().await.plan, held.plan);
+    let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
+    assert_eq!((approved.outcome, approved.members_removed), (Outcome::Done, 15));
+}
+
+#[tokio::test]
+async fn a_neighbour_in_quarantine_vouches_for_nobody() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        directory.move_to(&ScriptedDirectory::id(2), "oslo");
+        directory.objects.get_mut(&ScriptedDirectory::id(2)).unwrap().unintelligible = true;
+    });
+    world.endpoint.lie([Lie::Hides("berlin".into())]);
+    assert_eq!(world.import().await.removed, 0);
+}
+
+#[tokio::test]
+async fn who_left_the_scope_stays_a_member_although_the_member_list_is_cut_short() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    world.endpoint.change(|directory| {
+        directory.outside.insert("attic".into());
+        directory.move_to(&ScriptedDirectory::id(10), "attic");
+    });
+    world.endpoint.lie([Lie::Truncates(ScriptedDirectory::id(1_000_000), 9)]);
+    let report = world.import_done().await;
+    assert_eq!((report.removed, report.members_removed), (1, 0));
+    assert_eq!(world.members_of(world.group()), 10);
+}
+
+#[tokio::test]
+async fn what_a_cancelled_run_looked_up_is_looked_up_again_by_the_next_one() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    delete(&world, [5, 2_000_001]);
+    // The user is looked up and gone; then the caller wants to stop, before the computer is.
+    world.endpoint.lie([Lie::CancelsAtLookup]);
+    assert_eq!(world.import().await.outcome, Outcome::Cancelled);
+    world.endpoint.change(|directory| directory.add_user(5, "oslo"));
+    world.endpoint.lie([]);
+    let report = world.import_done().await;
+    assert_eq!(report.removed, 1, "the computer alone");
+    assert_eq!(world.records(ObjectKind::User).len(), 40);
+}

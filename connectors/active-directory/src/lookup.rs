@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use tenantry::Result;
 use tenantry::endpoint::{Context, Evidence, Membership, ObjectRef, Presence, Reason};
 use tenantry::model::{SourceId, TombstoneKind};
-use tenantry_ldap::{Control, Entry, Filter, SearchRequest, guid};
+use tenantry_ldap::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::controller::Controller;
@@ -57,15 +57,19 @@ async fn some(
             .control(Control::domain_scope().optional());
         let entries = shared.connection.all(cx, "look up", &everywhere).await?;
         let live = entries.iter().any(|entry| !is_deleted(entry));
-        let in_scope = if live { in_scope(shared, cx, controller, class, &wanted).await? } else { HashSet::new() };
+        let scope = if live { scope(shared, cx, controller, class, &wanted).await? } else { Scopes::default() };
         for entry in entries {
-            let Ok((guid, _)) = identity(&entry) else { continue };
+            let Ok((guid, name)) = identity(&entry) else { continue };
+            let elsewhere = || Dn::parse(&name.dn).is_ok_and(|dn| !dn.is_under(&shared.base_dn(controller)));
             let presence = if is_deleted(&entry) {
                 Presence::Gone(Evidence::Tombstone(tombstone(&entry)))
-            } else if in_scope.contains(&guid) {
+            } else if scope.inside.contains(&guid) {
                 present(shared, cx, controller, class, &entry).await?
-            } else {
+            } else if scope.outside.contains(&guid) || elsewhere() {
                 Presence::OutOfScope
+            } else {
+                // It exists and neither answer names it: one of them came back short.
+                Presence::Unknown(Reason::Failed)
             };
             found.insert((class, guid), presence);
         }
@@ -79,21 +83,33 @@ async fn some(
     Ok(ids.iter().map(answer).collect())
 }
 
-/// Asks which of them the listing would find now.
-async fn in_scope(
+/// Which of the objects asked for the listing would find now, and which it would leave out.
+#[derive(Default)]
+struct Scopes {
+    inside: HashSet<Uuid>,
+    outside: HashSet<Uuid>,
+}
+
+/// Asks for both, each by a filter of its own: not being in one answer is no proof of belonging to the other.
+async fn scope(
     shared: &Shared,
     cx: &Context,
     controller: &Controller,
     class: Class,
     wanted: &Filter,
-) -> Result<HashSet<Uuid>> {
-    let filter = Filter::and([wanted.clone(), class.filter(&shared.config)?]);
-    let request = SearchRequest::new(shared.base(controller), filter)
-        .attributes(["objectGUID"])
-        .control(members::extended())
-        .control(Control::domain_scope().optional());
-    let entries = shared.connection.all(cx, "look up", &request).await.map_err(base_gone)?;
-    Ok(entries.iter().filter_map(|entry| identity(entry).ok()).map(|(guid, _)| guid).collect())
+) -> Result<Scopes> {
+    let listed = class.filter(&shared.config)?;
+    let ask = async |base: String, filter: Filter| -> Result<HashSet<Uuid>> {
+        let request = SearchRequest::new(base, Filter::and([wanted.clone(), filter]))
+            .attributes(["objectGUID"])
+            .control(members::extended())
+            .control(Control::domain_scope().optional());
+        let entries = shared.connection.all(cx, "look up", &request).await.map_err(base_gone)?;
+        Ok(entries.iter().filter_map(|entry| identity(entry).ok()).map(|(guid, _)| guid).collect())
+    };
+    let inside = ask(shared.base(controller), listed.clone()).await?;
+    let outside = ask(controller.domain.clone(), listed.negate()).await?;
+    Ok(Scopes { inside, outside })
 }
 
 async fn present(

@@ -9,7 +9,15 @@ use crate::model::{CustomerId, EndpointName};
 
 /// A held lock. Dropping it lets the next one in.
 #[derive(Debug)]
-pub(super) struct Held(#[allow(dead_code)] File); // the lock lives as long as the open file
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Said, and not left to the closing of the file: a process that is just being started by this one has a copy
+        // of it for a moment. An error means that there is no lock to give up.
+        let _ = self.0.unlock();
+    }
+}
 
 fn try_lock(path: &Path) -> Result<Option<Held>> {
     let file =

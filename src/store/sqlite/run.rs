@@ -13,10 +13,12 @@ use super::{SqliteStore, damaged, io, locks, sql};
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
+use crate::model::{
+    HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
+};
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
-    sealed,
+    fault, sealed,
 };
 
 /// A run of one endpoint.
@@ -72,19 +74,23 @@ fn endpoint_row(store: &SqliteStore, start: &RunStart) -> Result<Option<(i64, i6
 /// a report goes on too, from its checkpoint, but as a new run.
 fn taken_up(store: &SqliteStore, stage: Stage, endpoint_no: i64, dry_run: bool) -> Result<(Stage, Option<RunId>)> {
     let Some((run, _, phase)) = stage.left_over()?.filter(|_| !dry_run) else { return Ok((stage, None)) };
-    let unreported: Option<bool> = store
+    let report: Option<Option<String>> = store
         .host()
         .query_row(
-            "SELECT report IS NULL FROM runs WHERE id = ?1 AND endpoint_no = ?2",
+            "SELECT report FROM runs WHERE id = ?1 AND endpoint_no = ?2",
             params![run.0.as_bytes().as_slice(), endpoint_no],
             |row| row.get(0),
         )
         .optional()
         .map_err(sql("begin a run"))?;
-    Ok(match (unreported, phase) {
-        (Some(true), _) | (Some(false), StagePhase::Applying) => (stage, Some(run)),
-        (Some(false), StagePhase::Listing) => (stage, None),
-        (None, _) => (stage.restart()?, None),
+    let Some(report) = report else { return Ok((stage.restart()?, None)) };
+    let Some(report) = report else { return Ok((stage, Some(run))) };
+    let report: RunReport = serde_json::from_str(&report).map_err(|_| damaged("a report"))?;
+    Ok(match (report.outcome, phase) {
+        // Killed behind its last commit: only its stage was still to be thrown away.
+        (Outcome::Done | Outcome::Held, _) => (stage.restart()?, None),
+        (_, StagePhase::Applying) => (stage, Some(run)),
+        (_, StagePhase::Listing) => (stage, None),
     })
 }
 
@@ -140,7 +146,9 @@ impl SqliteRun {
                     params![run.0.as_bytes().as_slice(), endpoint_no, epoch, start.now.0],
                 )
                 .map_err(step())?;
+            fault::point();
             transaction.commit().map_err(step())?;
+            fault::point();
         }
         drop(host);
         let target = Target {
@@ -261,7 +269,10 @@ impl RunStore for SqliteRun {
             Some((_, _, StagePhase::Applying)) => Ok(Resume::Applying),
             Some((_, digest, StagePhase::Listing)) if digest == coverage.digest() => {
                 match self.stage()?.checkpoint()? {
-                    Some(checkpoint) => self.begin_stage(coverage).map(|()| Resume::Listing(checkpoint)),
+                    Some(checkpoint) => {
+                        self.stage()?.forget_plan()?;
+                        self.begin_stage(coverage).map(|()| Resume::Listing(checkpoint))
+                    }
                     None => self.restart(coverage).map(|()| Resume::Fresh),
                 }
             }

@@ -3,6 +3,8 @@
 use tenantry::endpoint::{Endpoint, Evidence, Presence, Reason};
 use tenantry::model::{ObjectKind, TombstoneKind};
 
+use tenantry_fakes::ldap::{Fault, When};
+
 use crate::domain::{GROUPS, PEOPLE, directory, object, start};
 
 #[tokio::test]
@@ -26,6 +28,19 @@ async fn present_moved_excluded_and_no_longer_matching_are_told_apart() {
     for at in [0, 2, 3] {
         assert_eq!(answer[at], Presence::OutOfScope, "{at}");
     }
+}
+
+#[tokio::test]
+async fn a_short_answer_to_what_is_in_scope_puts_nobody_out_of_it() {
+    let directory = directory();
+    let user = directory.add_user(PEOPLE, "anna").attribute("department", "Sales").create();
+    let mut domain = start(directory).await;
+    domain.config.users = Some("(department=*)".into());
+    let asked = [object(ObjectKind::User, user)];
+    let endpoint = domain.endpoint();
+    assert!(matches!(endpoint.lookup(&domain.cx, &asked).await.unwrap()[0], Presence::Present(_)));
+    domain.fake.faults().on(When::FilterContains("department".into()), Fault::EmptySuccess);
+    assert_eq!(endpoint.lookup(&domain.cx, &asked).await.unwrap(), [Presence::Unknown(Reason::Failed)]);
 }
 
 #[tokio::test]

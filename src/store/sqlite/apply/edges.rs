@@ -6,6 +6,7 @@ use super::{Apply, Chunk, Index, Reached};
 use crate::error::Result;
 use crate::model::{EventType, Member, ObjectKind, RecordId, SourceId, SourceKey, Via};
 use crate::store::codec::{self, pack_sorted};
+use crate::store::fault;
 use crate::store::sqlite::key_index::Found;
 use crate::store::sqlite::outbox::{MemberChange, MemberRecord};
 use crate::store::sqlite::plan::{merge_sorted, subtract_sorted};
@@ -55,6 +56,7 @@ impl Apply {
         // Before the state file: done twice, the way back ends the same; not done, it would be lost.
         stage.flush_reverse()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
+        fault::point();
         Ok(reached.map_or(Reached::End, Reached::Position))
     }
 
@@ -163,6 +165,7 @@ impl Apply {
         }
         stage.flush_reverse()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
+        fault::point();
         Ok(Reached::Position(last))
     }
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::{
     EventType, HeldChange, HeldKind, Outcome, PlanId, Record, RecordId, RunReport, SourceId, Timestamp,
 };
-use crate::store::Alert;
+use crate::store::{Alert, fault};
 
 /// What the end of a run stores.
 pub(in super::super) struct Finish<'a> {
@@ -113,7 +113,10 @@ impl Apply {
         events.add(EventType::ImportFinished, &target.run.to_string(), finish.report)?;
         events.finish(&transaction)?;
         close_run(&transaction, finish.report)?;
-        transaction.commit().map_err(step())
+        fault::point();
+        transaction.commit().map_err(step())?;
+        fault::point();
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use crate::model::{
     Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, Timestamp,
 };
 use crate::rules::precedence::{Image, Own, compose};
-use crate::store::{Applied, codec};
+use crate::store::{Applied, codec, fault};
 
 pub(super) use finish::{Finish, abort};
 pub(super) use repair::repair;
@@ -254,7 +254,9 @@ impl Apply {
                 update.execute(params![target.run.0.as_bytes().as_slice(), phase.to_number(), at, applied])
             })
             .map_err(step())?;
+        fault::point();
         transaction.commit().map_err(step())?;
+        fault::point();
         Ok(phase == ApplyPhase::Finishing)
     }
 

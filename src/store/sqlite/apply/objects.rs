@@ -156,14 +156,23 @@ impl Apply {
     fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
         let step = || sql("store an object");
         let object_no = row.object_no();
-        let (old_body, record_no): (Vec<u8>, i64) = chunk
+        let (old_body, record_no, old_primary): (Vec<u8>, i64, Option<i64>) = chunk
             .transaction
-            .prepare_cached("SELECT body, record_no FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?))))
+            .prepare_cached("SELECT body, record_no, primary_group FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .map_err(step())?;
         let mut new = codec::read_attributes(&row.body)?;
         let mut body = row.body.clone();
         let mut fingerprint = row.fingerprint;
+        let mut primary = old_primary;
+        if row.primary_group.is_some() {
+            primary = self.primary_no(stage, chunk, row)?;
+            if old_primary.is_some() && old_primary != primary && stage.is_held(old_primary, object_no)? {
+                // The old membership waits for approval: until then it is the one to be compared with.
+                primary = old_primary;
+                fingerprint = NO_FINGERPRINT;
+            }
+        }
         if !row.held.is_empty() {
             diff::hold_back(&codec::read_attributes(&old_body)?, &mut new, &row.held);
             body.clear();
@@ -172,31 +181,26 @@ impl Apply {
             fingerprint = NO_FINGERPRINT;
             if body == old_body && row.disposition == Disposition::Changed {
                 // Its primary membership is not among what is held.
-                let primary = self.primary_no(stage, chunk, &row)?;
                 return chunk
                     .transaction
                     .prepare_cached(
-                        "UPDATE objects SET primary_group = ?2 WHERE object_no = ?1 AND ?3 AND primary_group IS NOT ?2",
+                        "UPDATE objects SET primary_group = ?2 WHERE object_no = ?1 AND primary_group IS NOT ?2",
                     )
-                    .and_then(|mut update| update.execute(params![object_no, primary, row.primary_group.is_some()]))
+                    .and_then(|mut update| update.execute(params![object_no, primary]))
                     .map(drop)
                     .map_err(step());
             }
         }
         let quiet = row.disposition == Disposition::Quiet;
         let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
-        let primary = self.primary_no(stage, chunk, row)?;
         if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
             chunk
                 .transaction
                 .prepare_cached(
-                    "UPDATE objects SET body = ?2, anchors = ?3, missing_since = NULL,
-                            primary_group = CASE WHEN ?5 THEN ?4 ELSE primary_group END
+                    "UPDATE objects SET body = ?2, anchors = ?3, missing_since = NULL, primary_group = ?4
                      WHERE object_no = ?1",
                 )
-                .and_then(|mut update| {
-                    update.execute(params![object_no, body, row.anchors, primary, row.primary_group.is_some()])
-                })
+                .and_then(|mut update| update.execute(params![object_no, body, row.anchors, primary]))
                 .map_err(step())?;
         }
         store_observations(chunk, row)?;

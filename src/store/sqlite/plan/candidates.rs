@@ -1,6 +1,6 @@
 //! Objects that may have to go, and what a direct look-up says of them.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::coverage::Complete;
 use crate::endpoint::{Evidence, ObjectRef, Presence};
@@ -265,11 +265,24 @@ impl Stage {
             if standing.kind() != Some(kind) || standing.state != State::Live || !seen.contains(object_no) {
                 continue;
             }
+            // Who has left the place meanwhile vouches for nobody there.
+            if self.has_moved(object_no, container_no)? {
+                continue;
+            }
             let source_id: Vec<u8> = self
                 .main
                 .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
                 .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
                 .map_err(step())?;
+            // Listed, but where it lies now is as little known as the rest of it.
+            let garbled: bool = self
+                .file
+                .prepare_cached("SELECT exists (SELECT 1 FROM quarantine WHERE source_id = ?1)")
+                .and_then(|mut query| query.query_row([&source_id], |row| row.get(0)))
+                .map_err(step())?;
+            if garbled {
+                continue;
+            }
             found.push((container_no, self.object_ref(kind, container_no, &source_id)?));
             *missing -= 1;
             if wanted.values().all(|missing| *missing == 0) {
@@ -277,6 +290,22 @@ impl Stage {
             }
         }
         Ok(found)
+    }
+
+    /// Tells whether this listing shows an object at another place than the stored one.
+    fn has_moved(&self, object_no: i64, container_no: Option<i64>) -> Result<bool> {
+        let staged: Option<Option<String>> = self
+            .file
+            .prepare_cached("SELECT container FROM objects WHERE stage_no = ?1")
+            .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
+            .map_err(sql("find siblings"))?;
+        let Some(now) = staged else { return Ok(false) };
+        let was: Option<String> = self
+            .main
+            .prepare_cached("SELECT path FROM containers WHERE container_no = ?1")
+            .and_then(|mut query| query.query_row([container_no], |row| row.get(0)).optional())
+            .map_err(sql("find siblings"))?;
+        Ok(now != was)
     }
 
     /// Stores what look-ups said.

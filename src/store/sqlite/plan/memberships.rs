@@ -383,6 +383,13 @@ impl Stage {
         Ok([unpack_sorted(&explained)?, unpack_sorted(&going)?, unpack_sorted(&doubted)?, unpack_sorted(&held)?])
     }
 
+    /// Tells whether the end of a primary membership is held back.
+    pub(in super::super) fn is_held(&self, group_no: Option<i64>, member_no: i64) -> Result<bool> {
+        let Some(group_no) = group_no else { return Ok(false) };
+        let [.., held] = self.loss(group_no * 2 + 1)?;
+        Ok(u64::try_from(member_no).is_ok_and(|member| held.binary_search(&member).is_ok()))
+    }
+
     pub(in super::super) fn set_loss(
         &self,
         group_via: i64,
@@ -421,7 +428,12 @@ impl Stage {
                 let object_no: u64 = row.get(0).map_err(step())?;
                 let verdict = Verdict::from_number(row.get(1).map_err(step())?)?;
                 let held: bool = row.get(2).map_err(step())?;
-                if verdict.is_proof() && !held { ended.push(object_no) } else { kept.push(object_no) }
+                match verdict {
+                    // Its groups may list it still: that they do not is to be read a second time like any other ending.
+                    Verdict::OutOfScope if !held => {}
+                    verdict if verdict.is_proof() && !held => ended.push(object_no),
+                    _ => kept.push(object_no),
+                }
             }
         }
         for group_via in self.groups_with_losses()? {

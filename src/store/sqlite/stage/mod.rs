@@ -17,6 +17,7 @@ use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
 use crate::model::{PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
+use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
 pub(super) use objects::Disposition;
@@ -46,6 +47,7 @@ pub(super) struct Figures {
 
 /// The stage of one run.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each stands for a fact of its own
 pub(super) struct Stage {
     pub(super) file: Connection,
     /// Reads the state file; one transaction a page.
@@ -222,7 +224,20 @@ impl Stage {
 
     /// Notes that the plan is fixed.
     pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
-        put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))
+        fault::point();
+        put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))?;
+        fault::point();
+        Ok(())
+    }
+
+    /// Forgets what an interrupted run found out behind its listing: who was gone then may be back by now.
+    pub(super) fn forget_plan(&self) -> Result<()> {
+        self.file
+            .execute_batch(
+                "BEGIN; DELETE FROM candidates; DELETE FROM edge_losses;
+                 UPDATE objects SET held = NULL WHERE held IS NOT NULL; COMMIT",
+            )
+            .map_err(sql("take up the stage"))
     }
 
     /// Tells whether pages can still be staged.
@@ -419,7 +434,9 @@ impl Stage {
         put(&self.file, "closes", &serde_json::to_string(&scopes).map_err(|_| damaged("closes"))?)?;
         let Figures { pages, objects, memberships, quarantined } = self.figures;
         put(&self.file, "figures", &format!("[{pages},{objects},{memberships},{quarantined}]"))?;
+        fault::point();
         self.file.execute_batch("COMMIT").map_err(sql("stage a page"))?;
+        fault::point();
         self.in_batch = false;
         self.uncommitted_pages = 0;
         Ok(())

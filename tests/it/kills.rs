@@ -1,0 +1,276 @@
+//! A process that is killed anywhere and started again ends where an undisturbed one ends.
+//!
+//! The child is this test binary itself, started again with the name of one test and what it is to do in its
+//! environment.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tenantry::model::{CustomerId, EventType, GuardLimits, Limit, ObjectKind, TombstoneKind, names};
+use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
+
+use crate::histories::Dice;
+use crate::world::folder;
+
+const CHILD: &str = "kills::child";
+
+fn customer() -> CustomerId {
+    CustomerId::new("c1").unwrap()
+}
+
+/// The directory as it is at one of three times: at first, much changed, and changed back in part.
+fn directory(users: u128, version: u32) -> ScriptedDirectory {
+    let mut directory = ScriptedDirectory::new("domain-1");
+    directory.tombstones_readable = true;
+    let groups = users / 20 + 2;
+    for number in 0..groups {
+        directory.add_group(1_000_000 + number);
+    }
+    for number in 1..=users {
+        let user = directory.add_user(number, if number % 3 == 0 { "berlin" } else { "oslo" });
+        for step in [1, 7] {
+            directory.add_member(&ScriptedDirectory::id(1_000_000 + number * step % groups), &user);
+        }
+        directory.objects.get_mut(&user).unwrap().primary_group = Some(ScriptedDirectory::id(1_000_000));
+    }
+    for number in 0..users / 10 {
+        directory.add_computer(2_000_000 + number, "machines");
+    }
+    // Members that nobody imports, until a later version does.
+    for number in 1..=5 {
+        directory.add_member(&ScriptedDirectory::id(1_000_001), &ScriptedDirectory::id(500_000 + number));
+    }
+    if version >= 1 {
+        for number in (1..=users).step_by(5) {
+            directory.set(&ScriptedDirectory::id(number), names::LAST_NAME, "Changed");
+        }
+        for number in (2..=users).step_by(9) {
+            directory.delete_as(&ScriptedDirectory::id(number), TombstoneKind::Soft);
+        }
+        for number in (3..=users).step_by(4) {
+            if let Some(user) = directory.objects.get_mut(&ScriptedDirectory::id(number)) {
+                user.primary_group = Some(ScriptedDirectory::id(1_000_001));
+            }
+        }
+        for number in 500_001..=500_003 {
+            directory.add_user(number, "rome");
+        }
+        directory.delete(&ScriptedDirectory::id(1_000_000 + groups - 1));
+    }
+    if version >= 2 {
+        for number in (2..=users).step_by(18) {
+            directory.add_user(number, "oslo");
+        }
+        for number in (1..=users).step_by(11) {
+            directory
+                .remove_member(&ScriptedDirectory::id(1_000_000 + number % groups), &ScriptedDirectory::id(number));
+        }
+    }
+    directory
+}
+
+fn open(path: &Path, users: u128, version: u32) -> (Service, ScriptedEndpoint) {
+    let endpoint =
+        ScriptedEndpoint::new("ad", directory(users, version), usize::try_from(users / 9 + 1).unwrap()).unwrap();
+    endpoint.set_members_a_page(usize::try_from(users / 6 + 1).unwrap());
+    let service = Service::new(Arc::new(SqliteStore::open(path).unwrap()));
+    (service, endpoint)
+}
+
+fn options() -> ImportOptions {
+    let all = Limit::new(1.0, 10_000_000);
+    let guard = GuardLimits {
+        users: all,
+        groups: all,
+        computers: all,
+        memberships: all,
+        members_per_group: all,
+        cleared_values: all,
+    };
+    ImportOptions { guard, ..ImportOptions::default() }
+}
+
+/// One import; aborts at a commit if it is told to. Prints the pages that it listed.
+#[test]
+fn child() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let Ok(path) = std::env::var("TENANTRY_KILL_STATE") else { return };
+    let version = u32::try_from(number("TENANTRY_KILL_VERSION").unwrap()).unwrap();
+    let (service, endpoint) = open(path.as_ref(), number("TENANTRY_KILL_USERS").unwrap().into(), version);
+    let points = Arc::new(AtomicU64::new(0));
+    let (counted, listing, at) = (Arc::clone(&points), endpoint.clone(), number("TENANTRY_KILL_AT"));
+    on_commit(move || {
+        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
+            println!("\npages {}", listing.pages());
+            std::process::abort();
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(async {
+        let endpoints = vec![Arc::new(endpoint.clone()) as Arc<dyn Endpoint>];
+        service.register(Customer::new(customer()), endpoints).await.unwrap();
+        service.import(&customer(), &endpoint.info().name, options()).await.unwrap()
+    });
+    assert!(report.error.is_none(), "{report:?}");
+    println!("\npoints {}\npages {}", points.load(Ordering::Relaxed), endpoint.pages());
+}
+
+fn spawn(path: &Path, users: u64, version: u32, at: Option<u64>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
+        .env("TENANTRY_KILL_STATE", path)
+        .env("TENANTRY_KILL_USERS", users.to_string())
+        .env("TENANTRY_KILL_VERSION", version.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(at) = at {
+        command.env("TENANTRY_KILL_AT", at.to_string());
+    }
+    command.spawn().unwrap()
+}
+
+/// Lets a child end; returns what it printed under a word, and whether it ended well.
+fn finish(child: Child) -> (bool, impl Fn(&str) -> Option<u64>) {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Aborted by its own hook, or done: anything else is a failure of the import.
+    assert!(output.status.success() || text.contains("pages "), "{text}{errors}");
+    let figure = move |word: &str| text.lines().rev().find_map(|line| line.strip_prefix(word)?.trim().parse().ok());
+    (output.status.success(), figure)
+}
+
+/// Everything that outsiders see, without times and runs.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    records: Vec<String>,
+    members: Vec<String>,
+    totals: tenantry::store::Totals,
+    parked: usize,
+    events: Vec<String>,
+}
+
+fn seen(path: &Path) -> Seen {
+    let store = SqliteStore::open(path).unwrap();
+    let customer = customer();
+    let mut records = Vec::new();
+    let mut members = Vec::new();
+    for kind in ObjectKind::ALL {
+        for record in store.records(&customer, *kind, None, usize::MAX >> 1).unwrap() {
+            let mut groups = store.groups_of(&customer, record.id).unwrap();
+            groups.sort_unstable();
+            members.push(format!("{} in {groups:?}", record.id));
+            if *kind == ObjectKind::Group {
+                let (mut ids, count) = store.members(&customer, record.id).unwrap();
+                ids.sort_unstable();
+                members.push(format!("{} has {count} {ids:?}", record.id));
+            }
+            records.push(serde_json::to_string(&record).unwrap());
+        }
+    }
+    let events = store.events(&customer, 0, usize::MAX).unwrap();
+    for (at, event) in events.iter().enumerate() {
+        assert_eq!(event.position(), at as u64 + 1, "a gap in the sequence");
+    }
+    assert_eq!(events.iter().map(|event| &event.id).collect::<BTreeSet<_>>().len(), events.len());
+    let mut events: Vec<String> = events
+        .iter()
+        .filter(|event| !matches!(event.event_type, EventType::ImportFinished | EventType::AlertRaised))
+        .map(|event| {
+            let mut data = event.data_value();
+            // A plan is named after numbers that only its own file knows.
+            ["run", "plan"].map(|name| data.as_object_mut().unwrap().remove(name));
+            format!("{} {data}", event.event_type.as_str())
+        })
+        .collect();
+    records.sort_unstable();
+    members.sort_unstable();
+    events.sort_unstable();
+    let (totals, parked) = (store.totals(&customer).unwrap(), store.parked(&customer).unwrap().len());
+    Seen { records, members, totals, parked, events }
+}
+
+#[track_caller]
+fn same(disturbed: &Seen, undisturbed: &Seen, what: &str) {
+    let differ = |name: &str, a: &[String], b: &[String]| {
+        let more: Vec<_> = a.iter().filter(|row| b.binary_search(row).is_err()).take(3).collect();
+        let less: Vec<_> = b.iter().filter(|row| a.binary_search(row).is_err()).take(3).collect();
+        assert!(a == b, "{what}: {name} differ, {} and {}: more {more:#?} less {less:#?}", a.len(), b.len());
+    };
+    differ("records", &disturbed.records, &undisturbed.records);
+    differ("members", &disturbed.members, &undisturbed.members);
+    differ("events", &disturbed.events, &undisturbed.events);
+    assert_eq!(disturbed, undisturbed, "{what}");
+}
+
+#[test]
+fn killed_before_or_behind_any_commit_the_next_run_ends_as_if_nothing_had_been() {
+    let folder = folder();
+    let undisturbed = folder.path().join("undisturbed.db");
+    let users = 40;
+    for version in 0..3 {
+        let before = folder.path().join(format!("before-{version}.db"));
+        if version > 0 {
+            copy(&undisturbed, &before);
+        }
+        let (done, figure) = finish(spawn(&undisturbed, users, version, None));
+        assert!(done);
+        let (points, pages) = (figure("points").unwrap(), figure("pages").unwrap());
+        let expected = seen(&undisturbed);
+        assert!(points > 20, "{points}");
+        for at in 0..points {
+            let path = folder.path().join(format!("killed-{version}-{at}.db"));
+            if version > 0 {
+                copy(&before, &path);
+            }
+            let (done, killed) = finish(spawn(&path, users, version, Some(at)));
+            assert!(!done);
+            let (done, figure) = finish(spawn(&path, users, version, None));
+            assert!(done);
+            same(&seen(&path), &expected, &format!("version {version}, killed at {at} of {points}"));
+            let repeated = (killed("pages").unwrap() + figure("pages").unwrap()).saturating_sub(pages);
+            if at + 1 == points {
+                // It had told its end: the next run is one of its own, not the same once more.
+                assert!(figure("pages").unwrap() > 0);
+                let store = SqliteStore::open(&path).unwrap();
+                assert_eq!(store.history(&customer(), 99).unwrap().len(), usize::try_from(version).unwrap() + 2);
+            }
+            // Two pages are read ahead of the one that is staged, and the end is asked for again.
+            let repeats = at + 1 == points || repeated <= 4;
+            assert!(repeats, "{repeated} pages twice, killed at {at} of {points}");
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    // The last connection has closed: everything is in the file itself.
+    std::fs::copy(from, to).unwrap();
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // the process that is killed knows no other clock
+fn killed_again_and_again_at_any_time_the_last_run_ends_as_if_nothing_had_been() {
+    let folder = folder();
+    let (undisturbed, path) = (folder.path().join("undisturbed.db"), folder.path().join("killed.db"));
+    let users = std::env::var("TENANTRY_KILL_SIZE").ok().and_then(|text| text.parse().ok()).unwrap_or(6000);
+    let mut dice = Dice(std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7));
+    for version in 0..3 {
+        let start = std::time::Instant::now();
+        assert!(finish(spawn(&undisturbed, users, version, None)).0);
+        let whole = u64::try_from(start.elapsed().as_millis()).unwrap();
+        for _ in 0..6 {
+            let mut child = spawn(&path, users, version, None);
+            std::thread::sleep(Duration::from_millis(10 + dice.below(whole)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(finish(spawn(&path, users, version, None)).0);
+        same(&seen(&path), &seen(&undisturbed), &format!("version {version}"));
+    }
+}
