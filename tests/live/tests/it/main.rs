@@ -4,6 +4,7 @@ mod active_directory;
 mod changes;
 mod import;
 mod independent;
+mod kills;
 mod open_ldap_harness;
 mod replica;
 mod rights;
