@@ -185,7 +185,9 @@ fn seen(path: &Path) -> Seen {
         .map(|event| {
             let mut data = event.data_value();
             // A plan is named after numbers that only its own file knows.
-            ["run", "plan"].map(|name| data.as_object_mut().unwrap().remove(name));
+            for name in ["run", "plan"] {
+                data.as_object_mut().unwrap().remove(name);
+            }
             format!("{} {data}", event.event_type.as_str())
         })
         .collect();
