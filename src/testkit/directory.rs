@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Attributes, ObjectKind, Patch, SourceId, UserKind, UserState, names};
+use crate::model::{Attributes, Facet, ObjectKind, Patch, SourceId, UserKind, UserState, names};
 
 /// One object of a scripted directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct ScriptedDirectory {
     pub tombstones: BTreeMap<SourceId, crate::model::TombstoneKind>,
     /// Whether tombstones can be read.
     pub tombstones_readable: bool,
+    /// What is read of objects apart from their core.
+    pub facets: BTreeMap<(SourceId, Facet), Attributes>,
     /// Containers outside of base and filter: not listed, and look-ups say so.
     pub outside: BTreeSet<Box<str>>,
 }

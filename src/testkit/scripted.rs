@@ -12,7 +12,7 @@ use crate::endpoint::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
-use crate::model::{Edges, EndpointName, Member, MemberKind, ObjectKind, Quarantined, Scope, SourceId, Via};
+use crate::model::{Edges, EndpointName, Member, MemberKind, ObjectKind, Patch, Quarantined, Scope, SourceId, Via};
 
 /// An endpoint over a directory that tests change.
 #[derive(Debug, Clone)]
@@ -254,6 +254,12 @@ impl Pager {
         }
         if self.place.members == 0 {
             page.patches.extend(state.patch(id));
+            for ((_, facet), attributes) in state.directory.facets.iter().filter(|((of, _), _)| of == id) {
+                let mut patch = Patch::new(object.kind, id.clone());
+                patch.facet = *facet;
+                patch.attributes = attributes.clone();
+                page.patches.push(patch);
+            }
         }
         if object.kind != ObjectKind::Group {
             return true;

@@ -6,6 +6,7 @@
 mod dump;
 mod histories;
 mod house;
+mod images;
 mod imports;
 mod kills;
 mod removals;

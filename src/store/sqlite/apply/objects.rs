@@ -82,20 +82,32 @@ fn staged_rows(stage: &Stage, after: i64, limit: usize) -> Result<Vec<Row>> {
 impl Apply {
     /// Applies staged objects behind a position.
     pub(super) fn objects(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
-        let rows = staged_rows(stage, after, OBJECTS_A_CHUNK)?;
+        let mut rows = staged_rows(stage, after, OBJECTS_A_CHUNK)?;
+        // The facets of one object stay together: they make one event.
+        if rows.len() == OBJECTS_A_CHUNK
+            && let Some(last) = rows.last().map(Row::object_no)
+            && rows.first().is_some_and(|first| first.object_no() != last)
+        {
+            rows.truncate(rows.partition_point(|row| row.object_no() < last));
+        }
         let Some(last) = rows.last() else { return Ok(Reached::End) };
         let reached = Reached::Position(last.stage_no);
-        for row in rows {
-            match (row.disposition, row.facet()) {
-                (Disposition::New, 0) => self.create(stage, chunk, &row)?,
-                (_, 0) => self.update(stage, chunk, &row)?,
-                _ => self.update_facet(stage, chunk, &row)?,
+        let mut rest = rows.as_slice();
+        while let Some(first) = rest.first() {
+            let (own, others) = rest.split_at(rest.partition_point(|row| row.object_no() == first.object_no()));
+            rest = others;
+            match own {
+                [core, facets @ ..] if core.facet() == 0 && core.disposition == Disposition::New => {
+                    self.create(stage, chunk, core, facets)?;
+                }
+                [core, facets @ ..] if core.facet() == 0 => self.update(stage, chunk, core, facets)?,
+                facets => self.update_facets(stage, chunk, facets)?,
             }
         }
         Ok(reached)
     }
 
-    fn create(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
+    fn create(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
         let step = || sql("store an object");
         let target = self.target.clone();
         let (object_no, key) = (row.object_no(), row.source_id.key());
@@ -124,6 +136,7 @@ impl Apply {
             })
             .map_err(step())?;
         store_observations(chunk, row)?;
+        self.write_facets(stage, chunk, facets)?;
         chunk.counts[row.kind as usize] += 1;
         if known.is_some() {
             // Its probe must be there before the record is read.
@@ -144,7 +157,8 @@ impl Apply {
                 insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
-        let image = self.image(chunk, row, codec::read_attributes(&row.body)?)?;
+        let attributes = super::with_facets(chunk.transaction, object_no, &codec::read_attributes(&row.body)?)?;
+        let image = self.image(chunk, row, attributes)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
         self.resolve_owner(stage, chunk, &mut record)?;
@@ -153,7 +167,7 @@ impl Apply {
         Ok(())
     }
 
-    fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
+    fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
         let step = || sql("store an object");
         let object_no = row.object_no();
         let (old_body, record_no, old_primary): (Vec<u8>, i64, Option<i64>) = chunk
@@ -179,7 +193,7 @@ impl Apply {
             codec::push_attributes(&mut body, &new);
             // What is stored is not what was listed: the next listing has to be compared again.
             fingerprint = NO_FINGERPRINT;
-            if body == old_body && row.disposition == Disposition::Changed {
+            if body == old_body && row.disposition == Disposition::Changed && facets.is_empty() {
                 // Its primary membership is not among what is held.
                 return chunk
                     .transaction
@@ -191,7 +205,7 @@ impl Apply {
                     .map_err(step());
             }
         }
-        let quiet = row.disposition == Disposition::Quiet;
+        let quiet = row.disposition == Disposition::Quiet && facets.is_empty();
         let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
         if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
             chunk
@@ -205,6 +219,7 @@ impl Apply {
         }
         store_observations(chunk, row)?;
         self.write_probe(stage, chunk, row, &fingerprint)?;
+        self.write_facets(stage, chunk, facets)?;
         if quiet {
             return Ok(());
         }
@@ -221,25 +236,52 @@ impl Apply {
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)
     }
 
-    fn update_facet(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row) -> Result<()> {
-        let step = || sql("store a facet");
+    /// Applies facets of an object whose core is as it was.
+    fn update_facets(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, facets: &[Row]) -> Result<()> {
+        let Some(row) = facets.first() else { return Ok(()) };
         let core: Option<(Vec<u8>, i64)> = chunk
             .transaction
             .prepare_cached("SELECT body, record_no FROM objects WHERE object_no = ?1")
             .and_then(|mut query| query.query_row([row.object_no()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(step())?;
+            .map_err(sql("store a facet"))?;
         let Some((core, record_no)) = core else { return Ok(()) };
         let before = images(chunk.transaction, record_no)?;
-        chunk
-            .transaction
-            .prepare_cached("INSERT OR REPLACE INTO facets VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut insert| insert.execute(params![row.object_no(), row.facet(), chunk.now.0, row.body]))
-            .map_err(step())?;
-        self.write_probe(stage, chunk, row, &row.fingerprint)?;
-        store_observations(chunk, row)?;
+        self.write_facets(stage, chunk, facets)?;
         let attributes = super::with_facets(chunk.transaction, row.object_no(), &codec::read_attributes(&core)?)?;
         let image = self.image(chunk, row, attributes)?;
         self.tell_change(stage, chunk, record_no, before, image, false)
+    }
+
+    /// Stores facets, with the time at which they were read.
+    fn write_facets(&mut self, stage: &Stage, chunk: &Chunk<'_>, facets: &[Row]) -> Result<()> {
+        let step = || sql("store a facet");
+        for row in facets {
+            let mut body = row.body.clone();
+            let mut fingerprint = row.fingerprint;
+            if !row.held.is_empty() {
+                let stored: Option<Vec<u8>> = chunk
+                    .transaction
+                    .prepare_cached("SELECT body FROM facets WHERE object_no = ?1 AND facet = ?2")
+                    .and_then(|mut query| {
+                        query.query_row(params![row.object_no(), row.facet()], |row| row.get(0)).optional()
+                    })
+                    .map_err(step())?;
+                let stored = stored.map(|stored| codec::read_attributes(&stored)).transpose()?.unwrap_or_default();
+                let mut new = codec::read_attributes(&body)?;
+                diff::hold_back(&stored, &mut new, &row.held);
+                body.clear();
+                codec::push_attributes(&mut body, &new);
+                fingerprint = NO_FINGERPRINT;
+            }
+            chunk
+                .transaction
+                .prepare_cached("INSERT OR REPLACE INTO facets VALUES (?1, ?2, ?3, ?4)")
+                .and_then(|mut insert| insert.execute(params![row.object_no(), row.facet(), chunk.now.0, body]))
+                .map_err(step())?;
+            self.write_probe(stage, chunk, row, &fingerprint)?;
+            store_observations(chunk, row)?;
+        }
+        Ok(())
     }
 
     /// Adds the event of a record one of whose images is now another.
@@ -482,8 +524,8 @@ fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
     let Some(observations) = &row.observations else { return Ok(()) };
     chunk
         .transaction
-        .prepare_cached("INSERT OR REPLACE INTO observations VALUES (?1, ?2)")
-        .and_then(|mut insert| insert.execute(params![row.object_no(), observations]))
+        .prepare_cached("INSERT OR REPLACE INTO observations VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| insert.execute(params![row.object_no(), row.facet(), observations]))
         .map(drop)
         .map_err(sql("store observations"))
 }

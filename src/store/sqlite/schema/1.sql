@@ -79,9 +79,11 @@ CREATE TABLE facets (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE observations (
-    object_no INTEGER PRIMARY KEY,
-    body      BLOB NOT NULL
-) STRICT;
+    object_no INTEGER NOT NULL,
+    facet     INTEGER NOT NULL,
+    body      BLOB NOT NULL,
+    PRIMARY KEY (object_no, facet)
+) STRICT, WITHOUT ROWID;
 
 -- When each facet was last read to its end.
 CREATE TABLE freshness (

@@ -261,7 +261,12 @@ impl Stage {
             |statement: &str| -> Result<u64> { self.file.query_row(statement, [], |row| row.get(0)).map_err(step()) };
         let mut summary = PlanSummary {
             created: count("SELECT count(*) FROM objects WHERE disposition IN (0, 2) AND stage_no % 4 = 0")?,
-            updated: count("SELECT count(*) FROM objects WHERE disposition IN (1, 3)")?,
+            updated: count(
+                "SELECT count(DISTINCT stage_no / 4) FROM objects o WHERE disposition IN (1, 3)
+                    OR (stage_no % 4 > 0 AND disposition = 0
+                        AND NOT EXISTS (SELECT 1 FROM objects c WHERE c.stage_no = o.stage_no - o.stage_no % 4
+                                        AND c.disposition IN (0, 2)))",
+            )?,
             removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7)")?,
             missing: 0,
             ..PlanSummary::default()
