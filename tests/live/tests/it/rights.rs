@@ -119,7 +119,7 @@ async fn member_lists_that_turn_unreadable_end_no_membership() -> Done {
         world.check()?;
         world.dc.deny_attribute(filter, "member", &world.reader.sid)?;
         let report = world.import().await?;
-        assert_eq!((report.removed, report.members_removed), (0, 0), "{report:?}");
+        assert_eq!((report.removed, report.members_removed, report.parked), (0, 0, 0), "{report:?}");
         assert!(!report.unreadable.is_empty(), "it is told: {report:?}");
         assert_nothing_went(&world.events()?);
         world.dc.allow_attribute(filter, "member", &world.reader.sid)?;
