@@ -385,7 +385,7 @@ impl Case {
         for number in 1..=users {
             directory.add_user(number.into(), PLACES[usize::try_from(number % 3).unwrap()]);
         }
-        for number in 0..1 + dice.below(4) {
+        for number in 0..=dice.below(4) {
             let group = directory.add_group(u128::from(1000 + number));
             for _ in 0..dice.below(12) {
                 directory.add_member(&group, &ScriptedDirectory::id(u128::from(1 + dice.below(users + 2))));
@@ -423,7 +423,7 @@ impl Case {
                 Some(match trick {
                     Trick::Drops(a, b) => {
                         let mut dice = Dice(*a);
-                        Lie::Drops((0..1 + b % 6).filter_map(|_| pick(&all, dice.roll())).collect())
+                        Lie::Drops((0..=b % 6).filter_map(|_| pick(&all, dice.roll())).collect())
                     }
                     Trick::Hides(a) => Lie::Hides(pick(&PLACES, *a).unwrap().into()),
                     Trick::Empty => Lie::Empty,
@@ -517,7 +517,7 @@ impl Case {
         }
         let has = self.local()?;
         if matches!(report.outcome, Outcome::Done | Outcome::Held) {
-            self.parked = report.plan.clone();
+            self.parked.clone_from(&report.plan);
             let figures = [
                 report.created + report.updated + report.missing,
                 report.removed,

@@ -185,7 +185,9 @@ fn seen(path: &Path) -> Seen {
         .map(|event| {
             let mut data = event.data_value();
             // A plan is named after numbers that only its own file knows.
-            ["run", "plan"].map(|name| data.as_object_mut().unwrap().remove(name));
+            for name in ["run", "plan"] {
+                data.as_object_mut().unwrap().remove(name);
+            }
             format!("{} {data}", event.event_type.as_str())
         })
         .collect();
@@ -244,6 +246,32 @@ fn killed_before_or_behind_any_commit_the_next_run_ends_as_if_nothing_had_been()
             // Two pages are read ahead of the one that is staged, and the end is asked for again.
             let repeats = at + 1 == points || repeated <= 4;
             assert!(repeats, "{repeated} pages twice, killed at {at} of {points}");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_commit_and_its_stage_lost_the_next_run_mends_what_was_left() {
+    let folder = folder();
+    let undisturbed = folder.path().join("undisturbed.db");
+    let users = 40;
+    for version in 0..3 {
+        let before = folder.path().join(format!("before-{version}.db"));
+        if version > 0 {
+            copy(&undisturbed, &before);
+        }
+        let (done, figure) = finish(spawn(&undisturbed, users, version, None));
+        assert!(done);
+        let expected = seen(&undisturbed);
+        for at in 0..figure("points").unwrap() {
+            let path = folder.path().join(format!("lost-{version}-{at}.db"));
+            if version > 0 {
+                copy(&before, &path);
+            }
+            assert!(!finish(spawn(&path, users, version, Some(at))).0);
+            let _ = std::fs::remove_dir_all(folder.path().join(format!("lost-{version}-{at}.db.work")));
+            assert!(finish(spawn(&path, users, version, None)).0);
+            same(&seen(&path), &expected, &format!("version {version}, killed at {at}, stage lost"));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the engine through its public face, with scripted and lying endpoints.
 #![cfg(feature = "testkit")]
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
+#![allow(clippy::print_stdout, clippy::print_stderr)] // and tells what it did
 
 mod dump;
 mod histories;
@@ -8,4 +9,6 @@ mod house;
 mod imports;
 mod kills;
 mod removals;
+mod state_file;
+mod watching;
 mod world;

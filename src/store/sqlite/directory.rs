@@ -233,7 +233,7 @@ impl Store for SqliteStore {
 impl SqliteStore {
     /// Where the held set of a dry run is remembered.
     pub(super) fn planned_path(&self, customer: &CustomerId, endpoint: &EndpointName, plan: &PlanId) -> PathBuf {
-        self.work.join(format!("{customer}.{endpoint}.{plan}.planned"))
+        self.work.join(format!("{customer}+{endpoint}.{plan}.planned"))
     }
 }
 

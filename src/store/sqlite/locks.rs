@@ -34,7 +34,8 @@ fn try_lock(path: &Path) -> Result<Option<Held>> {
 /// # Errors
 /// [`ErrorKind::Conflict`] while another run of it is under way, in this process or another.
 pub(super) fn run(work: &Path, customer: &CustomerId, endpoint: &EndpointName) -> Result<Held> {
-    try_lock(&work.join(format!("{customer}.{endpoint}.run")))?.ok_or_else(|| {
+    // A sign that is in no key: names that run together must not meet.
+    try_lock(&work.join(format!("{customer}+{endpoint}.run")))?.ok_or_else(|| {
         Error::new(ErrorKind::Conflict, "an import of this endpoint is under way; wait for it or cancel it")
             .with_context("endpoint", endpoint)
             .with_retry(Retry::Backoff)

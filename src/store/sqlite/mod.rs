@@ -22,8 +22,11 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::model::{MemberKind, ObjectKind};
 
-/// How long a statement waits for another writer.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a statement looks whether another writer is done, and how many times.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+const BUSY_LOOKS: i32 = 15_000;
+/// What a large apply leaves to other writers between two of its chunks: enough for them to look.
+const BREATH: Duration = Duration::from_millis(5);
 /// The write-ahead log shrinks back to this size in bytes after each checkpoint.
 const WAL_LIMIT: i64 = 16 << 20;
 
@@ -43,6 +46,8 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let in_file = |error: Error| error.with_context("file", path.display());
+        // Before anything else: to open a file for writing is to change it.
+        schema::check(&open(&path).map_err(in_file)?).map_err(in_file)?;
         let mut host = connect(&path, 4 << 20).map_err(in_file)?;
         schema::migrate(&mut host).map_err(in_file)?;
         let mut work = path.clone().into_os_string();
@@ -75,11 +80,29 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn connect(path: &Path, cache: i64) -> Result<Connection> {
+fn open(path: &Path) -> Result<Connection> {
     let step = || sql("open the state file");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(step())?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(step())?;
+    // SQLite's own waiting looks ever more rarely: beside an apply it would come too late each time.
+    connection.busy_handler(Some(look_again)).map_err(step())?;
+    Ok(connection)
+}
+
+fn look_again(looks: i32) -> bool {
+    pause(BUSY_PAUSE);
+    looks < BUSY_LOOKS
+}
+
+/// Waits for other users of the file, other processes among them: they know no clock of ours.
+#[allow(clippy::disallowed_methods)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn connect(path: &Path, cache: i64) -> Result<Connection> {
+    let step = || sql("open the state file");
+    let connection = open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
     // An event is handed out only after its commit is on the disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(step())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::apply::{Apply, Finish, Target};
+use super::apply::{Apply, FINISHING, Finish, Target};
 use super::plan::{HeldItems, Judgement, Terms};
 use super::stage::{Stage, StagePhase};
 use super::{SqliteStore, damaged, io, locks, sql};
@@ -103,7 +103,7 @@ impl SqliteRun {
         })?;
         let run_lock =
             if start.dry_run { None } else { Some(locks::run(&store.work, &start.customer, &start.info.name)?) };
-        let stem = format!("{}.{}", start.customer, start.info.name);
+        let stem = format!("{}+{}", start.customer, start.info.name);
         let path = if start.dry_run {
             store.work.join(format!("{stem}.dry-{}.stage", RunId::random()))
         } else {
@@ -133,9 +133,10 @@ impl SqliteRun {
                 .map_err(step())?;
             broken = transaction
                 .query_row(
-                    "SELECT exists (SELECT 1 FROM runs WHERE endpoint_no = ?1 AND report IS NULL AND finished_at IS NULL
-                            AND id <> ?2 AND (phase > 0 OR position > 0))",
-                    params![endpoint_no, run.0.as_bytes().as_slice()],
+                    // Also one that told its end half-way through its plan, whose plan is now lost.
+                    "SELECT exists (SELECT 1 FROM runs WHERE endpoint_no = ?1 AND id <> ?2
+                            AND (phase > 0 OR position > 0) AND phase < ?3)",
+                    params![endpoint_no, run.0.as_bytes().as_slice(), FINISHING],
                     |row| row.get(0),
                 )
                 .map_err(step())?;

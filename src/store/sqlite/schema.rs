@@ -14,14 +14,19 @@ const APPLICATION_ID: i64 = 0x744e_7259;
 /// One step each, in order; a released step never changes.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 
-/// Brings a state file to the newest layout.
+fn pragma(connection: &Connection, name: &str) -> Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(sql("open the state file"))
+}
+
+fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Tells whether a file is one of ours, or empty. Only reads.
 ///
 /// # Errors
-/// A file of another program, of a newer version, or damaged: it is left as it is.
-pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    let pragma = |connection: &Connection, name: &str| {
-        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql("open the state file"))
-    };
+/// A file of another program, of a newer version, or damaged.
+pub(super) fn check(connection: &Connection) -> Result<()> {
     let id = pragma(connection, "application_id")?;
     let version = pragma(connection, "user_version")?;
     let tables: i64 = connection
@@ -33,16 +38,25 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
             "the file is a database of another program; name another file, this one was not touched",
         ));
     }
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if version > newest {
+    if version > newest() {
         return Err(Error::new(
             ErrorKind::Store,
             "the state file was written by a newer version; use that version, nothing was changed",
         )
         .with_context("file version", version)
-        .with_context("this version", newest));
+        .with_context("this version", newest()));
     }
-    if version == newest {
+    Ok(())
+}
+
+/// Brings a state file to the newest layout.
+///
+/// # Errors
+/// A file of another program, of a newer version, or damaged: it is left as it is.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    check(connection)?;
+    let newest = newest();
+    if pragma(connection, "user_version")? == newest {
         return Ok(());
     }
     let step = || sql("prepare the state file");

@@ -29,6 +29,9 @@ use crate::store::{Applied, codec, fault};
 pub(super) use finish::{Finish, abort};
 pub(super) use repair::repair;
 
+/// Rows of a chunk behind which other writers get their turn.
+const ROWS_BEFORE_BREATH: u64 = 1000;
+
 /// The steps of an apply, in order. Their numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ApplyPhase {
@@ -74,6 +77,9 @@ impl ApplyPhase {
         Self::ALL.into_iter().find(|phase| *phase > self).unwrap_or(Self::Finishing)
     }
 }
+
+/// The stored number of the last phase: a run that reached it left nothing half done.
+pub(super) const FINISHING: i64 = 7;
 
 /// The endpoint whose plan is applied.
 #[derive(Debug, Clone)]
@@ -205,10 +211,14 @@ impl Apply {
     /// Applies one chunk. Returns whether everything but the finish is done.
     pub(super) fn chunk(&mut self, stage: &mut Stage, now: Timestamp) -> Result<bool> {
         let step = || sql("apply changes");
+        let before = self.writer.total_changes();
         // The connection is lent to the transaction while `self` keeps its caches.
         let mut writer = std::mem::replace(&mut self.writer, Connection::open_in_memory().map_err(step())?);
         let result = self.chunk_with(&mut writer, stage, now);
         self.writer = writer;
+        if self.writer.total_changes() - before > ROWS_BEFORE_BREATH {
+            super::pause(super::BREATH);
+        }
         result
     }
 
