@@ -2,7 +2,7 @@
 
 use tenantry::ImportOptions;
 use tenantry::model::{Event, EventType, ObjectKind, Outcome, names};
-use tenantry_live::{Domain, Population, SambaDc, Setup};
+use tenantry_live::{Domain, LdifWriter, Population, SambaDc, Setup};
 
 use crate::world::{Done, PASSWORD, World, count, ready, settings, told};
 
@@ -63,6 +63,28 @@ async fn a_unit_that_turns_unreadable_removes_nobody_where_tombstones_can_be_rea
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_unit_of_so_few_that_the_guard_would_let_them_go_removes_nobody() -> Done {
+    if !ready("rights") {
+        return Ok(());
+    }
+    for granted in [false, true] {
+        let mut world = World::small().await?;
+        if granted {
+            world.dc.grant_deleted_objects(&world.reader.sid)?;
+        }
+        let unit = format!("OU=Few,{}", COMPANY.root_dn(BASE));
+        let mut ldif = LdifWriter::new();
+        ldif.entry(&unit, [("objectClass", "organizationalUnit")]);
+        for name in ["few1", "few2", "few3"] {
+            ldif.entry(&format!("CN={name},{unit}"), [("objectClass", "user"), ("sAMAccountName", name)]);
+        }
+        world.dc.ldapadd(&ldif.finish())?;
+        hide_and_show(&mut world, &unit).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_whole_company_that_turns_unreadable_removes_nobody() -> Done {
     if !ready("rights") {
         return Ok(());
@@ -97,7 +119,7 @@ async fn member_lists_that_turn_unreadable_end_no_membership() -> Done {
         world.check()?;
         world.dc.deny_attribute(filter, "member", &world.reader.sid)?;
         let report = world.import().await?;
-        assert_eq!((report.removed, report.members_removed), (0, 0), "{report:?}");
+        assert_eq!((report.removed, report.members_removed, report.parked), (0, 0, 0), "{report:?}");
         assert!(!report.unreadable.is_empty(), "it is told: {report:?}");
         assert_nothing_went(&world.events()?);
         world.dc.allow_attribute(filter, "member", &world.reader.sid)?;
