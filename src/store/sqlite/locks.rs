@@ -9,7 +9,14 @@ use crate::model::{CustomerId, EndpointName};
 
 /// A held lock. Dropping it lets the next one in.
 #[derive(Debug)]
-pub(super) struct Held(#[allow(dead_code)] File); // the lock lives as long as the open file
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that the host is just starting holds a copy of the open file for a moment.
+        let _ = self.0.unlock();
+    }
+}
 
 fn try_lock(path: &Path) -> Result<Option<Held>> {
     let file =
@@ -52,5 +59,16 @@ mod tests {
         assert_eq!(*refused.kind(), ErrorKind::Conflict);
         drop(first);
         run(folder.path(), &customer, &endpoint).unwrap();
+    }
+
+    #[test]
+    fn a_lock_ends_although_a_child_being_started_has_a_copy_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (customer, endpoint) = (CustomerId::new("c").unwrap(), EndpointName::new("ad").unwrap());
+        let first = run(folder.path(), &customer, &endpoint).unwrap();
+        let copy = first.0.try_clone().unwrap();
+        drop(first);
+        run(folder.path(), &customer, &endpoint).unwrap();
+        drop(copy);
     }
 }
