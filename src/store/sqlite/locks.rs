@@ -61,4 +61,15 @@ mod tests {
         drop(first);
         run(folder.path(), &customer, &endpoint).unwrap();
     }
+
+    #[test]
+    fn a_lock_ends_although_a_child_being_started_has_a_copy_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (customer, endpoint) = (CustomerId::new("c").unwrap(), EndpointName::new("ad").unwrap());
+        let first = run(folder.path(), &customer, &endpoint).unwrap();
+        let copy = first.0.try_clone().unwrap();
+        drop(first);
+        run(folder.path(), &customer, &endpoint).unwrap();
+        drop(copy);
+    }
 }
