@@ -106,7 +106,7 @@ impl Job {
             dry_run: self.options.dry_run,
             now: self.now(),
         };
-        let hold = Hold::new(Arc::clone(&self.store).begin_run(&start)?);
+        let hold = Hold::new(Arc::clone(&self.store).begin_run(&start)?)?;
         let gate = self.gate.with_cancel(self.cancel.clone());
         Ok(Import {
             cx: Context::new(gate, self.cancel.clone()),
@@ -131,6 +131,7 @@ impl Import {
                 Ok(report) => report,
                 Err(error) => self.fail(error).await,
             };
+            self.hold.close().await;
             self.show(|progress| {
                 progress.phase = Phase::Finished;
                 progress.waiting = None;

@@ -378,9 +378,10 @@ impl Apply {
     pub(super) fn probes(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
         let start = usize::try_from(at).map_err(|_| damaged("a position"))?;
         if self.new_keys.is_none() {
+            // One goes before the other comes: both at once would be the peak of the whole import.
+            stage.forget_new_keys();
             let mut keys = new_keys(stage)?;
             keys.sort_unstable();
-            stage.forget_new_keys();
             self.new_keys = Some(keys);
         }
         let keys = self.new_keys.take().unwrap_or_default();
