@@ -2,6 +2,7 @@
 #![cfg(feature = "testkit")]
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod deltas;
 mod dump;
 mod histories;
 mod imports;

@@ -381,6 +381,34 @@ impl Stage {
         Ok(losses)
     }
 
+    /// Reads the endings of one group.
+    pub(super) fn loss(&self, group_via: i64) -> Result<Option<[Vec<u64>; 4]>> {
+        self.file
+            .prepare_cached("SELECT explained, going, doubted, held FROM edge_losses WHERE group_via = ?1")
+            .and_then(|mut query| {
+                query
+                    .query_row([group_via], |row| {
+                        Ok([row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+                    })
+                    .optional()
+            })
+            .map_err(sql("read the plan"))?
+            .map(|[explained, going, doubted, held]| {
+                Ok([
+                    unpack_sorted(&explained)?,
+                    unpack_sorted(&going)?,
+                    unpack_sorted(&doubted)?,
+                    unpack_sorted(&held)?,
+                ])
+            })
+            .transpose()
+    }
+
+    /// Tells whether all groups were listed, not only what changed of some.
+    pub(super) fn lists_groups(&self) -> bool {
+        self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
+    }
+
     /// Tells whether the end of a primary membership is held back.
     pub(in super::super) fn is_held(&self, group_no: Option<i64>, member_no: i64) -> Result<bool> {
         let Some(group_no) = group_no else { return Ok(false) };
@@ -445,10 +473,12 @@ impl Stage {
 
     /// Returns the next group whose endings need a second reading.
     pub(in super::super) fn next_doubt(&self) -> Result<Option<EdgeDoubt>> {
-        for (group_via, [.., doubted, _]) in self.losses()? {
-            if doubted.is_empty() {
-                continue;
-            }
+        let next: Option<i64> = self
+            .file
+            .query_row("SELECT min(group_via) FROM edge_losses WHERE length(doubted) > 0", [], |row| row.get(0))
+            .map_err(sql("read the plan"))?;
+        if let Some(group_via) = next {
+            let [.., doubted, _] = self.loss(group_via)?.unwrap_or_default();
             let id_of = |object_no: i64| {
                 self.main
                     .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
@@ -472,15 +502,13 @@ impl Stage {
 
     /// Stores what the second reading said. A listing of which more than 1 % was wrong is not believed at all.
     pub(in super::super) fn settle_doubt(&mut self, doubt: &EdgeDoubt, answers: &[Membership]) -> Result<()> {
-        let Some((_, [explained, going, doubted, held])) =
-            self.losses()?.into_iter().find(|(group_via, _)| *group_via == doubt.group_via)
-        else {
-            return Ok(());
-        };
+        let Some([explained, going, doubted, held]) = self.loss(doubt.group_via)? else { return Ok(()) };
         let asked: Vec<u64> = doubt.members.iter().map(|(number, _)| *number).collect();
         let rest = subtract_sorted(&doubted, &asked);
         let contradicted = answers.iter().filter(|answer| **answer == Membership::Member).count();
-        if contradicted * 100 > asked.len() {
+        let members = asked.iter().zip(answers).filter(|(_, answer)| **answer == Membership::Member);
+        self.still_members.extend(members.map(|(number, _)| (doubt.group_via, *number)));
+        if contradicted * 100 > asked.len() && self.lists_groups() {
             return self.set_loss(doubt.group_via, &[explained, Vec::new(), Vec::new(), held]);
         }
         let confirmed: Vec<u64> = asked
