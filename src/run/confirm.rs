@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Import, scope_name};
 use crate::endpoint::{ObjectRef, Presence};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ObjectKind, Patch, Phase};
+use crate::model::{Mode, ObjectKind, Patch, Phase};
 use crate::store::Candidate;
 
 /// Candidates of one look-up.
@@ -38,6 +38,31 @@ impl Import {
         Ok(())
     }
 
+    /// Reads what a delta does not tell again: the present values of objects of which some are parked.
+    pub(super) async fn look_up_parked(&mut self) -> Result<()> {
+        if self.mode == Mode::Snapshot {
+            return Ok(());
+        }
+        let objects = self.hold.with(|run| run.parked_values()).await?;
+        for asked in objects.chunks(CANDIDATES_A_LOOKUP) {
+            let answers = match self.job.endpoint.lookup(&self.cx, asked).await {
+                Ok(answers) => answers,
+                Err(error) if *error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => {
+                    // They wait on.
+                    tracing::warn!("what is parked could not be looked up: {}", self.in_endpoint(error));
+                    return Ok(());
+                }
+            };
+            let present = answers.into_iter().filter_map(|answer| match answer {
+                Presence::Present(patch) => Some(patch),
+                _ => None,
+            });
+            self.take_in(present.collect()).await?;
+        }
+        Ok(())
+    }
+
     async fn confirm_kind(&mut self, kind: ObjectKind) -> Result<()> {
         let total = self.hold.with(move |run| run.count_candidates(kind)).await?;
         let mut found = 0_u64;
@@ -50,7 +75,8 @@ impl Import {
             self.find_siblings(kind, &candidates, &mut siblings).await?;
             let present = self.look_up(&candidates, &siblings).await?;
             found += present.len() as u64;
-            if found * 100 > total {
+            // In a delta only what was parked before is looked up: no listing was short.
+            if self.mode == Mode::Snapshot && found * 100 > total {
                 return self.void(kind, total).await;
             }
             self.take_in(present).await?;

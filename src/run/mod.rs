@@ -164,6 +164,7 @@ impl Import {
     /// Finds what seems to be gone, in the scopes that are proven.
     async fn plan(&mut self, listing: &list::Listing) -> Result<()> {
         self.show(|progress| progress.phase = Phase::Planning);
+        self.look_up_parked().await?;
         let proofs = listing.proofs(self.mode);
         self.hold.with(move |run| run.find_candidates(proofs)).await
     }

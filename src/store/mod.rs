@@ -241,6 +241,8 @@ pub(crate) trait RunStore: Send + Debug {
     fn unreadable(&self) -> Result<Vec<Unreadable>>;
     fn read(&self) -> Read;
     fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()>;
+    /// Lists the objects of which something is parked that this run did not read.
+    fn parked_values(&self) -> Result<Vec<ObjectRef>>;
     fn count_candidates(&self, kind: ObjectKind) -> Result<u64>;
     fn open_candidates(&self, kind: ObjectKind, limit: usize) -> Result<Vec<Candidate>>;
     fn siblings(

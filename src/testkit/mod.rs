@@ -2,6 +2,7 @@
 //!
 //! Behind the feature `testkit`. It knows nothing of any provider.
 
+mod delta;
 mod directory;
 mod lies;
 mod scripted;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Lie, ScriptedDirectory};
+use super::{Lie, ScriptedDirectory, delta};
 use crate::endpoint::{
-    Checkpoint, Context, CoverageInfo, Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason,
-    SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Evidence, Membership,
+    ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
@@ -21,6 +21,7 @@ pub struct ScriptedEndpoint {
     state: Arc<Mutex<State>>,
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
+    deltas: bool,
 }
 
 type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
@@ -33,6 +34,10 @@ struct State {
     filter: String,
     revision: u32,
     rights_lost: bool,
+    /// States of the directory at which a cursor was given.
+    states: Vec<ScriptedDirectory>,
+    /// The cursor of the listing under way: taken before its first page.
+    listing: usize,
     /// To be done once so many pages of a listing are given.
     while_listing: Option<(usize, Change)>,
 }
@@ -59,10 +64,20 @@ impl ScriptedEndpoint {
                 filter: String::new(),
                 revision: 1,
                 rights_lost: false,
+                states: Vec::new(),
+                listing: 0,
                 while_listing: None,
             })),
             pages: Arc::default(),
+            deltas: false,
         })
+    }
+
+    /// Tells changes since a cursor as well.
+    #[must_use]
+    pub fn with_deltas(mut self) -> Self {
+        self.deltas = true;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -218,7 +233,8 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            return Ok(SnapshotStep::End { cursor: None });
+            let cursor = endpoint.deltas.then(|| cursor_of(state.listing));
+            return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
         let mut room = state.page_size;
@@ -294,6 +310,26 @@ impl Pager {
     }
 }
 
+fn cursor_of(state: usize) -> Cursor {
+    Cursor::new(1, (state as u64).to_be_bytes())
+}
+
+#[async_trait]
+impl DeltaEndpoint for ScriptedEndpoint {
+    async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
+        let mut state = self.state();
+        let at = <[u8; 8]>::try_from(since.bytes()).ok().and_then(|at| usize::try_from(u64::from_be_bytes(at)).ok());
+        let Some(old) = at.and_then(|at| state.states.get(at)) else {
+            return Err(Error::protocol("scripted: not a cursor of this endpoint"));
+        };
+        let pages = delta::between(old, &state.directory, state.page_size);
+        let now = state.directory.clone();
+        state.states.push(now);
+        let cursor = cursor_of(state.states.len() - 1);
+        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), cursor }))
+    }
+}
+
 /// Groups come first.
 fn rank(kind: ObjectKind) -> u8 {
     match kind {
@@ -354,7 +390,12 @@ impl Endpoint for ScriptedEndpoint {
     }
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
-        let state = self.state();
+        let mut state = self.state();
+        if from.is_none() && self.deltas {
+            let now = state.directory.clone();
+            state.listing = state.states.len();
+            state.states.push(now);
+        }
         let ids = state.visible();
         let place = match from {
             None => Place::default(),
@@ -387,6 +428,10 @@ impl Endpoint for ScriptedEndpoint {
                 None => state.absent(&asked.key.id),
             })
             .collect())
+    }
+
+    fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
+        self.deltas.then_some(self)
     }
 
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {

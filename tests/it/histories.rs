@@ -13,7 +13,7 @@ use tenantry::model::{
     AttributeName, Event, EventType, GuardLimits, Limit, ObjectKind, Outcome, RecordId, RunReport, SourceId,
     TombstoneKind, UserState, Value, Via, names,
 };
-use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedObject};
+use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, ScriptedObject};
 
 use crate::dump::dump;
 use crate::world::World;
@@ -394,7 +394,9 @@ impl Case {
         for number in 0..dice.below(4) {
             directory.add_computer(u128::from(2000 + number), "oslo");
         }
-        let world = World::with_pages(directory, usize::try_from(1 + dice.below(9)).unwrap()).await;
+        let endpoint = ScriptedEndpoint::new("ad", directory, usize::try_from(1 + dice.below(9)).unwrap()).unwrap();
+        let endpoint = if dice.one_in(3) { endpoint.with_deltas() } else { endpoint };
+        let world = World::with_endpoint(endpoint).await;
         if dice.one_in(2) {
             world.endpoint.set_members_a_page(usize::try_from(1 + dice.below(4)).unwrap());
         }
@@ -692,7 +694,8 @@ impl Case {
         for _ in 0..9 {
             // The first one may finish what was begun under a lie.
             let goes_on = self.half_applied;
-            let options = ImportOptions { guard: guard(true), approve: approve.take(), ..ImportOptions::default() };
+            let options =
+                ImportOptions { full: true, guard: guard(true), approve: approve.take(), ..ImportOptions::default() };
             let report = self.import(&[], options, false).await?;
             ensure!(
                 goes_on || matches!(report.outcome, Outcome::Done | Outcome::Held),
@@ -715,7 +718,7 @@ impl Case {
         ensure!(quiet, "honest imports come to no rest");
         self.equals_directory()?;
         let tables = dump(&self.world);
-        let report = self.world.import().await;
+        let report = self.world.import_with(ImportOptions { full: true, ..ImportOptions::default() }).await;
         let events = self.world.events();
         ensure!(
             events.len() == 1 && events[0].event_type == EventType::ImportFinished,

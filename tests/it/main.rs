@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 #![allow(clippy::print_stdout, clippy::print_stderr)] // and tells what it did
 
+mod deltas;
 mod dump;
 mod histories;
 mod house;

@@ -25,8 +25,16 @@ impl World {
 
     /// A world whose endpoint lists so many objects on a page.
     pub(crate) async fn with_pages(directory: ScriptedDirectory, page_size: usize) -> Self {
+        Self::with_endpoint(ScriptedEndpoint::new("ad", directory, page_size).unwrap()).await
+    }
+
+    /// A world whose endpoint tells changes as well.
+    pub(crate) async fn with_deltas(directory: ScriptedDirectory) -> Self {
+        Self::with_endpoint(ScriptedEndpoint::new("ad", directory, 7).unwrap().with_deltas()).await
+    }
+
+    pub(crate) async fn with_endpoint(endpoint: ScriptedEndpoint) -> Self {
         let folder = folder();
-        let endpoint = ScriptedEndpoint::new("ad", directory, page_size).unwrap();
         let (clock, manual) = Clock::manual();
         let store = Arc::new(SqliteStore::open(folder.path().join("state.db")).unwrap());
         let service = Service::with_clock(store, clock);

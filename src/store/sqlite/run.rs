@@ -14,7 +14,7 @@ use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
+    HeldChange, HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
 };
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
@@ -201,6 +201,21 @@ impl SqliteRun {
         self.stage()?.begin(self.target.run, &coverage.digest())
     }
 
+    /// Reads what waits for approval.
+    fn parked(&self) -> Result<(HeldItems, Vec<HeldChange>)> {
+        let step = || sql("read what is parked");
+        let host = self.store.host();
+        let row: Option<(Vec<u8>, String)> = host
+            .query_row("SELECT items, summary FROM parked WHERE endpoint_no = ?1", [self.target.endpoint_no], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(step())?;
+        let Some((items, summary)) = row else { return Ok(Default::default()) };
+        let summary = serde_json::from_str(&summary).map_err(|_| damaged("held changes"))?;
+        Ok((HeldItems::from_stored(&items)?, summary))
+    }
+
     /// Reads what was approved, of what is parked or was planned.
     fn approved(&self, plan: Option<&PlanId>) -> Result<HeldItems> {
         let Some(plan) = plan else { return Ok(HeldItems::default()) };
@@ -349,7 +364,13 @@ impl RunStore for SqliteRun {
     }
 
     fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
-        self.stage_mut()?.find_candidates(&proofs)
+        self.stage_mut()?.find_candidates(&proofs)?;
+        let (parked, _) = self.parked()?;
+        self.stage_mut()?.propose_parked_objects(&parked)
+    }
+
+    fn parked_values(&self) -> Result<Vec<ObjectRef>> {
+        self.stage()?.parked_values(&self.parked()?.0)
     }
 
     fn count_candidates(&self, kind: ObjectKind) -> Result<u64> {
@@ -388,7 +409,8 @@ impl RunStore for SqliteRun {
         let stage = self.stage_mut()?;
         stage.commit_batch()?;
         self.begin = stage.plan_memberships(seal)?;
-        Ok(())
+        let (parked, _) = self.parked()?;
+        self.stage()?.propose_parked_edges(&parked)
     }
 
     fn judge_objects(&mut self, terms: &GuardTerms) -> Result<()> {
@@ -408,7 +430,11 @@ impl RunStore for SqliteRun {
     fn judge_memberships(&mut self, terms: &GuardTerms) -> Result<()> {
         let terms = self.terms(terms)?;
         let mut judgement = std::mem::take(&mut self.judgement);
-        let result = self.stage_mut()?.judge_memberships(&terms, &mut judgement);
+        let (parked, summary) = self.parked()?;
+        let stage = self.stage_mut()?;
+        let result = stage
+            .judge_memberships(&terms, &mut judgement)
+            .and_then(|()| stage.carry_parked(&parked, &summary, &mut judgement));
         self.judgement = judgement;
         result
     }
@@ -432,6 +458,7 @@ impl RunStore for SqliteRun {
         stage.put("conclusion", &conclusion)?;
         stage.put("spent", &spent)?;
         stage.put("items", &items)?;
+        stage.put("wakes", &i64::from(self.wakes))?;
         stage.set_phase(StagePhase::Applying)
     }
 
@@ -455,7 +482,10 @@ impl RunStore for SqliteRun {
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)> {
         let mut apply = match self.apply.take() {
             Some(apply) => apply,
-            None => Apply::new(self.store.connect(12 << 20)?, self.target.clone(), self.wakes),
+            None => {
+                let wakes = self.stage()?.get::<i64>("wakes")? == Some(1);
+                Apply::new(self.store.connect(12 << 20)?, self.target.clone(), wakes)
+            }
         };
         let done = apply.chunk(self.stage_mut()?, now)?;
         let (_, applied) = apply.reached()?;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{EventType, SourceId, Via};
 use crate::rules::precedence::{Own, compose};
 use crate::store::codec::{self, pack_sorted, unpack_sorted};
-use crate::store::sqlite::plan::{Verdict, subtract_sorted};
+use crate::store::sqlite::plan::{Verdict, merge_sorted, subtract_sorted};
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
 
@@ -52,11 +52,21 @@ impl Apply {
             found
         };
         let Some(last) = rows.last().map(|row| row.object_no) else { return Ok(Reached::End) };
+        // Memberships that a listing explained by a removal are applied by now, but they sleep like the rest.
+        let mut explained: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        if rows.iter().any(|row| row.verdict.is_restorable()) {
+            for group_via in stage.groups_with_losses()? {
+                let [members, ..] = stage.loss(group_via)?;
+                for member in members {
+                    explained.entry(member).or_default().push(group_via.unsigned_abs());
+                }
+            }
+        }
         // Group by group at the end, so that a large group is written once for all who leave it.
         let mut endings: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
         for row in &rows {
             if row.verdict.is_proof() {
-                Self::remove(chunk, row, &mut endings)?;
+                Self::remove(chunk, row, &explained, &mut endings)?;
             } else if row.standing.state == State::Live {
                 self.miss(chunk, row)?;
             }
@@ -99,7 +109,12 @@ impl Apply {
     }
 
     /// Collects the memberships that end with an object; its record follows once they are written.
-    fn remove(chunk: &Chunk<'_>, row: &Going, endings: &mut BTreeMap<i64, Vec<u64>>) -> Result<()> {
+    fn remove(
+        chunk: &Chunk<'_>,
+        row: &Going,
+        explained: &BTreeMap<u64, Vec<u64>>,
+        endings: &mut BTreeMap<i64, Vec<u64>>,
+    ) -> Result<()> {
         let number = u64::try_from(row.object_no).map_err(|_| damaged("an object number"))?;
         let groups = member_groups(chunk, number)?;
         // Who left the scope is still a member where a group lists it; only what it named itself ends.
@@ -123,6 +138,8 @@ impl Apply {
                 }
             }
         }
+        let slept = explained.get(&number).map_or(&[][..], Vec::as_slice);
+        let ending = merge_sorted(&ending, slept);
         if row.verdict.is_restorable() && !(ending.is_empty() && had.is_empty()) {
             chunk
                 .transaction

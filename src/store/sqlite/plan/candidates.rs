@@ -76,10 +76,10 @@ impl Verdict {
 }
 
 /// Numbers that were listed, one bit each.
-struct Seen(Vec<u64>);
+pub(super) struct Seen(Vec<u64>);
 
 impl Seen {
-    fn contains(&self, object_no: i64) -> bool {
+    pub(super) fn contains(&self, object_no: i64) -> bool {
         usize::try_from(object_no).is_ok_and(|no| self.0.get(no / 64).is_some_and(|word| word >> (no % 64) & 1 == 1))
     }
 
@@ -89,7 +89,7 @@ impl Seen {
 }
 
 impl Stage {
-    fn seen(&self) -> Result<Seen> {
+    pub(super) fn seen(&self) -> Result<Seen> {
         let step = || sql("read the stage");
         let mut words: Vec<u64> = Vec::new();
         let mut query = self.file.prepare("SELECT numbers FROM seen").map_err(step())?;
@@ -246,6 +246,8 @@ impl Stage {
         each: usize,
     ) -> Result<Vec<(Option<i64>, ObjectRef)>> {
         let step = || sql("find siblings");
+        // A delta lists next to nobody: then whoever is found by the look-up itself will do.
+        let listed = self.closes.closed().any(|scope| *scope == Scope::of(kind));
         let seen = self.seen()?;
         let mut wanted: std::collections::BTreeMap<Option<i64>, usize> =
             containers.iter().map(|container| (*container, each)).collect();
@@ -262,7 +264,7 @@ impl Stage {
             let Some(missing) = wanted.get_mut(&container_no).filter(|missing| **missing > 0) else { continue };
             let object_no: i64 = row.get(0).map_err(step())?;
             let standing = Standing::from_number(row.get(1).map_err(step())?)?;
-            if standing.kind() != Some(kind) || standing.state != State::Live || !seen.contains(object_no) {
+            if standing.kind() != Some(kind) || standing.state != State::Live || listed && !seen.contains(object_no) {
                 continue;
             }
             // Who has left the place meanwhile vouches for nobody there.

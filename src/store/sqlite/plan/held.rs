@@ -20,6 +20,11 @@ impl HeldItems {
         self.0.values().map(|numbers| numbers.len() as u64).sum()
     }
 
+    /// Lists sort, subject and numbers.
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = (&HeldKind, i64, &[u64])> {
+        self.0.iter().map(|((kind, subject), numbers)| (kind, *subject, numbers.as_slice()))
+    }
+
     /// Adds numbers; `subject` is the group and way of a membership, else 0.
     pub(in super::super) fn add(&mut self, kind: HeldKind, subject: i64, mut numbers: Vec<u64>) {
         if numbers.is_empty() {

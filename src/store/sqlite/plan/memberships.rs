@@ -383,6 +383,11 @@ impl Stage {
         Ok([unpack_sorted(&explained)?, unpack_sorted(&going)?, unpack_sorted(&doubted)?, unpack_sorted(&held)?])
     }
 
+    /// Tells whether all groups were listed, not only what changed of some.
+    pub(super) fn lists_groups(&self) -> bool {
+        self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
+    }
+
     /// Tells whether the end of a primary membership is held back.
     pub(in super::super) fn is_held(&self, group_no: Option<i64>, member_no: i64) -> Result<bool> {
         let Some(group_no) = group_no else { return Ok(false) };
@@ -479,7 +484,9 @@ impl Stage {
         let asked: Vec<u64> = doubt.members.iter().map(|(number, _)| *number).collect();
         let rest = subtract_sorted(&doubted, &asked);
         let contradicted = answers.iter().filter(|answer| **answer == Membership::Member).count();
-        if contradicted * 100 > asked.len() {
+        let members = asked.iter().zip(answers).filter(|(_, answer)| **answer == Membership::Member);
+        self.still_members.extend(members.map(|(number, _)| (doubt.group_via, *number)));
+        if contradicted * 100 > asked.len() && self.lists_groups() {
             return self.set_loss(doubt.group_via, &[explained, Vec::new(), Vec::new(), held]);
         }
         let confirmed: Vec<u64> = asked

@@ -6,6 +6,7 @@ mod candidates;
 mod held;
 mod judge;
 mod memberships;
+mod parked;
 
 pub(super) use candidates::Verdict;
 pub(super) use held::HeldItems;

@@ -67,6 +67,8 @@ pub(super) struct Stage {
     any_staged: bool,
     /// Whether any object was listed again after it had been staged: what it named before is then no longer true.
     pub(super) restaged: bool,
+    /// Memberships that a second reading found to be there.
+    pub(super) still_members: std::collections::BTreeSet<(i64, u64)>,
     numbers: std::ops::Range<i64>,
     /// Objects that are new in this listing.
     new: KeyIndex,
@@ -114,6 +116,7 @@ impl Stage {
             seen: Vec::new(),
             any_staged: false,
             restaged: false,
+            still_members: std::collections::BTreeSet::new(),
             numbers: 0..0,
             new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),

@@ -1,0 +1,153 @@
+//! Changes since a cursor: what they bring, what they must not forget.
+
+use tenantry::model::{Mode, ObjectKind, Outcome, TombstoneKind, Value, names};
+use tenantry::testkit::{Lie, ScriptedDirectory};
+use tenantry::{Endpoint, ImportOptions};
+
+use crate::world::World;
+
+async fn world(users: u128) -> World {
+    let mut directory = World::directory(users);
+    directory.tombstones_readable = true;
+    let world = World::with_deltas(directory).await;
+    world.import_done().await;
+    world
+}
+
+fn delete(world: &World, numbers: impl IntoIterator<Item = u128>) {
+    world.endpoint.change(|directory| {
+        for number in numbers {
+            directory.delete(&ScriptedDirectory::id(number));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_delta_brings_changes_and_removals() {
+    let world = world(40).await;
+    delete(&world, [4]);
+    world.endpoint.change(|directory| {
+        directory.add_user(500, "oslo");
+        directory.set(&ScriptedDirectory::id(3), names::LAST_NAME, "Changed");
+    });
+    let report = world.import_done().await;
+    assert_eq!(report.mode, Mode::Delta);
+    assert_eq!((report.created, report.updated, report.removed, report.members_removed), (1, 1, 1, 1));
+    assert_eq!(world.import_done().await.removed, 0);
+}
+
+#[tokio::test]
+async fn removals_parked_by_a_delta_wait_through_later_ones_and_go_when_approved() {
+    let world = world(40).await;
+    delete(&world, 20..35);
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.parked), (Outcome::Held, 15));
+    // The directory does not tell it twice.
+    let later = world.import().await;
+    assert_eq!((later.mode, later.outcome), (Mode::Delta, Outcome::Held));
+    assert_eq!(later.plan, held.plan);
+    assert_eq!(world.service.parked(&world.customer).await.unwrap().len(), 1);
+    let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
+    assert_eq!((approved.outcome, approved.removed), (Outcome::Done, 15));
+    assert_eq!(world.records(ObjectKind::User).len(), 25);
+}
+
+#[tokio::test]
+async fn who_is_back_while_a_removal_is_parked_is_not_removed() {
+    let world = world(40).await;
+    delete(&world, 20..35);
+    let held = world.import().await;
+    world.endpoint.change(|directory| directory.add_user(22, "oslo"));
+    let rest = world.import().await;
+    assert_ne!(rest.plan, held.plan);
+    let approved = world.import_with(ImportOptions { approve: rest.plan, ..ImportOptions::default() }).await;
+    assert_eq!(world.records(ObjectKind::User).len(), 26, "{approved:?}");
+}
+
+#[tokio::test]
+async fn memberships_parked_by_a_delta_go_when_approved() {
+    let world = world(40).await;
+    let group = ScriptedDirectory::id(1_000_000);
+    world.endpoint.change(|directory| {
+        for number in 1..=8 {
+            directory.remove_member(&group, &ScriptedDirectory::id(number));
+        }
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.parked), (Outcome::Held, 8));
+    assert_eq!(world.import().await.plan, held.plan);
+    let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
+    assert_eq!((approved.outcome, approved.members_removed), (Outcome::Done, 8));
+}
+
+#[tokio::test]
+async fn values_parked_by_a_delta_go_when_approved() {
+    let world = world(40).await;
+    world.endpoint.change(|directory| {
+        for number in 1..=20 {
+            directory.set(&ScriptedDirectory::id(number), names::PRIMARY_EMAIL, Value::Empty);
+        }
+    });
+    let held = world.import().await;
+    assert_eq!((held.outcome, held.parked), (Outcome::Held, 20));
+    assert_eq!(world.import().await.plan, held.plan);
+    let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
+    assert_eq!((approved.outcome, approved.updated), (Outcome::Done, 20));
+}
+
+#[tokio::test]
+async fn an_interrupted_apply_of_a_delta_still_wakes_memberships() {
+    let world = world(40).await;
+    let (id, group) = (ScriptedDirectory::id(4), ScriptedDirectory::id(1_000_000));
+    let object = world.endpoint.change(|directory| {
+        let object = directory.objects[&id].clone();
+        directory.delete_as(&id, TombstoneKind::Soft);
+        object
+    });
+    world.import_done().await;
+    // Something parked, so that there is a look-up at which to stop before the plan is applied.
+    delete(&world, 20..35);
+    world.import().await;
+    world.endpoint.change(|directory| {
+        directory.objects.insert(id.clone(), object);
+        directory.tombstones.remove(&id);
+        directory.add_member(&group, &id);
+    });
+    world.endpoint.lie([Lie::CancelsAtLookup]);
+    let name = world.endpoint.info().name.clone();
+    let lock = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(world.folder.path().join("state.db.work/c1.apply"))
+        .unwrap();
+    lock.lock().unwrap();
+    let stopped = world.service.import(&world.customer, &name, ImportOptions::default()).await.unwrap();
+    assert_eq!(stopped.outcome, Outcome::Cancelled);
+    lock.unlock().unwrap();
+    world.endpoint.lie([]);
+    assert_eq!(world.import().await.members_added, 1);
+}
+
+#[tokio::test]
+async fn a_restored_object_wakes_its_memberships_although_its_groups_say_nothing() {
+    for snapshot in [false, true] {
+        let world = world(40).await;
+        let id = ScriptedDirectory::id(4);
+        let group = ScriptedDirectory::id(1_000_000);
+        let object = world.endpoint.change(|directory| {
+            let object = directory.objects[&id].clone();
+            directory.delete_as(&id, TombstoneKind::Soft);
+            object
+        });
+        let report = world.import_with(ImportOptions { full: snapshot, ..ImportOptions::default() }).await;
+        assert_eq!((report.removed, report.members_removed), (1, 1));
+        world.endpoint.change(|directory| {
+            directory.objects.insert(id.clone(), object);
+            directory.tombstones.remove(&id);
+            directory.add_member(&group, &id);
+        });
+        assert_eq!(world.import_done().await.members_added, 1, "deleted seen by a snapshot: {snapshot}");
+        assert_eq!(world.import_with(ImportOptions { full: true, ..ImportOptions::default() }).await.members_added, 0);
+    }
+}
