@@ -1,6 +1,7 @@
 //! Reads the tables of a state file as text, to see what a run wrote.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
@@ -46,7 +47,7 @@ fn rows(file: &Connection, table: &str) -> Vec<String> {
                 ValueRef::Integer(number) => text.push_str(&number.to_string()),
                 ValueRef::Real(number) => text.push_str(&number.to_string()),
                 ValueRef::Text(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
-                ValueRef::Blob(bytes) => bytes.iter().for_each(|byte| text.push_str(&format!("{byte:02x}"))),
+                ValueRef::Blob(bytes) => bytes.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap()),
             }
             text.push('|');
         }

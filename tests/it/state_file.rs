@@ -127,7 +127,7 @@ async fn a_damaged_file_gives_errors_and_never_a_panic() {
         if seed % 4 == 0 {
             bytes.truncate(usize::try_from(dice.below(whole.len() as u64)).unwrap());
         }
-        for _ in 0..1 + dice.below(40) {
+        for _ in 0..=dice.below(40) {
             if bytes.len() > 100 {
                 // The first hundred bytes say that it is a database of ours.
                 let at = 100 + usize::try_from(dice.below(bytes.len() as u64 - 100)).unwrap();

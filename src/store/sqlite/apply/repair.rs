@@ -112,7 +112,9 @@ fn way_back(transaction: &Transaction<'_>, target: &Target) -> Result<()> {
     let mut expected: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     each_group(transaction, target, |group_via, numbers| {
         // Groups come in the order of their numbers.
-        numbers.into_iter().for_each(|member| expected.entry(member).or_default().push(group_via));
+        for member in numbers {
+            expected.entry(member).or_default().push(group_via);
+        }
         Ok(())
     })?;
     let mut stale = Vec::new();
