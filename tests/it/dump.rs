@@ -1,7 +1,7 @@
 //! Reads the tables of a state file as text, to see what a run wrote.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, types::ValueRef};

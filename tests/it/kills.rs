@@ -185,9 +185,7 @@ fn seen(path: &Path) -> Seen {
         .map(|event| {
             let mut data = event.data_value();
             // A plan is named after numbers that only its own file knows.
-            for name in ["run", "plan"] {
-                data.as_object_mut().unwrap().remove(name);
-            }
+            data.as_object_mut().unwrap().retain(|name, _| name != "run" && name != "plan");
             format!("{} {data}", event.event_type.as_str())
         })
         .collect();

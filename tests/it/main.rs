@@ -1,7 +1,7 @@
 //! Tests of the engine through its public face, with scripted and lying endpoints.
 #![cfg(feature = "testkit")]
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
-#![allow(clippy::print_stdout, clippy::print_stderr)] // and tells what it did
+#![allow(clippy::print_stdout, clippy::print_stderr)] // children, failures and skipped tests are to be heard
 
 mod deltas;
 mod dump;

@@ -95,6 +95,7 @@ fn taken_up(store: &SqliteStore, stage: Stage, endpoint_no: i64, dry_run: bool) 
 }
 
 impl SqliteRun {
+    #[allow(clippy::too_many_lines)] // what was left, step by step
     fn begin(store: &Arc<SqliteStore>, start: &RunStart) -> Result<Self> {
         let step = || sql("begin a run");
         let (customer_no, endpoint_no, seed) = endpoint_row(store, start)?.ok_or_else(|| {
@@ -103,11 +104,11 @@ impl SqliteRun {
         })?;
         let run_lock =
             if start.dry_run { None } else { Some(locks::run(&store.work, &start.customer, &start.info.name)?) };
-        let stem = format!("{}+{}", start.customer, start.info.name);
+        let file_name = format!("{}+{}", start.customer, start.info.name);
         let path = if start.dry_run {
-            store.work.join(format!("{stem}.dry-{}.stage", RunId::random()))
+            store.work.join(format!("{file_name}.dry-{}.stage", RunId::random()))
         } else {
-            store.work.join(format!("{stem}.stage"))
+            store.work.join(format!("{file_name}.stage"))
         };
         let stage =
             Stage::open(store, path.clone(), endpoint_no, u64::from_ne_bytes(seed.to_ne_bytes()), start.dry_run)
