@@ -21,6 +21,8 @@ pub enum Lie {
     LosesRightsAfter(usize),
     /// Every page comes twice.
     Repeats,
+    /// Second readings of members cannot tell.
+    SecondReadingUnknown,
     /// Look-ups fail.
     LookupFails,
     /// The second reading of memberships fails.

@@ -440,6 +440,9 @@ impl Endpoint for ScriptedEndpoint {
         if state.lies(|lie| matches!(lie, Lie::SecondReadingFails)) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
+        if state.lies(|lie| matches!(lie, Lie::SecondReadingUnknown)) {
+            return Ok(vec![Membership::Unknown; members.len()]);
+        }
         let Some(all) = state.directory.members.get(&group.key.id) else {
             return Ok(vec![Membership::Unknown; members.len()]);
         };

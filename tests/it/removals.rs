@@ -326,3 +326,16 @@ async fn the_end_of_a_primary_membership_that_is_held_goes_when_approved() {
     let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
     assert_eq!((approved.outcome, approved.members_removed), (Outcome::Done, 15));
 }
+
+#[tokio::test]
+async fn a_membership_of_which_the_second_reading_cannot_tell_stays() {
+    let world = World::new(World::directory(40)).await;
+    world.import_done().await;
+    let (group, member) = (ScriptedDirectory::id(1_000_000), ScriptedDirectory::id(4));
+    world.endpoint.change(|directory| directory.remove_member(&group, &member));
+    world.endpoint.lie([Lie::SecondReadingUnknown]);
+    assert_eq!(world.import_done().await.members_removed, 0);
+    assert_eq!(world.members_of(world.group()), 10);
+    world.endpoint.lie([]);
+    assert_eq!(world.import_done().await.members_removed, 1);
+}
