@@ -112,7 +112,7 @@ impl Import {
         self.show(|progress| progress.phase = Phase::Listing);
 
         let mut watch = CoverageWatch::begin(&coverage);
-        let cursor = if from.is_none() { self.read_delta(suspicion.is_some()).await? } else { None };
+        let cursor = if from.is_none() { self.read_delta(suspicion.is_some(), &coverage).await? } else { None };
         let cursor = match cursor {
             Some(cursor) => cursor,
             None => self.read_snapshot(from, &coverage).await?,
@@ -138,7 +138,7 @@ impl Import {
     }
 
     /// Reads the changes since the stored cursor. `None` where a snapshot is needed.
-    async fn read_delta(&mut self, coverage_changed: bool) -> Result<Option<Option<Cursor>>> {
+    async fn read_delta(&mut self, coverage_changed: bool, coverage: &CoverageInfo) -> Result<Option<Option<Cursor>>> {
         let endpoint = std::sync::Arc::clone(&self.job.endpoint);
         let Some(delta) = endpoint.as_delta().filter(|_| !self.job.options.full && !coverage_changed) else {
             return Ok(None);
@@ -151,6 +151,8 @@ impl Import {
             None => {
                 tracing::info!("the cursor has expired; reading a snapshot");
                 self.mode = Mode::Snapshot;
+                let coverage = coverage.clone();
+                self.hold.with(move |run| run.restart(&coverage)).await?;
                 Ok(None)
             }
         }
@@ -162,9 +164,6 @@ impl Import {
         if from.is_some() && pager.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Conflict) {
             tracing::info!("the checkpoint can no longer be used; listing from the beginning");
             pager = endpoint.snapshot(&self.cx, None).await;
-            let coverage = coverage.clone();
-            self.hold.with(move |run| run.restart(&coverage)).await?;
-        } else if from.is_none() {
             let coverage = coverage.clone();
             self.hold.with(move |run| run.restart(&coverage)).await?;
         }

@@ -3,6 +3,7 @@
 //!
 //! It must not know what is asked for.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tenantry::endpoint::Context;
@@ -113,13 +114,13 @@ impl Connection {
         cx.gate().call(Cost::default(), operation, read).await
     }
 
-    /// Reads a whole search and hands each entry over; entries may come twice if it had to begin anew.
-    pub(crate) async fn each(
+    /// Reads a search page by page until it ends or enough was taken; entries may come twice if it had to begin anew.
+    async fn walk(
         &self,
         cx: &Context,
         operation: &'static str,
         request: &SearchRequest,
-        mut take: impl FnMut(Entry) + Send,
+        mut take: impl FnMut(Entry) -> ControlFlow<()> + Send,
     ) -> Result<()> {
         let (mut cookie, mut restarts) = (None, 0);
         let mut progress = PageProgress::new(STALLED_PAGES);
@@ -127,7 +128,9 @@ impl Connection {
             match self.page(cx, operation, None, request, cookie.as_ref()).await? {
                 Paged::Page(page, next) => {
                     progress.observe(&page)?;
-                    page.entries.into_iter().for_each(&mut take);
+                    if page.entries.into_iter().try_for_each(&mut take).is_break() {
+                        return Ok(());
+                    }
                     match next {
                         Some(next) => cookie = Some(next),
                         None => return Ok(()),
@@ -140,6 +143,21 @@ impl Connection {
                 Paged::CookieLost => return Err(cookies_do_not_work(operation)),
             }
         }
+    }
+
+    /// Reads a whole search and hands each entry over; entries may come twice if it had to begin anew.
+    pub(crate) async fn each(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        request: &SearchRequest,
+        mut take: impl FnMut(Entry) + Send,
+    ) -> Result<()> {
+        let go_on = |entry| {
+            take(entry);
+            ControlFlow::Continue(())
+        };
+        self.walk(cx, operation, request, go_on).await
     }
 
     /// Reads a search that finds few.
@@ -161,27 +179,13 @@ impl Connection {
         operation: &'static str,
         request: &SearchRequest,
     ) -> Result<Option<Entry>> {
-        let (mut cookie, mut restarts) = (None, 0);
-        let mut progress = PageProgress::new(STALLED_PAGES);
-        loop {
-            match self.page(cx, operation, None, request, cookie.as_ref()).await? {
-                Paged::Page(page, next) => {
-                    progress.observe(&page)?;
-                    if let Some(entry) = page.entries.into_iter().next() {
-                        return Ok(Some(entry));
-                    }
-                    match next {
-                        Some(next) => cookie = Some(next),
-                        None => return Ok(None),
-                    }
-                }
-                Paged::CookieLost if restarts < RESTARTS => {
-                    restarts += 1;
-                    cookie = None;
-                }
-                Paged::CookieLost => return Err(cookies_do_not_work(operation)),
-            }
-        }
+        let mut first = None;
+        let stop = |entry| {
+            first = Some(entry);
+            ControlFlow::Break(())
+        };
+        self.walk(cx, operation, request, stop).await?;
+        Ok(first)
     }
 
     /// Reads one object; nothing if it is not there or hidden.

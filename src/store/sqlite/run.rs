@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::apply::{Apply, FINISHING, Finish, Target};
 use super::plan::{HeldItems, Judgement, Terms};
@@ -27,7 +27,7 @@ pub(super) struct SqliteRun {
     store: Arc<SqliteStore>,
     target: Target,
     stage: Option<Stage>,
-    apply: Option<Apply>,
+    apply: Option<(Connection, Apply)>,
     /// What the guard holds and lets pass, once it has judged.
     judgement: Judgement,
     begin: u64,
@@ -481,17 +481,16 @@ impl RunStore for SqliteRun {
     }
 
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)> {
-        let mut apply = match self.apply.take() {
+        let (mut writer, mut apply) = match self.apply.take() {
             Some(apply) => apply,
             None => {
                 let wakes = self.stage()?.get::<i64>("wakes")? == Some(1);
-                Apply::new(self.store.connect(12 << 20)?, self.target.clone(), wakes)
+                (self.store.connect(12 << 20)?, Apply::new(self.target.clone(), wakes))
             }
         };
-        let done = apply.chunk(self.stage_mut()?, now)?;
-        let (_, applied) = apply.reached()?;
-        self.apply = Some(apply);
-        Ok((applied, done))
+        let reached = apply.chunk(&mut writer, self.stage_mut()?, now)?;
+        self.apply = Some((writer, apply));
+        Ok(reached)
     }
 
     fn finish(&mut self, report: &RunReport, now: Timestamp) -> Result<()> {
@@ -510,13 +509,13 @@ impl RunStore for SqliteRun {
             spent,
             alerts: conclusion.alerts,
         };
-        let mut apply = match self.apply.take() {
-            Some(apply) => apply,
-            None => Apply::new(self.store.connect(8 << 20)?, self.target.clone(), self.wakes),
+        let mut writer = match self.apply.take() {
+            Some((writer, _)) => writer,
+            None => self.store.connect(8 << 20)?,
         };
-        apply.finish(self.stage()?, &finish, now)?;
+        super::apply::finish(&mut writer, &self.target, self.stage()?, &finish, now)?;
         self.apply_lock = None;
-        drop(apply);
+        drop(writer);
         self.discard()
     }
 

@@ -7,7 +7,7 @@ use super::super::outbox::Writer;
 use super::super::plan::HeldItems;
 use super::super::stage::Stage;
 use super::super::{kind_from_number, sql};
-use super::{Apply, check_epoch};
+use super::{Target, check_epoch};
 use crate::error::Result;
 use crate::model::{
     EventType, HeldChange, HeldKind, Outcome, PlanId, Record, RecordId, RunReport, SourceId, Timestamp,
@@ -47,81 +47,81 @@ struct QuarantineData<'a> {
     run: crate::model::RunId,
 }
 
-impl Apply {
-    /// Stores the end of the run.
-    pub(in super::super) fn finish(&mut self, stage: &Stage, finish: &Finish<'_>, now: Timestamp) -> Result<()> {
-        let step = || sql("finish the run");
-        let target = self.target.clone();
-        let transaction = self.writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
-        check_epoch(&transaction, &target)?;
-        let mut events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
-        if finish.report.outcome != Outcome::Failed {
-            tell_endpoint_group(&transaction, &target, &mut events)?;
-            quarantine(&transaction, stage, &target, finish.whole, now, &mut events)?;
-            if let Some(cursor) = stage.cursor()? {
-                transaction
-                    .execute(
-                        "UPDATE endpoints SET cursor = ?2 WHERE endpoint_no = ?1",
-                        params![target.endpoint_no, cursor],
-                    )
-                    .map_err(step())?;
-            }
-            if let Some(coverage) = &finish.coverage {
-                transaction
-                    .execute(
-                        "UPDATE endpoints SET coverage = ?2 WHERE endpoint_no = ?1",
-                        params![target.endpoint_no, coverage],
-                    )
-                    .map_err(step())?;
-            }
-            if !finish.listed.is_empty() {
-                transaction
-                    .execute(
-                        "UPDATE endpoints SET listed_at = ?2 WHERE endpoint_no = ?1",
-                        params![target.endpoint_no, now.0],
-                    )
-                    .map_err(step())?;
-            }
-            for scope in &finish.listed {
-                transaction
-                    .execute(
-                        "INSERT OR REPLACE INTO freshness VALUES (?1, ?2, 0, ?3)",
-                        params![target.endpoint_no, scope, now.0],
-                    )
-                    .map_err(step())?;
-            }
-            park(&transaction, &target, finish, now, &mut events)?;
-            for (kind, count) in &finish.spent {
-                transaction
-                    .execute(
-                        "INSERT OR REPLACE INTO losses
-                         VALUES (?1, ?2, (SELECT run_no FROM runs WHERE id = ?3), ?4, ?5)",
-                        params![
-                            target.endpoint_no,
-                            now.0,
-                            target.run.0.as_bytes().as_slice(),
-                            serde_json::to_string(kind).unwrap_or_default(),
-                            count
-                        ],
-                    )
-                    .map_err(step())?;
-            }
+/// Stores the end of the run.
+pub(in super::super) fn finish(
+    writer: &mut Connection,
+    target: &Target,
+    stage: &Stage,
+    finish: &Finish<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    let step = || sql("finish the run");
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
+    check_epoch(&transaction, target)?;
+    let mut events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
+    if finish.report.outcome != Outcome::Failed {
+        tell_endpoint_group(&transaction, target, &mut events)?;
+        quarantine(&transaction, stage, target, finish.whole, now, &mut events)?;
+        if let Some(cursor) = stage.cursor()? {
+            transaction
+                .execute("UPDATE endpoints SET cursor = ?2 WHERE endpoint_no = ?1", params![target.endpoint_no, cursor])
+                .map_err(step())?;
         }
-        for alert in &finish.alerts {
-            events.add(EventType::AlertRaised, &target.run.to_string(), alert)?;
+        if let Some(coverage) = &finish.coverage {
+            transaction
+                .execute(
+                    "UPDATE endpoints SET coverage = ?2 WHERE endpoint_no = ?1",
+                    params![target.endpoint_no, coverage],
+                )
+                .map_err(step())?;
         }
-        events.add(EventType::ImportFinished, &target.run.to_string(), finish.report)?;
-        events.finish(&transaction)?;
-        close_run(&transaction, finish.report)?;
-        fault::point();
-        transaction.commit().map_err(step())?;
-        fault::point();
-        Ok(())
+        if !finish.listed.is_empty() {
+            transaction
+                .execute(
+                    "UPDATE endpoints SET listed_at = ?2 WHERE endpoint_no = ?1",
+                    params![target.endpoint_no, now.0],
+                )
+                .map_err(step())?;
+        }
+        for scope in &finish.listed {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO freshness VALUES (?1, ?2, 0, ?3)",
+                    params![target.endpoint_no, scope, now.0],
+                )
+                .map_err(step())?;
+        }
+        park(&transaction, target, finish, now, &mut events)?;
+        for (kind, count) in &finish.spent {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO losses
+                     VALUES (?1, ?2, (SELECT run_no FROM runs WHERE id = ?3), ?4, ?5)",
+                    params![
+                        target.endpoint_no,
+                        now.0,
+                        target.run.0.as_bytes().as_slice(),
+                        serde_json::to_string(kind).unwrap_or_default(),
+                        count
+                    ],
+                )
+                .map_err(step())?;
+        }
     }
+    for alert in &finish.alerts {
+        events.add(EventType::AlertRaised, &target.run.to_string(), alert)?;
+    }
+    events.add(EventType::ImportFinished, &target.run.to_string(), finish.report)?;
+    events.finish(&transaction)?;
+    close_run(&transaction, finish.report)?;
+    fault::point();
+    transaction.commit().map_err(step())?;
+    fault::point();
+    Ok(())
 }
 
 /// Tells of the group that stands for the endpoint: after its first import, and when its title has changed.
-fn tell_endpoint_group(transaction: &Connection, target: &super::Target, events: &mut Writer<'_>) -> Result<()> {
+fn tell_endpoint_group(transaction: &Connection, target: &Target, events: &mut Writer<'_>) -> Result<()> {
     let step = || sql("tell of the endpoint's group");
     let (title, told): (String, Option<String>) = transaction
         .query_row("SELECT title, group_title FROM endpoints WHERE endpoint_no = ?1", [target.endpoint_no], |row| {
@@ -143,7 +143,7 @@ fn tell_endpoint_group(transaction: &Connection, target: &super::Target, events:
 /// Stores the end of a run that failed or was cancelled.
 pub(in super::super) fn abort(
     writer: &mut Connection,
-    target: &super::Target,
+    target: &Target,
     report: &RunReport,
     alert: Option<Alert>,
     now: Timestamp,
@@ -180,7 +180,7 @@ fn close_run(connection: &Connection, report: &RunReport) -> Result<()> {
 fn quarantine(
     transaction: &Connection,
     stage: &Stage,
-    target: &super::Target,
+    target: &Target,
     whole: bool,
     now: Timestamp,
     events: &mut Writer<'_>,
@@ -241,7 +241,7 @@ fn quarantine(
 /// Keeps what is held; the same set is told once.
 fn park(
     transaction: &Connection,
-    target: &super::Target,
+    target: &Target,
     finish: &Finish<'_>,
     now: Timestamp,
     events: &mut Writer<'_>,

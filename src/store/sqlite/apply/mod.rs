@@ -26,7 +26,7 @@ use crate::model::{
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::{Applied, codec, fault};
 
-pub(super) use finish::{Finish, abort};
+pub(super) use finish::{Finish, abort, finish};
 pub(super) use repair::repair;
 
 /// Rows of a chunk behind which other writers get their turn.
@@ -96,7 +96,6 @@ pub(super) struct Target {
 /// An apply under way.
 #[derive(Debug)]
 pub(super) struct Apply {
-    pub(super) writer: Connection,
     pub(super) target: Target,
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
@@ -198,38 +197,33 @@ struct RecordRow {
 }
 
 impl Apply {
-    pub(super) fn new(writer: Connection, target: Target, wakes: bool) -> Self {
-        Self { writer, target, wakes, containers: HashMap::new(), index: Index::Undecided, new_keys: None }
+    pub(super) fn new(target: Target, wakes: bool) -> Self {
+        Self { target, wakes, containers: HashMap::new(), index: Index::Undecided, new_keys: None }
     }
 
-    /// Returns phase and figures as last committed.
-    pub(super) fn reached(&self) -> Result<(ApplyPhase, Applied)> {
-        let (phase, _, applied) = position(&self.writer, &self.target)?;
-        Ok((phase, applied))
-    }
-
-    /// Applies one chunk. Returns whether everything but the finish is done.
-    pub(super) fn chunk(&mut self, stage: &mut Stage, now: Timestamp) -> Result<bool> {
-        let step = || sql("apply changes");
-        let before = self.writer.total_changes();
-        // The connection is lent to the transaction while `self` keeps its caches.
-        let mut writer = std::mem::replace(&mut self.writer, Connection::open_in_memory().map_err(step())?);
-        let result = self.chunk_with(&mut writer, stage, now);
-        self.writer = writer;
-        if self.writer.total_changes() - before > ROWS_BEFORE_BREATH {
+    /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
+    pub(super) fn chunk(
+        &mut self,
+        writer: &mut Connection,
+        stage: &mut Stage,
+        now: Timestamp,
+    ) -> Result<(Applied, bool)> {
+        let before = writer.total_changes();
+        let result = self.commit_chunk(writer, stage, now);
+        if writer.total_changes() - before > ROWS_BEFORE_BREATH {
             super::pause(super::BREATH);
         }
         result
     }
 
-    fn chunk_with(&mut self, writer: &mut Connection, stage: &mut Stage, now: Timestamp) -> Result<bool> {
+    fn commit_chunk(&mut self, writer: &mut Connection, stage: &mut Stage, now: Timestamp) -> Result<(Applied, bool)> {
         let step = || sql("apply changes");
         let target = self.target.clone();
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
         check_epoch(&transaction, &target)?;
         let (phase, at, applied) = position(&transaction, &target)?;
         if phase == ApplyPhase::Finishing {
-            return Ok(true);
+            return Ok((applied, true));
         }
         let events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
         let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], now };
@@ -267,7 +261,7 @@ impl Apply {
         fault::point();
         transaction.commit().map_err(step())?;
         fault::point();
-        Ok(phase == ApplyPhase::Finishing)
+        Ok((applied, phase == ApplyPhase::Finishing))
     }
 
     /// Returns the number of a container, giving it one if it is new.

@@ -9,7 +9,7 @@ use crate::model::{ObjectKey, ObjectKind, Scope, SourceId, Timestamp, TombstoneK
 use crate::store::Candidate;
 use crate::store::codec;
 use crate::store::sqlite::stage::Stage;
-use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
+use crate::store::sqlite::{Standing, State, damaged, sql};
 
 /// What is known of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -371,9 +371,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// Reads the kind of a candidate's row.
-pub(super) fn candidate_kind(number: i64) -> Result<ObjectKind> {
-    kind_from_number(number)
 }

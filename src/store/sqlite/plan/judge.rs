@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use super::candidates::candidate_kind;
 use super::{HeldItems, Verdict, subtract_sorted};
 use crate::error::Result;
 use crate::model::{GuardLimits, HeldChange, HeldKind, Limit, ObjectKind};
@@ -97,7 +96,7 @@ impl Stage {
             let mut rows = query.query([]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {
                 let object_no: u64 = row.get(0).map_err(step())?;
-                let kind = candidate_kind(row.get(1).map_err(step())?)?;
+                let kind = kind_from_number(row.get(1).map_err(step())?)?;
                 let standing = Standing::from_number(row.get(2).map_err(step())?)?;
                 let verdict = Verdict::from_number(row.get(3).map_err(step())?)?;
                 let sort = match verdict {
