@@ -65,7 +65,7 @@ pub mod testkit;
 pub use endpoint::{Context, Endpoint, EndpointInfo};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use outbox::Consumer;
-pub use run::ImportOptions;
+pub use run::{IdListing, ImportOptions};
 pub use secret::Secret;
 pub use service::{RunHandle, Service};
 #[cfg(feature = "sqlite")]

@@ -47,5 +47,8 @@ pub trait Actor: Send + Sync + Debug {
     /// # Behaviour
     /// - Touches nothing but what the action names.
     /// - Doing it twice is the same as doing it once.
+    /// - What the remote refuses for this account is [`ActionOutcome::Refused`] with the remedy; an error is for what
+    ///   concerns every account.
+    /// - `Done` is read back from the server that was written to.
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome>;
 }

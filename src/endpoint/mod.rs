@@ -115,4 +115,14 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - An expired, foreign or unreadable cursor is the step [`DeltaStep::CursorExpired`], not an error.
     /// - What changed while the delta is read comes in this one or in the next, never in neither.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
+
+    /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind
+    /// every delta, and looks up what is not among them.
+    ///
+    /// # Behaviour
+    /// - Needs no network.
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        let _ = coverage;
+        true
+    }
 }

@@ -60,6 +60,9 @@ pub struct DeltaPage {
     pub edges_removed: Vec<Edges>,
     /// Objects that the directory says are gone.
     pub tombstones: Vec<Tombstone>,
+    /// Objects that the directory shows to exist outside of base or filter. Those that were never listed may be among
+    /// them.
+    pub out_of_scope: Vec<ObjectKey>,
     /// Records that cannot be understood.
     pub quarantined: Vec<Quarantined>,
     /// Groups whose members were all listed. Never `Users`, `Groups` or `Computers`.

@@ -43,6 +43,18 @@ pub struct ImportOptions {
     pub guard: GuardLimits,
     /// How long something has to be missing before its removal is put up for approval.
     pub missing_age: Duration,
+    /// When a delta run ends with a listing of source ids.
+    pub id_listing: IdListing,
+}
+
+/// When a delta run ends with a listing of source ids, to find what is gone without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdListing {
+    /// Behind every delta that does not report what is gone; behind others once a day.
+    #[default]
+    Auto,
+    /// When the last listing of all ids is this old.
+    Every(Duration),
 }
 
 impl Default for ImportOptions {
@@ -53,6 +65,7 @@ impl Default for ImportOptions {
             approve: None,
             guard: GuardLimits::default(),
             missing_age: Duration::from_hours(30 * 24),
+            id_listing: IdListing::Auto,
         }
     }
 }
