@@ -46,6 +46,8 @@ pub struct Settings {
     pub dirsync_denial: DirSyncDenial,
     /// Refuses passwords over connections without TLS with strongerAuthRequired (8).
     pub require_tls: bool,
+    /// Tells at its own entry what the bound account counts as.
+    pub tells_token: bool,
     /// Sends `SearchResultReference` messages for the other naming contexts.
     pub referrals: bool,
     /// Largest request in bytes.
@@ -66,6 +68,7 @@ impl Default for Settings {
             dirsync_batch: 1000,
             dirsync_denial: DirSyncDenial::Refused,
             require_tls: false,
+            tells_token: true,
             referrals: true,
             max_receive_buffer: 10_485_760,
             certificate_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
