@@ -96,9 +96,8 @@ impl Service {
     ) -> Result<Vec<Action>> {
         let Registered { endpoint, .. } = self.registered(customer, endpoint)?;
         let read = self.read_records(customer, vec![record]).await?;
-        let offered = |action: &Action| {
-            read.iter().any(|(_, record)| find(&*endpoint, *action, record.as_ref()).is_ok())
-        };
+        let offered =
+            |action: &Action| read.iter().any(|(_, record)| find(&*endpoint, *action, record.as_ref()).is_ok());
         Ok(Action::ALL.into_iter().filter(offered).collect())
     }
 

@@ -14,8 +14,8 @@ use crate::endpoint::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
 use crate::model::{
-    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, UserState, Via,
-    names,
+    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, UserState,
+    Via, names,
 };
 
 /// An endpoint over a directory that tests change.

@@ -61,16 +61,26 @@ async fn every_record_gets_its_own_word_in_the_order_asked() {
     let world = world(directory).await;
     let ids = world.by_number();
     let user = |number| ids[&ScriptedDirectory::id(number)];
-    world.endpoint.lie([
-        Lie::ActionRefused(vec![ScriptedDirectory::id(4)]),
-        Lie::ActionFails(vec![ScriptedDirectory::id(5)]),
-    ]);
+    world
+        .endpoint
+        .lie([Lie::ActionRefused(vec![ScriptedDirectory::id(4)]), Lie::ActionFails(vec![ScriptedDirectory::id(5)])]);
     let nobody = RecordId(uuid::Uuid::from_u128(7));
     let computer = *world.records(ObjectKind::Computer).keys().next().unwrap();
     let groups = world.records(ObjectKind::Group);
     let own = groups.values().find(|group| group.identities.is_empty()).unwrap().id;
-    let asked =
-        [user(5), user(2), user(3), user(4), nobody, computer, world.group(), own, contact_of(&world), user(2), user(1)];
+    let asked = [
+        user(5),
+        user(2),
+        user(3),
+        user(4),
+        nobody,
+        computer,
+        world.group(),
+        own,
+        contact_of(&world),
+        user(2),
+        user(1),
+    ];
     let results = world.act(Action::Suspend, &asked).await;
     let answered: Vec<_> = results.iter().map(|result| result.record).collect();
     assert_eq!(answered, [&asked[..9], &asked[10..]].concat(), "once each, in the order asked");
@@ -109,7 +119,8 @@ async fn nothing_changes_here_before_the_next_import_reads_it() {
     assert_eq!(report.updated, 1);
     let told: Vec<_> = world.events().iter().map(|event| event.event_type).collect();
     assert!(told.contains(&EventType::UserUpserted), "{told:?}");
-    let state = |world: &World| world.records(ObjectKind::User)[&anna].attributes.text(&names::STATE).map(str::to_owned);
+    let state =
+        |world: &World| world.records(ObjectKind::User)[&anna].attributes.text(&names::STATE).map(str::to_owned);
     assert_eq!(state(&world).as_deref(), Some("suspended"));
     assert_eq!(words(&world.act(Action::Resume, &[anna]).await), ["done"]);
     world.import_done().await;

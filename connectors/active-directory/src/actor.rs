@@ -172,9 +172,12 @@ impl Attempted<'_> {
         if !self.may_be_changed() {
             return error;
         }
-        Error::new(ErrorKind::Unavailable, "the change may have been made, but could not be read back; the next import tells")
-            .with_context("because", error.message())
-            .with_source(error)
+        Error::new(
+            ErrorKind::Unavailable,
+            "the change may have been made, but could not be read back; the next import tells",
+        )
+        .with_context("because", error.message())
+        .with_source(error)
     }
 
     /// Reads the account as the listing would, and tells why it is to be left alone.

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tenantry::endpoint::Context;
 use tenantry::gate::Cost;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings};
+use tenantry_ldap::{
+    Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings,
+};
 use tenantry_ldap::{code, is_cookie_lost};
 use tokio::sync::Mutex;
 use uuid::Uuid;

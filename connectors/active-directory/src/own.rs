@@ -46,7 +46,8 @@ impl Own {
         if entry.sid("objectSid")?.is_some_and(|sid| self.sids.contains(&sid)) {
             return Ok(true);
         }
-        let same = |left: Option<&str>, right: &str| left.is_some_and(|left| left.to_lowercase() == right.to_lowercase());
+        let same =
+            |left: Option<&str>, right: &str| left.is_some_and(|left| left.to_lowercase() == right.to_lowercase());
         let (login, principal) = (entry.text("sAMAccountName")?, entry.text("userPrincipalName")?);
         if let Some((_, name)) = bind.split_once('\\')
             && same(login, name)

@@ -156,9 +156,13 @@ impl Faults {
             let mut rivals = self.rivals();
             (rivals.before.pop_front(), rivals.after.pop_front())
         };
-        before.into_iter().for_each(|deed| deed());
+        if let Some(deed) = before {
+            deed();
+        }
         let outcome = write();
-        after.into_iter().for_each(|deed| deed());
+        if let Some(deed) = after {
+            deed();
+        }
         outcome
     }
 
@@ -169,8 +173,9 @@ impl Faults {
 
     /// Returns how many rules that happen once have not happened yet.
     pub fn pending(&self) -> usize {
-        let once =
-            |rule: &&Rule| matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_) | When::Write(_)) && !rule.spent;
+        let once = |rule: &&Rule| {
+            matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_) | When::Write(_)) && !rule.spent
+        };
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(once).count()
     }
 

@@ -237,7 +237,8 @@ async fn what_nobody_should_change_is_refused_also_to_the_administrator() -> Don
         &protected,
     ])?;
     let own = guids(&["(sAMAccountName=reader)"])?;
-    let before = world.dc.ldapsearch(world.dc.base_dn(), "(objectClass=user)", &[FLAGS, "lockoutTime", "pwdLastSet"])?;
+    let before =
+        world.dc.ldapsearch(world.dc.base_dn(), "(objectClass=user)", &[FLAGS, "lockoutTime", "pwdLastSet"])?;
     for (config, guids) in [(&world.config, &everywhere), (&deputy, &everywhere), (&deputy, &own)] {
         let endpoint = actor(config, &world)?;
         let cx = Context::new(Gate::builder().build(), CancellationToken::new());
@@ -295,7 +296,8 @@ async fn a_whole_company_is_suspended_and_resumed_and_all_is_as_before() -> Done
     }
     let mut world = by_administrator().await?;
     world.import_done().await?;
-    let read = |world: &World| world.dc.ldapsearch(&COMPANY.root_dn(world.dc.base_dn()), "(objectClass=user)", &[FLAGS]);
+    let read =
+        |world: &World| world.dc.ldapsearch(&COMPANY.root_dn(world.dc.base_dn()), "(objectClass=user)", &[FLAGS]);
     let before = read(&world)?;
     let active = |world: &World| -> tenantry::Result<Vec<RecordId>> {
         let users = world.records(ObjectKind::User)?;
