@@ -21,6 +21,8 @@ pub struct ScriptedEndpoint {
     state: Arc<Mutex<State>>,
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
+    /// Id listings that were begun.
+    id_listings: Arc<AtomicUsize>,
     deltas: bool,
 }
 
@@ -36,6 +38,10 @@ struct State {
     rights_lost: bool,
     /// States of the directory at which a cursor was given.
     states: Vec<ScriptedDirectory>,
+    /// Cursors that were given before this one have expired.
+    expired: usize,
+    /// Whether deltas report what is gone.
+    removals_told: bool,
     /// The cursor of the listing under way: taken before its first page.
     listing: usize,
     /// To be done once so many pages of a listing are given.
@@ -65,10 +71,13 @@ impl ScriptedEndpoint {
                 revision: 1,
                 rights_lost: false,
                 states: Vec::new(),
+                expired: 0,
+                removals_told: true,
                 listing: 0,
                 while_listing: None,
             })),
             pages: Arc::default(),
+            id_listings: Arc::default(),
             deltas: false,
         })
     }
@@ -124,6 +133,22 @@ impl ScriptedEndpoint {
         filter.clone_into(&mut self.state().filter);
     }
 
+    /// Has deltas keep silent about what is gone, or tell it again. Where tombstones cannot be read they never do.
+    pub fn set_removals_told(&self, told: bool) {
+        self.state().removals_told = told;
+    }
+
+    /// Forgets all cursors given so far.
+    pub fn expire_cursors(&self) {
+        let mut state = self.state();
+        state.expired = state.states.len();
+    }
+
+    /// Returns how many id listings were begun so far.
+    pub fn id_listings(&self) -> usize {
+        self.id_listings.load(Ordering::Relaxed)
+    }
+
     /// Returns how many pages were listed so far.
     pub fn pages(&self) -> usize {
         self.pages.load(Ordering::Relaxed)
@@ -154,6 +179,21 @@ impl State {
             .collect();
         ids.sort_by_key(|(kind, id)| (rank(*kind), (*id).clone()));
         ids.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Lists the ids that can be seen.
+    fn visible_ids(&self) -> Vec<SourceId> {
+        let mut ids = self.visible();
+        ids.retain(|id| {
+            let container = self.directory.objects.get(id).map(|object| &object.container);
+            !self.lies(|lie| match lie {
+                Lie::IdsEmpty => true,
+                Lie::IdsDrop(ids) => ids.contains(id),
+                Lie::IdsHide(hidden) => container == Some(hidden),
+                _ => false,
+            })
+        });
+        ids
     }
 
     /// Answers for an object that cannot be seen.
@@ -189,6 +229,9 @@ impl State {
     }
 }
 
+/// The right without which tombstones cannot be read.
+const READ_TOMBSTONES: &str = "read tombstones";
+
 /// A place in a listing: before this object, so many of its members given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Place {
@@ -204,6 +247,8 @@ struct Pager {
     pages: usize,
     repeat: Option<Place>,
     closed: bool,
+    /// Whether only ids are listed.
+    ids_only: bool,
 }
 
 impl Pager {
@@ -216,7 +261,12 @@ impl Pager {
         if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
             change(&mut state.directory);
         }
-        if state.lies(|lie| matches!(lie, Lie::FailsAfter(pages) if done >= *pages)) {
+        let ids_only = self.ids_only;
+        if state.lies(|lie| match lie {
+            Lie::FailsAfter(pages) => done >= *pages,
+            Lie::IdsFailAfter(pages) => ids_only && done >= *pages,
+            _ => false,
+        }) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
         assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
@@ -233,7 +283,7 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor = endpoint.deltas.then(|| cursor_of(state.listing));
+            let cursor = (endpoint.deltas && !self.ids_only).then(|| cursor_of(state.listing));
             return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
@@ -260,6 +310,10 @@ impl Pager {
     fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
         // Deleted while the listing runs.
         let Some(object) = state.directory.objects.get(id) else { return true };
+        if self.ids_only {
+            page.patches.push(Patch::new(object.kind, id.clone()).in_container(object.container.clone()));
+            return true;
+        }
         if object.unintelligible {
             page.quarantined.push(Quarantined {
                 kind: object.kind,
@@ -270,12 +324,7 @@ impl Pager {
         }
         if self.place.members == 0 {
             page.patches.extend(state.patch(id));
-            for ((_, facet), attributes) in state.directory.facets.iter().filter(|((of, _), _)| of == id) {
-                let mut patch = Patch::new(object.kind, id.clone());
-                patch.facet = *facet;
-                patch.attributes = attributes.clone();
-                page.patches.push(patch);
-            }
+            page.patches.extend(state.directory.facets_of(id));
         }
         if object.kind != ObjectKind::Group {
             return true;
@@ -319,14 +368,22 @@ impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let mut state = self.state();
         let at = <[u8; 8]>::try_from(since.bytes()).ok().and_then(|at| usize::try_from(u64::from_be_bytes(at)).ok());
-        let Some(old) = at.and_then(|at| state.states.get(at)) else {
-            return Err(Error::protocol("scripted: not a cursor of this endpoint"));
+        let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
+            return Ok(Box::new(delta::Expired));
         };
-        let pages = delta::between(old, &state.directory, state.page_size);
+        let pages = delta::with_lies(old, &state.directory, state.page_size, state.removals_told, &state.lies);
+        let fails_after = state.lies.iter().find_map(|lie| match lie {
+            Lie::DeltaFailsAfter(pages) => Some(*pages),
+            _ => None,
+        });
         let now = state.directory.clone();
         state.states.push(now);
         let cursor = cursor_of(state.states.len() - 1);
-        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), cursor }))
+        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
+    }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.state().removals_told && coverage.rights.contains(READ_TOMBSTONES)
     }
 }
 
@@ -379,7 +436,7 @@ impl Endpoint for ScriptedEndpoint {
             coverage.rights.insert("read".into());
         }
         if state.directory.tombstones_readable {
-            coverage.rights.insert("read tombstones".into());
+            coverage.rights.insert(READ_TOMBSTONES.into());
         }
         coverage.filters.insert("users".into(), state.filter.clone());
         Ok(coverage)
@@ -405,7 +462,14 @@ impl Endpoint for ScriptedEndpoint {
         drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
         let (endpoint, cx) = (self.clone(), cx.clone());
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false }))
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: false }))
+    }
+
+    async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
+        self.id_listings.fetch_add(1, Ordering::Relaxed);
+        let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
+        let ids = self.state().visible_ids();
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
