@@ -11,6 +11,25 @@ use crate::endpoint::{Context, Cursor, DeltaPage, DeltaPager, DeltaStep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Edges, Member, MemberKind, ObjectKey, Quarantined, Scope, SourceId, Tombstone, TombstoneKind, Via};
 
+/// Whether deltas speak of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Telling {
+    /// They do.
+    #[default]
+    Told,
+    /// They do not.
+    Silent,
+}
+
+/// What the deltas of an endpoint tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Tombstones, and moves out of scope.
+    pub(super) removals: Telling,
+    /// All members of a group that is back from the bin.
+    pub(super) restored_groups: Telling,
+}
+
 /// Pages of a delta that was put together when it was asked for.
 pub(super) struct Pager {
     pub(super) cx: Context,
@@ -46,10 +65,10 @@ pub(super) fn with_lies(
     old: &ScriptedDirectory,
     new: &ScriptedDirectory,
     page_size: usize,
-    removals_told: bool,
+    told: Told,
     lies: &[Lie],
 ) -> Vec<DeltaPage> {
-    let tell = || between(old, new, page_size, removals_told);
+    let tell = || between(old, new, page_size, told);
     let mut pages: Vec<DeltaPage> = if lies.contains(&Lie::DeltaRepeats) {
         tell().into_iter().zip(tell()).flat_map(|(page, again)| [page, again]).collect()
     } else {
@@ -85,9 +104,10 @@ impl Pages {
 
 /// Tells the way from one state to another.
 ///
-/// Of who is deleted or restored its groups say nothing. Where removals are not told, neither tombstones nor moves out of
+/// Of who is deleted or restored its groups say nothing; a group that comes into scope is told whole, and closed. Where removals are not told, neither tombstones nor moves out of
 /// scope are; where tombstones cannot be read, they are not.
-fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, removals_told: bool) -> Vec<DeltaPage> {
+fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, told: Told) -> Vec<DeltaPage> {
+    let removals_told = told.removals == Telling::Told;
     let mut pages = Pages { pages: vec![DeltaPage::default()], room: page_size, size: page_size };
     let facets = |directory: &ScriptedDirectory, id: &SourceId| directory.facets_of(id);
     for (id, object) in &new.objects {
@@ -111,7 +131,8 @@ fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, r
     let gone = old.objects.iter().filter(|(id, _)| !new.objects.contains_key(id));
     // What could be restored and no longer can is told once more.
     let purged = old.bin.iter().filter(|(id, _)| new.tombstones.get(*id) == Some(&TombstoneKind::Hard));
-    for (id, object) in gone.chain(purged).filter(|_| removals_told && new.tombstones_readable) {
+    let tombstones_told = removals_told && new.tombstones_readable;
+    for (id, object) in gone.chain(purged).filter(|_| tombstones_told) {
         let kind = new.tombstones.get(id).copied().unwrap_or(TombstoneKind::Hard);
         let tombstone = Tombstone { object: ObjectKey { kind: object.kind, id: id.clone() }, kind };
         pages.add(|page| page.tombstones.push(tombstone));
@@ -129,8 +150,10 @@ fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, r
             members: ids.into_iter().map(|id| Member { id: id.clone(), kind: MemberKind::Unknown }).collect(),
         };
         let is = &new.members[group];
-        let restored = old.tombstones_readable && old.bin.get(group).is_some_and(|object| !old.is_outside(object));
-        if !old.in_scope(group) && !restored {
+        let silent = told.restored_groups == Telling::Silent
+            && old.tombstones_readable
+            && old.bin.get(group).is_some_and(|object| !old.is_outside(object));
+        if !old.in_scope(group) && !silent {
             // Whole, also if it has none: what it had when it was last seen counts no more.
             let all = edges(is.iter().collect());
             pages.add(|page| {
@@ -141,7 +164,14 @@ fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, r
         }
         let was = if old.in_scope(group) { old.members.get(group).unwrap_or(&none) } else { &none };
         let added = edges(is.difference(was).filter(|id| !was_asleep(group, id)).collect());
-        let removed = edges(was.difference(is).filter(|id| !new.tombstones.contains_key(id)).collect());
+        // What ended before its member was deleted is told, and what nothing else would tell.
+        let ended = |id: &SourceId| match new.tombstones.get(id) {
+            Some(_) if !tombstones_told && !old.in_scope(id) => true,
+            Some(TombstoneKind::Soft) => !new.asleep.contains_key(&(group.clone(), id.clone())),
+            Some(TombstoneKind::Hard) => false,
+            None => true,
+        };
+        let removed = edges(was.difference(is).filter(|id| ended(id)).collect());
         if !added.members.is_empty() {
             pages.add(|page| page.edges_added.push(added));
         }

@@ -132,6 +132,13 @@ impl ScriptedDirectory {
         let mut asleep: Vec<_> =
             as_member.map(|(group, _)| ((group.clone(), id.clone()), in_scope && self.in_scope(group))).collect();
         let had = self.members.remove(id).unwrap_or_default();
+        // With both ends in the bin, nobody can know what comes back: that is told.
+        for ((group, member), silent) in &mut self.asleep {
+            *silent &= group != id && member != id;
+        }
+        if kind == TombstoneKind::Hard {
+            self.asleep.retain(|(group, member), _| group != id && member != id);
+        }
         asleep.extend(had.into_iter().map(|member| ((id.clone(), member), in_scope)));
         for members in self.members.values_mut() {
             members.remove(id);

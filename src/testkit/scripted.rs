@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Lie, ScriptedDirectory, delta};
+use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
     Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Evidence, Membership,
     ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
@@ -40,8 +40,8 @@ struct State {
     states: Vec<ScriptedDirectory>,
     /// Cursors that were given before this one have expired.
     expired: usize,
-    /// Whether deltas report what is gone.
-    removals_told: bool,
+    /// What deltas tell.
+    told: delta::Told,
     /// The cursor of the listing under way: taken before its first page.
     listing: usize,
     /// To be done once so many pages of a listing are given.
@@ -72,7 +72,7 @@ impl ScriptedEndpoint {
                 rights_lost: false,
                 states: Vec::new(),
                 expired: 0,
-                removals_told: true,
+                told: delta::Told::default(),
                 listing: 0,
                 while_listing: None,
             })),
@@ -133,9 +133,14 @@ impl ScriptedEndpoint {
         filter.clone_into(&mut self.state().filter);
     }
 
-    /// Has deltas keep silent about what is gone, or tell it again. Where tombstones cannot be read they never do.
-    pub fn set_removals_told(&self, told: bool) {
-        self.state().removals_told = told;
+    /// Sets whether deltas tell what is gone or moved out of scope. Tombstones that cannot be read are never told.
+    pub fn set_removals(&self, telling: Telling) {
+        self.state().told.removals = telling;
+    }
+
+    /// Sets whether deltas tell the members of a group that is restored.
+    pub fn set_restored_groups(&self, telling: Telling) {
+        self.state().told.restored_groups = telling;
     }
 
     /// Forgets all cursors given so far.
@@ -371,7 +376,7 @@ impl DeltaEndpoint for ScriptedEndpoint {
         let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
             return Ok(Box::new(delta::Expired));
         };
-        let pages = delta::with_lies(old, &state.directory, state.page_size, state.removals_told, &state.lies);
+        let pages = delta::with_lies(old, &state.directory, state.page_size, state.told, &state.lies);
         let fails_after = state.lies.iter().find_map(|lie| match lie {
             Lie::DeltaFailsAfter(pages) => Some(*pages),
             _ => None,
@@ -383,7 +388,7 @@ impl DeltaEndpoint for ScriptedEndpoint {
     }
 
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
-        self.state().removals_told && coverage.rights.contains(READ_TOMBSTONES)
+        self.state().told.removals == Telling::Told && coverage.rights.contains(READ_TOMBSTONES)
     }
 }
 
