@@ -200,7 +200,9 @@ impl Import {
             let answers = match self.job.endpoint.lookup(&self.cx, &asked).await {
                 Ok(answers) if answers.len() == asked.len() => answers,
                 Ok(_) => {
-                    return Err(Error::protocol("a look-up answered for another number of objects than were asked for"));
+                    return Err(Error::protocol(
+                        "a look-up answered for another number of objects than were asked for",
+                    ));
                 }
                 Err(error) if *error.kind() == ErrorKind::Cancelled => return Err(error),
                 Err(error) => {

@@ -22,8 +22,8 @@ use crate::endpoint::{
 };
 use crate::error::Result;
 use crate::model::{
-    CustomerId, EndpointName, Event, GuardLimits, HeldChange, Mode, ObjectKind, Patch, PlanId, PlanSummary, Record, RecordId,
-    RunId, RunReport, SourceId, Timestamp, Unreadable,
+    CustomerId, EndpointName, Event, GuardLimits, HeldChange, Mode, ObjectKind, Patch, PlanId, PlanSummary, Record,
+    RecordId, RunId, RunReport, SourceId, Timestamp, Unreadable,
 };
 
 /// An organisation whose people are kept.

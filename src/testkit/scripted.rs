@@ -103,7 +103,7 @@ impl ScriptedEndpoint {
         change(&mut self.state().directory)
     }
 
-    /// Changes the directory once so many pages of the next listing are given.
+    /// Changes the directory once so many pages of the next listing are given; with 0, an id listing shows the change.
     pub fn change_while_listing(&self, pages: usize, change: impl FnOnce(&mut ScriptedDirectory) + Send + 'static) {
         self.state().while_listing = Some((pages, Box::new(change)));
     }
@@ -473,7 +473,12 @@ impl Endpoint for ScriptedEndpoint {
     async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
         self.id_listings.fetch_add(1, Ordering::Relaxed);
         let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
-        let ids = self.state().visible_ids();
+        let mut state = self.state();
+        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages == 0) {
+            change(&mut state.directory);
+        }
+        let ids = state.visible_ids();
+        drop(state);
         Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
     }
 

@@ -231,10 +231,8 @@ impl Apply {
                 .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
                 .and_then(|mut update| update.execute([record_no]))
                 .map_err(step())?;
-            let told = Told {
-                primary: row.primary_group.is_some(),
-                members: stage.lists_members(&row.source_id.key())?,
-            };
+            let told =
+                Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
         }
         let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;

@@ -74,9 +74,7 @@ impl Stage {
         let numbers: Vec<i64> = {
             let mut query = self
                 .file
-                .prepare(
-                    "SELECT object_no FROM candidates WHERE kind = ?1 AND held = 0 AND object_no > ?2",
-                )
+                .prepare("SELECT object_no FROM candidates WHERE kind = ?1 AND held = 0 AND object_no > ?2")
                 .map_err(step())?;
             let rows = query.query_map(params![kind_number(kind), after], |row| row.get(0)).map_err(step())?;
             rows.collect::<Result<_, _>>().map_err(step())?
