@@ -256,11 +256,12 @@ impl Import {
             let step = step
                 .ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?
                 .map_err(|error| self.in_endpoint(error))?;
+            // The page comes back and is dropped where it was made: memory that changes threads is dear.
             let read = match step {
-                Step::Snapshot(page) => self.hold.with(move |run| run.stage_snapshot(page)).await?,
-                Step::Delta(page) => self.hold.with(move |run| run.stage_delta(page)).await?,
+                Step::Snapshot(page) => self.hold.with(move |run| Ok((run.stage_snapshot(&page)?, page))).await?.0,
+                Step::Delta(page) => self.hold.with(move |run| Ok((run.stage_delta(&page)?, page))).await?.0,
                 Step::Ids(page) => {
-                    let (read, strangers) = self.hold.with(move |run| run.stage_ids(page)).await?;
+                    let ((read, strangers), _) = self.hold.with(move |run| Ok((run.stage_ids(&page)?, page))).await?;
                     if !self.meet(&strangers).await? {
                         return Ok(None);
                     }

@@ -255,10 +255,10 @@ pub(crate) trait RunStore: Send + Debug {
     /// Throws away what is staged and begins anew.
     fn restart(&mut self, coverage: &CoverageInfo) -> Result<()>;
     fn cursor(&self) -> Result<Option<Cursor>>;
-    fn stage_snapshot(&mut self, page: SnapshotPage) -> Result<Read>;
-    fn stage_delta(&mut self, page: DeltaPage) -> Result<Read>;
+    fn stage_snapshot(&mut self, page: &SnapshotPage) -> Result<Read>;
+    fn stage_delta(&mut self, page: &DeltaPage) -> Result<Read>;
     /// Stages a page of ids behind a delta; returns who on it is not known to be there.
-    fn stage_ids(&mut self, page: SnapshotPage) -> Result<(Read, Vec<Stranger>)>;
+    fn stage_ids(&mut self, page: &SnapshotPage) -> Result<(Read, Vec<Stranger>)>;
     /// When the last listing of all ids began.
     fn listed_at(&self) -> Result<Option<Timestamp>>;
     /// Stages what look-ups found after the listing has ended.

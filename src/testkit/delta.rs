@@ -84,7 +84,7 @@ pub(super) fn with_lies(
 
 /// Fills pages of so many entries.
 struct Pages {
-    pages: Vec<DeltaPage>,
+    filled: Vec<DeltaPage>,
     room: usize,
     size: usize,
 }
@@ -92,11 +92,11 @@ struct Pages {
 impl Pages {
     fn add(&mut self, add: impl FnOnce(&mut DeltaPage)) {
         if self.room == 0 {
-            self.pages.push(DeltaPage::default());
+            self.filled.push(DeltaPage::default());
             self.room = self.size;
         }
         self.room -= 1;
-        if let Some(page) = self.pages.last_mut() {
+        if let Some(page) = self.filled.last_mut() {
             add(page);
         }
     }
@@ -108,7 +108,7 @@ impl Pages {
 /// scope are; where tombstones cannot be read, they are not.
 fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, told: Told) -> Vec<DeltaPage> {
     let removals_told = told.removals == Telling::Told;
-    let mut pages = Pages { pages: vec![DeltaPage::default()], room: page_size, size: page_size };
+    let mut pages = Pages { filled: vec![DeltaPage::default()], room: page_size, size: page_size };
     let facets = |directory: &ScriptedDirectory, id: &SourceId| directory.facets_of(id);
     for (id, object) in &new.objects {
         let same = old.objects.get(id) == Some(object) && old.in_scope(id) == new.in_scope(id);
@@ -179,5 +179,5 @@ fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize, t
             pages.add(|page| page.edges_removed.push(removed));
         }
     }
-    pages.pages
+    pages.filled
 }

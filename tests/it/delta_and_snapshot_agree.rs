@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tenantry::ImportOptions;
 use tenantry::model::{
-    EventType, Facet, GuardLimits, Limit, Mode, ObjectKind, Outcome, SourceId, TombstoneKind, UserState, names,
+    Attributes, EventType, Facet, GuardLimits, Limit, Mode, ObjectKind, Outcome, SourceId, TombstoneKind, UserState,
+    names,
 };
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, Telling};
 
@@ -78,7 +79,7 @@ fn a_history(seed: u64) -> Vec<Step> {
     let mut dice = Dice(seed ^ 0x16);
     let mut steps = Vec::new();
     for _ in 0..2 + dice.below(5) {
-        for _ in 0..1 + dice.below(7) {
+        for _ in 0..=dice.below(7) {
             steps.push(Step::Do(an_op(&mut dice)));
         }
         match dice.below(12) {
@@ -420,7 +421,7 @@ impl Case {
             let id = SourceId::parse(record["identities"][0]["source_id"].as_str().unwrap());
             let facets = directory.facets_of(&id);
             let layers = std::iter::once(&directory.objects[&id].attributes);
-            for (name, value) in layers.chain(facets.iter().map(|patch| &patch.attributes)).flat_map(|all| all.iter()) {
+            for (name, value) in layers.chain(facets.iter().map(|patch| &patch.attributes)).flat_map(Attributes::iter) {
                 let expected = serde_json::to_value(value).unwrap();
                 if record[name.as_str()] != expected || !record["missing_since"].is_null() {
                     return Err(format!("{name} is to be {expected}: {record}"));

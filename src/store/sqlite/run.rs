@@ -321,18 +321,18 @@ impl RunStore for SqliteRun {
             .and_then(|stored| Cursor::from_stored(&stored)))
     }
 
-    fn stage_snapshot(&mut self, page: SnapshotPage) -> Result<Read> {
+    fn stage_snapshot(&mut self, page: &SnapshotPage) -> Result<Read> {
         self.stage_mut()?.add_snapshot_page(page)?;
         Ok(self.read())
     }
 
-    fn stage_delta(&mut self, page: DeltaPage) -> Result<Read> {
+    fn stage_delta(&mut self, page: &DeltaPage) -> Result<Read> {
         self.wakes = true;
         self.stage_mut()?.add_delta_page(page)?;
         Ok(self.read())
     }
 
-    fn stage_ids(&mut self, page: SnapshotPage) -> Result<(Read, Vec<Stranger>)> {
+    fn stage_ids(&mut self, page: &SnapshotPage) -> Result<(Read, Vec<Stranger>)> {
         let strangers = self.stage_mut()?.add_ids_page(page)?;
         Ok((self.read(), strangers))
     }
@@ -353,8 +353,7 @@ impl RunStore for SqliteRun {
         for patch in &patches {
             stage.retract(&patch.object.id.key())?;
         }
-        stage.add_snapshot_page(SnapshotPage { patches, ..SnapshotPage::default() })?;
-        stage.commit_batch()?;
+        stage.add_found(&patches)?;
         // They are not part of the listing: its figures stay.
         stage.figures = figures;
         Ok(())

@@ -65,7 +65,7 @@ impl Stage {
                 _ => dropped.push(*object_no),
             }
         }
-        self.drop_candidates(dropped)
+        self.drop_candidates(&dropped)
     }
 
     /// Drops what is still to be applied of a kind.
@@ -79,18 +79,18 @@ impl Stage {
             let rows = query.query_map(params![kind_number(kind), after], |row| row.get(0)).map_err(step())?;
             rows.collect::<Result<_, _>>().map_err(step())?
         };
-        self.drop_candidates(numbers)
+        self.drop_candidates(&numbers)
     }
 
     /// Drops candidates, and the endings of memberships that only their going explained.
-    fn drop_candidates(&mut self, numbers: Vec<i64>) -> Result<u64> {
+    fn drop_candidates(&mut self, numbers: &[i64]) -> Result<u64> {
         if numbers.is_empty() {
             return Ok(0);
         }
         let step = || sql("confirm a plan again");
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut gone: Vec<u64> = Vec::with_capacity(numbers.len());
-        for number in &numbers {
+        for number in numbers {
             self.file
                 .prepare_cached("DELETE FROM candidates WHERE object_no = ?1")
                 .and_then(|mut delete| delete.execute([number]))

@@ -152,7 +152,7 @@ impl Stage {
     /// memberships and checkpoints of such a page are not looked at.
     ///
     /// Returns those who are listed and of whom neither the delta nor the store knows that they are there.
-    pub(in super::super) fn add_ids_page(&mut self, page: SnapshotPage) -> Result<Vec<Stranger>> {
+    pub(in super::super) fn add_ids_page(&mut self, page: &SnapshotPage) -> Result<Vec<Stranger>> {
         self.begin_page()?;
         let mut strangers = Vec::new();
         for patch in page.patches.iter().filter(|patch| patch.facet == Facet::Core) {
@@ -169,7 +169,7 @@ impl Stage {
                     .map_err(sql("stage a page"))?;
             }
         }
-        for entry in page.quarantined {
+        for entry in &page.quarantined {
             match &entry.id {
                 Some(id) => {
                     if let Some(probe) = self.probe(&id.key(), Facet::Core)? {
@@ -180,9 +180,9 @@ impl Stage {
                 None => self.closes.spoil(Scope::of(entry.kind)),
             }
         }
-        self.add_notes(Vec::new(), page.unreadable)?;
-        for scope in page.closed.into_iter().filter(|scope| !matches!(scope, Scope::Members(..))) {
-            self.closes.close(scope);
+        self.add_notes(&[], &page.unreadable)?;
+        for scope in page.closed.iter().filter(|scope| !matches!(scope, Scope::Members(..))) {
+            self.closes.close(scope.clone());
         }
         self.end_page(None)?;
         Ok(strangers)
