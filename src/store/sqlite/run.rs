@@ -14,7 +14,7 @@ use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    HeldChange, HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
+    HeldChange, HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
 };
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
@@ -68,32 +68,6 @@ fn endpoint_row(store: &SqliteStore, start: &RunStart) -> Result<Option<(i64, i6
         .map_err(sql("read an endpoint"))
 }
 
-/// Finds the run that a stage was left by, and whether this run is to go on under its id.
-///
-/// A plan that was being applied goes on under its own id; a listing that was killed does as well. One that ended with
-/// a report goes on too, from its checkpoint, but as a new run.
-fn taken_up(store: &SqliteStore, stage: Stage, endpoint_no: i64, dry_run: bool) -> Result<(Stage, Option<RunId>)> {
-    let Some((run, _, phase)) = stage.left_over()?.filter(|_| !dry_run) else { return Ok((stage, None)) };
-    let report: Option<Option<String>> = store
-        .host()
-        .query_row(
-            "SELECT report FROM runs WHERE id = ?1 AND endpoint_no = ?2",
-            params![run.0.as_bytes().as_slice(), endpoint_no],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(sql("begin a run"))?;
-    let Some(report) = report else { return Ok((stage.restart()?, None)) };
-    let Some(report) = report else { return Ok((stage, Some(run))) };
-    let report: RunReport = serde_json::from_str(&report).map_err(|_| damaged("a report"))?;
-    Ok(match (report.outcome, phase) {
-        // Killed behind its last commit: only its stage was still to be thrown away.
-        (Outcome::Done | Outcome::Held, _) => (stage.restart()?, None),
-        (_, StagePhase::Applying) => (stage, Some(run)),
-        (_, StagePhase::Listing) => (stage, None),
-    })
-}
-
 impl SqliteRun {
     #[allow(clippy::too_many_lines)] // what was left, step by step
     fn begin(store: &Arc<SqliteStore>, start: &RunStart) -> Result<Self> {
@@ -118,7 +92,7 @@ impl SqliteRun {
                     Stage::open(store, path, endpoint_no, u64::from_ne_bytes(seed.to_ne_bytes()), start.dry_run)
                 })?;
 
-        let (stage, left) = taken_up(store, stage, endpoint_no, start.dry_run)?;
+        let (stage, left) = super::left_over::taken_up(store, stage, endpoint_no, start.dry_run)?;
         let mut host = store.host();
         let run = left.unwrap_or_else(RunId::random);
         let mut epoch = 0;
