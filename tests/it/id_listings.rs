@@ -264,8 +264,12 @@ async fn values_and_memberships_that_are_parked_wait_through_id_listings() {
     });
     let held = world.import().await;
     assert_eq!((held.outcome, held.parked), (Outcome::Held, 28));
-    let later = world.import().await;
-    assert_eq!((later.plan.as_ref(), world.endpoint.id_listings()), (held.plan.as_ref(), 2));
+    // Whether they can be read again or not: to be listed is not to be read.
+    for (lies, listings) in [(vec![Lie::LookupFails, Lie::SecondReadingFails], 2), (Vec::new(), 3)] {
+        world.endpoint.lie(lies);
+        let later = world.import().await;
+        assert_eq!((later.plan.as_ref(), world.endpoint.id_listings()), (held.plan.as_ref(), listings), "{later:?}");
+    }
     let approved = world.import_with(ImportOptions { approve: held.plan, ..ImportOptions::default() }).await;
     assert_eq!((approved.outcome, approved.updated, approved.members_removed), (Outcome::Done, 20, 8));
 }
