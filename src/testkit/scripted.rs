@@ -186,6 +186,19 @@ impl State {
         ids.into_iter().map(|(_, id)| id.clone()).collect()
     }
 
+    /// Keeps the state at which a cursor is given. A membership that began and went to sleep since the one before was told
+    /// to nobody: deltas say so when it wakes.
+    fn remember(&mut self) {
+        let last = self.states.last();
+        for ((group, member), silent) in &mut self.directory.asleep {
+            *silent &= last.is_some_and(|last| {
+                last.asleep.contains_key(&(group.clone(), member.clone()))
+                    || last.members.get(group).is_some_and(|members| members.contains(member))
+            });
+        }
+        self.states.push(self.directory.clone());
+    }
+
     /// Lists the ids that can be seen.
     fn visible_ids(&self) -> Vec<SourceId> {
         let mut ids = self.visible();
@@ -381,8 +394,7 @@ impl DeltaEndpoint for ScriptedEndpoint {
             Lie::DeltaFailsAfter(pages) => Some(*pages),
             _ => None,
         });
-        let now = state.directory.clone();
-        state.states.push(now);
+        state.remember();
         let cursor = cursor_of(state.states.len() - 1);
         Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
     }
@@ -454,9 +466,8 @@ impl Endpoint for ScriptedEndpoint {
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let mut state = self.state();
         if from.is_none() && self.deltas {
-            let now = state.directory.clone();
             state.listing = state.states.len();
-            state.states.push(now);
+            state.remember();
         }
         let ids = state.visible();
         let place = match from {
