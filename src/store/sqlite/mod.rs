@@ -5,6 +5,7 @@
 mod apply;
 mod directory;
 mod key_index;
+mod left_over;
 mod locks;
 mod outbox;
 mod plan;

@@ -118,6 +118,10 @@ impl Apply {
         for (number, found, member) in begin {
             digest = digest.wrapping_add(codec::member_digest(self.target.seed, &member.id.key()));
             stage.note_reverse(number, group_via, true)?;
+            if found.standing.state == State::Soft {
+                // Told now, whatever it is when its member comes back.
+                forget_sleeping(chunk, number, group_via)?;
+            }
             numbers.push(number);
             changes.push(MemberChange {
                 record: member_record(chunk, &found)?,
@@ -240,6 +244,24 @@ impl Apply {
         let record = member_record(chunk, &found)?;
         Ok((MemberChange { member: Member { kind: standing.member_kind(), id }, record }, key))
     }
+}
+
+/// Forgets a membership that would be woken with its member.
+fn forget_sleeping(chunk: &Chunk<'_>, member: u64, group_via: i64) -> Result<()> {
+    let step = || sql("store memberships");
+    let groups: Option<Vec<u8>> = chunk
+        .transaction
+        .prepare_cached("SELECT groups FROM sleeping WHERE object_no = ?1")
+        .and_then(|mut query| query.query_row([member], |row| row.get(0)).optional())
+        .map_err(step())?;
+    let Some(groups) = groups else { return Ok(()) };
+    let groups = subtract_sorted(&codec::unpack_sorted(&groups)?, &[group_via.unsigned_abs()]);
+    chunk
+        .transaction
+        .prepare_cached("UPDATE sleeping SET groups = ?2 WHERE object_no = ?1")
+        .and_then(|mut update| update.execute(params![member, pack_sorted(&groups)]))
+        .map(drop)
+        .map_err(step())
 }
 
 /// Returns the record of a member, as its event tells it.

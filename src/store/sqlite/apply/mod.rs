@@ -313,6 +313,16 @@ fn position(connection: &Connection, target: &Target) -> Result<(ApplyPhase, i64
     Ok((ApplyPhase::from_number(phase)?, at, applied))
 }
 
+/// Returns up to where a phase has come: 0 before it, the largest number behind it.
+pub(super) fn reached(connection: &Connection, target: &Target, phase: ApplyPhase) -> Result<i64> {
+    let (now, at, _) = position(connection, target)?;
+    Ok(match now.cmp(&phase) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => at,
+        std::cmp::Ordering::Greater => i64::MAX,
+    })
+}
+
 /// Reads a record's own row.
 fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection

@@ -144,6 +144,9 @@ impl Stage {
             let mut reader = Reader::new(block, "staged members");
             while !reader.is_at_end() {
                 let listed = codec::read_member(&mut reader)?;
+                if self.is_retracted(group, via, &listed.id.key())? {
+                    continue;
+                }
                 if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
                     member(listed)?;
                 }
@@ -152,7 +155,7 @@ impl Stage {
         Ok(())
     }
 
-    fn is_staged(&self, object_no: i64) -> Result<bool> {
+    pub(in super::super) fn is_staged(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM objects WHERE stage_no = ?1)")
             .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
@@ -360,7 +363,10 @@ impl Stage {
                 statements.entry(row.get(0).map_err(step())?).or_default().push(row.get(1).map_err(step())?);
             }
         }
-        for (group_via, said) in statements {
+        self.add_gone(&mut statements)?;
+        for (group_via, mut said) in statements {
+            said.sort_unstable();
+            said.dedup();
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
             let [_, _, doubted, _] = self.loss(group_via)?;
@@ -394,7 +400,8 @@ impl Stage {
 
     /// Tells whether all groups were listed, not only what changed of some.
     pub(super) fn lists_groups(&self) -> bool {
-        self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
+        // An id listing closes them too, and names no member.
+        !self.is_delta() && self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
     }
 
     /// Tells whether the end of a primary membership is held back.
@@ -444,7 +451,7 @@ impl Stage {
                 let held: bool = row.get(2).map_err(step())?;
                 match verdict {
                     // Its groups may list it still: that they do not is to be read a second time like any other ending.
-                    Verdict::OutOfScope if !held => {}
+                    verdict if verdict.is_out_of_scope() && !held => {}
                     verdict if verdict.is_proof() && !held => ended.push(object_no),
                     _ => kept.push(object_no),
                 }
