@@ -10,6 +10,7 @@ mod house;
 mod images;
 mod imports;
 mod kills;
+mod operations;
 mod removals;
 mod state_file;
 mod watching;

@@ -15,8 +15,7 @@ use super::turn::Quiet;
 use super::{COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_from_number, kind_number, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    CustomerId, EndpointName, Erased, EventType, ObjectKind, RecordId, RunId, SourceId, Timestamp, Value, Via,
-    names,
+    CustomerId, EndpointName, Erased, EventType, ObjectKind, RecordId, RunId, SourceId, Timestamp, Value, Via, names,
 };
 use crate::store::{codec, fault};
 
@@ -202,7 +201,12 @@ fn each_segment(
 }
 
 /// Looks through all events without keeping others from writing.
-fn find_segments(connection: &Connection, customer_no: i64, customer: &CustomerId, people: &mut People) -> Result<Told> {
+fn find_segments(
+    connection: &Connection,
+    customer_no: i64,
+    customer: &CustomerId,
+    people: &mut People,
+) -> Result<Told> {
     let mut told = Told::default();
     // Until nothing is learned any more: an id may be told first, and whose it is only later.
     loop {
@@ -353,8 +357,9 @@ fn forget_sleeping(transaction: &Transaction<'_>, number: u64) -> Result<()> {
     let step = || sql("read sleeping memberships");
     let mut changed = Vec::new();
     {
-        let mut query =
-            transaction.prepare_cached("SELECT object_no, members FROM sleeping WHERE members <> x''").map_err(step())?;
+        let mut query = transaction
+            .prepare_cached("SELECT object_no, members FROM sleeping WHERE members <> x''")
+            .map_err(step())?;
         let mut rows = query.query([]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let mut members = codec::unpack_sorted(&row.get::<_, Vec<u8>>(1).map_err(step())?)?;

@@ -134,7 +134,11 @@ impl Exporting for SqliteExport {
                     for number in members.by_ref().take(room) {
                         out.push(Exported::Member(self.member(group_via, &group, number)?));
                     }
-                    if members.len() == 0 { Place::Groups(group_via) } else { Place::Members(group_via, group, members) }
+                    if members.len() == 0 {
+                        Place::Groups(group_via)
+                    } else {
+                        Place::Members(group_via, group, members)
+                    }
                 }
                 Place::End => break,
             };

@@ -28,9 +28,7 @@ pub(super) fn group_of(connection: &Connection, group_via: i64) -> Result<Option
         )
         .and_then(|mut query| {
             query
-                .query_row([group_via / 2], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })
+                .query_row([group_via / 2], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
                 .optional()
         })
         .map_err(sql("read a group"))?;

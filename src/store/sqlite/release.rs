@@ -139,17 +139,7 @@ fn read(connection: &Connection, target: &Target) -> Result<Option<Release>> {
         .query_row(
             "SELECT run, archive, at, phase, position, records, members_removed FROM releases WHERE endpoint_no = ?1",
             [target.endpoint_no],
-            |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                ))
-            },
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
         )
         .optional()
         .map_err(sql("read the removal of an endpoint"))?;
@@ -172,8 +162,7 @@ fn chunk(writer: &mut Connection, target: &Target) -> Result<(Released, bool)> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
     check_epoch(&transaction, target)?;
     let mut release = read(&transaction, target)?.ok_or_else(|| damaged("the removal of an endpoint"))?;
-    let mut events =
-        Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), release.run, release.at)?;
+    let mut events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), release.run, release.at)?;
     let reached = match release.phase {
         Phase::Members => release.members(&transaction, target, &mut events)?,
         Phase::Computers => release.objects(&transaction, target, &mut events, true)?,
@@ -223,13 +212,10 @@ impl Release {
                     "SELECT group_via FROM group_members JOIN objects ON object_no = group_via / 2
                      WHERE group_via > ?1 AND endpoint_no = ?2 ORDER BY group_via LIMIT 1",
                 )
-                .and_then(|mut query| {
-                    query.query_row(params![after, target.endpoint_no], |row| row.get(0)).optional()
-                })
+                .and_then(|mut query| query.query_row(params![after, target.endpoint_no], |row| row.get(0)).optional())
                 .map_err(sql("read memberships"))?;
             let Some(group_via) = group_via else { return Ok(None) };
-            let members =
-                numbers(transaction, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
+            let members = numbers(transaction, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
             let (now, rest) = members.split_at(members.len().min(room));
             if let Some(group) = group_of(transaction, group_via)? {
                 let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };

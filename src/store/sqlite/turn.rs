@@ -86,8 +86,15 @@ impl SqliteStore {
             (epoch, broken)
         };
         let seed = u64::from_ne_bytes(seed.to_ne_bytes());
-        let target =
-            Target { customer_no, customer: customer.clone(), endpoint_no, endpoint: endpoint.clone(), seed, run, epoch };
+        let target = Target {
+            customer_no,
+            customer: customer.clone(),
+            endpoint_no,
+            endpoint: endpoint.clone(),
+            seed,
+            run,
+            epoch,
+        };
         // Its plan goes with the stage: what it had not yet written is mended like that of a stage that was lost.
         self.remove_files(customer, endpoint, |rest| rest.starts_with("stage") || rest.starts_with("dry-"))?;
         if broken {
@@ -130,8 +137,7 @@ impl SqliteStore {
         fault::point();
         writer.execute_batch("VACUUM").map_err(step())?;
         fault::point();
-        let busy: i64 =
-            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(step())?;
+        let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(step())?;
         if busy != 0 {
             return Err(Error::new(ErrorKind::Store, "somebody still reads an old state of the file; try again later")
                 .with_operation("write the state file anew")
