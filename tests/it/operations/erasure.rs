@@ -102,7 +102,7 @@ async fn not_a_byte_of_an_erased_person_stays_in_any_file_or_event() {
     // Staged once more, and left behind.
     stage.endpoints[0].change(|directory| directory.set(&id, AttributeName::extra("room"), "Room-Zx81-b"));
     stage.endpoints[0].change(|directory| directory.set(&id, AttributeName::extra("room2"), "Room-Zx81"));
-    stage.endpoints[0].lie([Lie::FailsAfter(6)]);
+    stage.endpoints[0].lie([Lie::FailsAfter(4)]);
     assert_eq!(stage.import(0).await.outcome, Outcome::Failed);
     let before = found_in(stage.folder.path(), &WORDS);
     for word in WORDS {
