@@ -11,7 +11,7 @@ use super::apply::{load_record, standing_of};
 use super::member::{add_count, group_of, member_of, numbers, remove_object, remove_record, write_members};
 use super::outbox::{MemberRecord, Writer};
 use super::redaction::People;
-use super::turn::Quiet;
+use super::turn::{Quiet, rewrite_file};
 use super::{COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_from_number, kind_number, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -67,21 +67,13 @@ impl SqliteStore {
         fault::point();
         transaction.commit().map_err(step())?;
         fault::point();
-        self.rewrite_and_note(&writer)?;
+        rewrite_and_note(&writer)?;
         Ok(erased)
     }
 
     /// Writes the file anew, so that what was deleted is nowhere in it and its space is given back.
     pub(super) fn write_anew(&self) -> Result<()> {
-        self.rewrite_and_note(&self.connect(12 << 20)?)
-    }
-
-    fn rewrite_and_note(&self, writer: &Connection) -> Result<()> {
-        self.rewrite_file(writer)?;
-        writer
-            .execute("DELETE FROM chores WHERE name = ?1", [REWRITE])
-            .map(drop)
-            .map_err(sql("note that the file was written anew"))
+        rewrite_and_note(&self.connect(12 << 20)?)
     }
 
     /// Tells whether an erasure was interrupted before the file was written anew.
@@ -100,6 +92,14 @@ impl SqliteStore {
         }
         Ok(endpoints)
     }
+}
+
+fn rewrite_and_note(writer: &Connection) -> Result<()> {
+    rewrite_file(writer)?;
+    writer
+        .execute("DELETE FROM chores WHERE name = ?1", [REWRITE])
+        .map(drop)
+        .map_err(sql("note that the file was written anew"))
 }
 
 fn record_no(connection: &Connection, customer_no: i64, id: RecordId) -> Result<Option<i64>> {

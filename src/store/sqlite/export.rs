@@ -2,7 +2,9 @@
 //!
 //! One read transaction: what is applied meanwhile is not seen, and waits for nothing here.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::apply::load_record;
 use super::directory::endpoint_groups;
@@ -10,7 +12,7 @@ use super::member::{Group, group_of, member_of, numbers};
 use super::outbox::MemberRecord;
 use super::{SqliteStore, sql};
 use crate::error::Result;
-use crate::model::{CustomerId, Exported, ExportedMember, Record, RecordId, Via};
+use crate::model::{CustomerId, EndpointName, Exported, ExportedMember, ObjectKind, Record, RecordId, SourceId, Via};
 use crate::store::Exporting;
 
 /// An export under way.
@@ -20,7 +22,11 @@ pub(super) struct SqliteExport {
     customer_no: i64,
     position: u64,
     place: Place,
+    arriving: Arriving,
 }
+
+/// Users that an apply is bringing in, by endpoint: told as owners of computers before they can be found.
+type Arriving = HashMap<EndpointName, HashSet<[u8; 16]>>;
 
 /// How far an export is.
 enum Place {
@@ -37,7 +43,10 @@ enum Place {
 
 impl std::fmt::Debug for SqliteExport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteExport").field("customer", &self.customer).field("position", &self.position).finish()
+        f.debug_struct("SqliteExport")
+            .field("customer", &self.customer)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +62,22 @@ impl SqliteExport {
             .map_err(step())?;
         let own = endpoint_groups(&connection, customer)?;
         let place = Place::Own(own.into_iter());
-        Ok(Self { connection, customer: customer.clone(), customer_no, position, place })
+        let arriving = arriving(store, &connection, customer, customer_no)?;
+        Ok(Self { connection, customer: customer.clone(), customer_no, position, place, arriving })
+    }
+
+    /// Names the owner of a computer also while that one is still arriving, as the computer's event did.
+    fn with_owner(&self, mut record: Record) -> Record {
+        if let (None, Some(lock), Some(owner)) =
+            (record.owner, &record.lock, record.attributes.text(&crate::model::names::OWNER))
+            && let Some(users) = self.arriving.get(&lock.endpoint)
+        {
+            let key = SourceId::parse(owner).key();
+            if users.contains(&key.0) {
+                record.owner = Some(RecordId::founded_by(&self.customer, &lock.endpoint, ObjectKind::User, &key));
+            }
+        }
+        record
     }
 
     fn records(&self, after: i64, limit: usize, out: &mut Vec<Exported>) -> Result<Place> {
@@ -71,7 +95,8 @@ impl SqliteExport {
             .collect::<Result<_, _>>()
             .map_err(step())?;
         for record_no in &numbers {
-            out.extend(load_record(&self.connection, *record_no)?.map(|record| Exported::Record(Box::new(record))));
+            let record = load_record(&self.connection, *record_no)?;
+            out.extend(record.map(|record| Exported::Record(Box::new(self.with_owner(record)))));
         }
         Ok(numbers.last().map_or(Place::Groups(0), |last| Place::Records(*last)))
     }
@@ -111,6 +136,38 @@ impl SqliteExport {
             member_kind: change.member.kind,
         })
     }
+}
+
+/// Reads who is arriving: of runs that have written objects, and not yet the way to them.
+fn arriving(store: &SqliteStore, connection: &Connection, customer: &CustomerId, customer_no: i64) -> Result<Arriving> {
+    let step = || sql("read who is being imported");
+    let mut query = connection
+        .prepare(
+            "SELECT DISTINCT e.name FROM runs JOIN endpoints e USING (endpoint_no)
+             WHERE e.customer_no = ?1 AND e.name NOT LIKE '.%' AND (phase = 1 OR (phase = 0 AND position > 0))",
+        )
+        .map_err(step())?;
+    let names = query.query_map([customer_no], |row| row.get::<_, String>(0)).map_err(step())?;
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(step())?;
+    let mut arriving = Arriving::new();
+    for name in names {
+        let path = store.work.join(format!("{customer}+{name}.stage"));
+        // A stage that is gone meanwhile, or lost, tells of nobody.
+        let Ok(file) = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE) else { continue };
+        let Ok(mut query) =
+            file.prepare("SELECT source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0 AND kind = 0")
+        else {
+            continue;
+        };
+        let mut users = HashSet::new();
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let id = row.get_ref(0).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+            users.extend(id.map(|id| id.key().0));
+        }
+        arriving.insert(EndpointName::new(name)?, users);
+    }
+    Ok(arriving)
 }
 
 impl Exporting for SqliteExport {

@@ -127,25 +127,25 @@ impl SqliteStore {
         }
         Ok(())
     }
+}
 
-    /// Writes the file anew and empties its log: nothing that was deleted is left in either.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Store`] while a reader holds an old state; it is to be done again then.
-    pub(super) fn rewrite_file(&self, writer: &Connection) -> Result<()> {
-        let step = || sql("write the state file anew");
-        fault::point();
-        writer.execute_batch("VACUUM").map_err(step())?;
-        fault::point();
-        let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(step())?;
-        if busy != 0 {
-            return Err(Error::new(ErrorKind::Store, "somebody still reads an old state of the file; try again later")
-                .with_operation("write the state file anew")
-                .with_retry(Retry::Backoff));
-        }
-        fault::point();
-        Ok(())
+/// Writes the file anew and empties its log: nothing that was deleted is left in either.
+///
+/// # Errors
+/// [`ErrorKind::Store`] while a reader holds an old state; it is to be done again then.
+pub(super) fn rewrite_file(writer: &Connection) -> Result<()> {
+    let step = || sql("write the state file anew");
+    fault::point();
+    writer.execute_batch("VACUUM").map_err(step())?;
+    fault::point();
+    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(step())?;
+    if busy != 0 {
+        return Err(Error::new(ErrorKind::Store, "somebody still reads an old state of the file; try again later")
+            .with_operation("write the state file anew")
+            .with_retry(Retry::Backoff));
     }
+    fault::point();
+    Ok(())
 }
 
 /// Tells whether what follows `<customer>+<endpoint>.` is the name of a file of that endpoint, not of a longer name.

@@ -81,9 +81,15 @@ async fn exports_beside_a_running_import_are_each_consistent_with_their_position
     let mut directory = ScriptedDirectory::new("domain-1");
     let groups: Vec<_> = (0..40).map(|number| directory.add_group(1_000_000 + number)).collect();
     for number in 1..=users {
-        let user = directory.add_user(number, "oslo");
+        let user = directory.add_user(1000 + number, "oslo");
         directory.add_member(&groups[usize::try_from(number % 40).unwrap()], &user);
         directory.add_member(&groups[usize::try_from(number % 7).unwrap()], &user);
+    }
+    // Listed before their owners, who are applied in a later chunk; one of them is never imported.
+    for number in 0..200 {
+        let computer = directory.add_computer(number, "machines");
+        let owner = if number == 0 { 77_000_000 } else { 1000 + users - number };
+        directory.set(&computer, names::OWNER, ScriptedDirectory::id(owner).to_string());
     }
     let mut other = ScriptedDirectory::new("x");
     other.add_user(1, "x");
@@ -107,10 +113,10 @@ async fn exports_beside_a_running_import_are_each_consistent_with_their_position
         stage.endpoints[0].change(|directory| {
             for number in 1..=users {
                 if number % 3 == u128::from(round) {
-                    directory.set(&ScriptedDirectory::id(number), names::LAST_NAME, format!("Round{round}"));
+                    directory.set(&ScriptedDirectory::id(1000 + number), names::LAST_NAME, format!("Round{round}"));
                 }
-                if number % 50 == u128::from(round) {
-                    directory.delete(&ScriptedDirectory::id(number));
+                if number % 50 == u128::from(round) && number < 5000 {
+                    directory.delete(&ScriptedDirectory::id(1000 + number));
                 }
             }
         });

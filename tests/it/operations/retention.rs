@@ -109,7 +109,7 @@ async fn a_consumer_that_is_forgotten_holds_nothing_back() {
 #[tokio::test]
 async fn the_end_of_an_import_lets_go_of_what_is_older_than_the_time() {
     let mut stage = Stage::small().await;
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     let retention = Retention { events: Keep::For(day), history: Keep::For(day), ..Retention::default() };
     stage.service = stage.service.clone().with_retention(retention);
     stage.import_all().await;
