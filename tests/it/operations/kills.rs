@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tenantry::model::{CustomerId, HandOver, Keep, ObjectKind, RecordId, Retention};
+use tenantry::model::{AttributeName, CustomerId, HandOver, Keep, ObjectKind, RecordId, Retention, TombstoneKind};
 use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
 use tenantry::{Customer, Endpoint, ErrorKind, Service, SqliteStore, Store};
 
@@ -54,6 +54,14 @@ fn child() {
                 }
             }
             "erase" => drop(service.erase(&customer(), &[person()]).await.unwrap()),
+            "import" => {
+                let endpoint = ScriptedEndpoint::new("ad", changed(), 9).unwrap();
+                let endpoints = vec![Arc::new(endpoint) as Arc<dyn Endpoint>];
+                let customer_of = Customer::new(customer());
+                let importing = Service::new(Arc::clone(service.store()));
+                importing.register(customer_of, endpoints).await.unwrap();
+                importing.import(&customer(), &name("ad"), wide()).await.unwrap();
+            }
             "retention" => drop(service.apply_retention(&customer()).await.unwrap()),
             other => panic!("{other}"),
         }
@@ -94,9 +102,39 @@ fn seen(path: &Path) -> (Replica, Vec<String>) {
     (export, events.collect())
 }
 
-async fn base(path: &Path) {
+fn first() -> ScriptedDirectory {
     let mut directory = World::directory(60);
+    directory.tombstones_readable = true;
     ottoline(&mut directory);
+    for number in 1..=20 {
+        let user = directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap();
+        user.primary_group = Some(ScriptedDirectory::id(1_000_000));
+    }
+    directory
+}
+
+/// What the directory has become when an import of it is killed.
+fn changed() -> ScriptedDirectory {
+    let mut directory = first();
+    let group = directory.add_group(1_000_001);
+    for number in 61..=90 {
+        let user = directory.add_user(number, "oslo");
+        directory.add_member(&group, &user);
+    }
+    directory.add_member(&group, &ScriptedDirectory::id(4242));
+    for number in (2..=60).step_by(7) {
+        directory.delete_as(&ScriptedDirectory::id(number), TombstoneKind::Soft);
+    }
+    for number in (3..=20).step_by(5) {
+        let user = directory.objects.get_mut(&ScriptedDirectory::id(number)).unwrap();
+        user.primary_group = Some(group.clone());
+    }
+    directory.set(&ScriptedDirectory::id(4242), AttributeName::extra("room"), "Room-Zx81-b");
+    directory
+}
+
+async fn base(path: &Path) {
+    let directory = first();
     let mut cloud = ScriptedDirectory::new("tenant-1");
     cloud.add_user(501, "cloud");
     let service = Service::new(Arc::new(SqliteStore::open(path).unwrap()));
@@ -133,6 +171,43 @@ async fn killed_around_any_commit_an_operation_that_is_asked_again_ends_the_same
             if operation == "erase" {
                 assert_eq!(found_in(inside.path(), &WORDS), [""; 0], "{what}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_an_import_that_was_killed_at_any_commit_operations_leave_events_and_records_agreeing() {
+    let folder = folder();
+    let before = folder.path().join("before.db");
+    base(&before).await;
+    let undisturbed = folder.path().join("import.db");
+    std::fs::copy(&before, &undisturbed).unwrap();
+    let points = operate(&undisturbed, "import", None).unwrap();
+    assert!(points > 10, "{points}");
+    for at in 0..points {
+        // In turns: each takes several processes.
+        for operation in [if at % 2 == 0 { "release" } else { "erase" }] {
+            let inside = tempfile::tempdir_in(folder.path()).unwrap();
+            let path = inside.path().join("killed.db");
+            std::fs::copy(&before, &path).unwrap();
+            assert_eq!(operate(&path, "import", Some(at)), None, "it dies at {at}");
+            operate(&path, operation, None).unwrap();
+            let what = format!("import killed at {at} of {points}, then {operation}");
+            let (export, _) = seen(&path);
+            let store = SqliteStore::open(&path).unwrap();
+            let mut replayed = Replica::default();
+            replayed.follow(&store, &customer());
+            replayed.same_as(&export, &what);
+            if operation == "erase" {
+                assert_eq!(found_in(inside.path(), &WORDS), [""; 0], "{what}");
+            }
+            drop(store);
+            operate(&path, "import", None).unwrap();
+            let (export, _) = seen(&path);
+            let store = SqliteStore::open(&path).unwrap();
+            let mut replayed = Replica::default();
+            replayed.follow(&store, &customer());
+            replayed.same_as(&export, &format!("{what}, then imported"));
         }
     }
 }
