@@ -13,7 +13,7 @@ use crate::store::Exporting;
 
 impl Service {
     /// Sets how long events and history are kept: applied at the end of each import, and by
-    /// [`Service::apply_retention`]. Without it everything is kept.
+    /// [`Service::apply_retention`]. Without it everything is kept. Clones that were made before keep theirs.
     #[must_use]
     pub fn with_retention(mut self, retention: Retention) -> Self {
         self.retention = retention;

@@ -19,9 +19,6 @@ use crate::model::{
 };
 use crate::store::{codec, fault};
 
-/// The chore that is left until the file has been written anew.
-const REWRITE: &str = "rewrite";
-
 /// An object of somebody who is erased.
 struct Trace {
     object_no: i64,
@@ -66,7 +63,8 @@ impl SqliteStore {
         for id in records {
             erase_one(&transaction, customer_no, *id, &people, (run, now), &mut erased)?;
         }
-        transaction.execute("INSERT OR IGNORE INTO chores VALUES (?1)", [REWRITE]).map_err(step())?;
+        // Each asks under a name of its own: a rewriting that began before does not count as this one's.
+        transaction.execute("INSERT INTO chores VALUES ('rewrite ' || ?1)", [run.to_string()]).map_err(step())?;
         fault::point();
         transaction.commit().map_err(step())?;
         fault::point();
@@ -82,7 +80,7 @@ impl SqliteStore {
     /// Tells whether an erasure was interrupted before the file was written anew.
     fn is_to_rewrite(&self) -> Result<bool> {
         self.host()
-            .query_row("SELECT exists (SELECT 1 FROM chores WHERE name = ?1)", [REWRITE], |row| row.get(0))
+            .query_row("SELECT exists (SELECT 1 FROM chores WHERE name LIKE 'rewrite %')", [], |row| row.get(0))
             .map_err(sql("read what is to be done"))
     }
 
@@ -98,11 +96,17 @@ impl SqliteStore {
 }
 
 fn rewrite_and_note(writer: &Connection) -> Result<()> {
+    let step = || sql("note that the file was written anew");
+    let asked: Vec<String> = {
+        let mut query = writer.prepare("SELECT name FROM chores WHERE name LIKE 'rewrite %'").map_err(step())?;
+        let rows = query.query_map([], |row| row.get(0)).map_err(step())?;
+        rows.collect::<Result<_, _>>().map_err(step())?
+    };
     rewrite_file(writer)?;
-    writer
-        .execute("DELETE FROM chores WHERE name = ?1", [REWRITE])
-        .map(drop)
-        .map_err(sql("note that the file was written anew"))
+    for name in asked {
+        writer.execute("DELETE FROM chores WHERE name = ?1", [name]).map_err(step())?;
+    }
+    Ok(())
 }
 
 fn record_no(connection: &Connection, customer_no: i64, id: RecordId) -> Result<Option<i64>> {

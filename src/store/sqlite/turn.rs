@@ -11,6 +11,9 @@ use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::model::{CustomerId, EndpointName, RunId};
 use crate::store::fault;
 
+/// How many times the end of old readers is looked for: about two seconds.
+const LOOKS_FOR_READERS: i32 = 1000;
+
 /// An endpoint without a run: none is under way, none can begin, and what an earlier one left half done is mended.
 #[derive(Debug)]
 pub(super) struct Quiet {
@@ -138,7 +141,10 @@ pub(super) fn rewrite_file(writer: &Connection) -> Result<()> {
     fault::point();
     writer.execute_batch("VACUUM").map_err(step())?;
     fault::point();
+    // An export may read for long: then the host is told, and not left waiting.
+    writer.busy_handler(Some(look_briefly)).map_err(step())?;
     let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(step())?;
+    writer.busy_handler(Some(super::look_again)).map_err(step())?;
     if busy != 0 {
         return Err(Error::new(ErrorKind::Store, "somebody still reads an old state of the file; try again later")
             .with_operation("write the state file anew")
@@ -146,6 +152,11 @@ pub(super) fn rewrite_file(writer: &Connection) -> Result<()> {
     }
     fault::point();
     Ok(())
+}
+
+fn look_briefly(looks: i32) -> bool {
+    super::pause(super::BUSY_PAUSE);
+    looks < LOOKS_FOR_READERS
 }
 
 /// Tells whether what follows `<customer>+<endpoint>.` is the name of a file of that endpoint, not of a longer name.

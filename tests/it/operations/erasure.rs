@@ -230,6 +230,24 @@ async fn erasure_is_refused_while_an_import_sees_the_person() {
 }
 
 #[tokio::test]
+async fn an_erasure_beside_somebody_who_reads_an_old_state_says_so_and_ends_once_it_is_asked_again() {
+    let (mut stage, id) = with_a_past().await;
+    stage.check("imported");
+    let mut export = stage.service.export(&stage.customer).await.unwrap();
+    export.next(1).await.unwrap();
+    let record = record_of(&stage, &id);
+    let busy = stage.service.erase(&stage.customer, &[record]).await.unwrap_err();
+    assert_eq!((busy.kind(), busy.retry()), (&ErrorKind::Store, tenantry::Retry::Backoff), "{busy}");
+    assert!(stage.store().record(&stage.customer, record).unwrap().is_none(), "gone all the same");
+    drop(export);
+    stage.check("erased");
+    assert!(!found_in(stage.folder.path(), &WORDS).is_empty(), "the log still has it");
+    stage.service.erase(&stage.customer, &[record]).await.unwrap();
+    assert_eq!(found_in(stage.folder.path(), &WORDS), [""; 0]);
+    stage.check("erased to the last byte");
+}
+
+#[tokio::test]
 async fn somebody_whose_id_is_an_address_is_not_named_by_memberships_or_computers_either() {
     let mut directory = World::directory(20);
     let id = SourceId::address("zelda.zx@corp.example");
