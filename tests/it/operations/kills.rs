@@ -186,29 +186,28 @@ async fn behind_an_import_that_was_killed_at_any_commit_operations_leave_events_
     assert!(points > 10, "{points}");
     for at in 0..points {
         // In turns: each takes several processes.
-        for operation in [if at % 2 == 0 { "release" } else { "erase" }] {
-            let inside = tempfile::tempdir_in(folder.path()).unwrap();
-            let path = inside.path().join("killed.db");
-            std::fs::copy(&before, &path).unwrap();
-            assert_eq!(operate(&path, "import", Some(at)), None, "it dies at {at}");
-            operate(&path, operation, None).unwrap();
-            let what = format!("import killed at {at} of {points}, then {operation}");
-            let (export, _) = seen(&path);
-            let store = SqliteStore::open(&path).unwrap();
-            let mut replayed = Replica::default();
-            replayed.follow(&store, &customer());
-            replayed.same_as(&export, &what);
-            if operation == "erase" {
-                assert_eq!(found_in(inside.path(), &WORDS), [""; 0], "{what}");
-            }
-            drop(store);
-            operate(&path, "import", None).unwrap();
-            let (export, _) = seen(&path);
-            let store = SqliteStore::open(&path).unwrap();
-            let mut replayed = Replica::default();
-            replayed.follow(&store, &customer());
-            replayed.same_as(&export, &format!("{what}, then imported"));
+        let operation = if at % 2 == 0 { "release" } else { "erase" };
+        let inside = tempfile::tempdir_in(folder.path()).unwrap();
+        let path = inside.path().join("killed.db");
+        std::fs::copy(&before, &path).unwrap();
+        assert_eq!(operate(&path, "import", Some(at)), None, "it dies at {at}");
+        operate(&path, operation, None).unwrap();
+        let what = format!("import killed at {at} of {points}, then {operation}");
+        let (export, _) = seen(&path);
+        let store = SqliteStore::open(&path).unwrap();
+        let mut replayed = Replica::default();
+        replayed.follow(&store, &customer());
+        replayed.same_as(&export, &what);
+        if operation == "erase" {
+            assert_eq!(found_in(inside.path(), &WORDS), [""; 0], "{what}");
         }
+        drop(store);
+        operate(&path, "import", None).unwrap();
+        let (export, _) = seen(&path);
+        let store = SqliteStore::open(&path).unwrap();
+        let mut replayed = Replica::default();
+        replayed.follow(&store, &customer());
+        replayed.same_as(&export, &format!("{what}, then imported"));
     }
 }
 
