@@ -22,8 +22,9 @@ use crate::endpoint::{
 };
 use crate::error::Result;
 use crate::model::{
-    CustomerId, EndpointName, Event, GuardLimits, HeldChange, Mode, ObjectKind, Patch, PlanId, PlanSummary, Record,
-    RecordId, RunId, RunReport, SourceId, Timestamp, Unreadable,
+    ConsumerPosition, CustomerId, Dropped, EndpointName, Erased, Event, Exported, GuardLimits, HandOver, HeldChange,
+    Mode, ObjectKind, Patch, PlanId, PlanSummary, Record, RecordId, Released, Retention, RunId, RunReport, SourceId,
+    Timestamp, Unreadable,
 };
 
 /// An organisation whose people are kept.
@@ -117,6 +118,51 @@ pub trait Store: sealed::Sealed {
 
     /// Tells whether an id was parked or planned: only such a one can be approved.
     fn can_approve(&self, customer: &CustomerId, plan: &PlanId) -> Result<bool>;
+
+    /// Lists the registered consumers of a customer's events.
+    fn consumers(&self, customer: &CustomerId) -> Result<Vec<ConsumerPosition>>;
+
+    /// Makes a consumer known at position 0, so that what it has not read is kept. A known one stays where it is.
+    fn register_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()>;
+
+    /// Sets a consumer to a position, ahead or back, as one that starts from an export does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where events behind it are no longer kept.
+    fn start_after(&self, customer: &CustomerId, consumer: &str, position: u64) -> Result<()>;
+
+    /// Forgets a consumer: nothing is kept for it any more.
+    fn forget_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()>;
+
+    /// Lets go of old events and reports. The space is used again by what is written next; see [`Store::compact`].
+    fn apply_retention(&self, customer: &CustomerId, retention: &Retention, now: Timestamp) -> Result<Dropped>;
+
+    /// Removes an endpoint; see [`Service::remove_endpoint`](crate::Service::remove_endpoint).
+    fn remove_endpoint(
+        &self,
+        customer: &CustomerId,
+        endpoint: &EndpointName,
+        hand_over: HandOver,
+        now: Timestamp,
+    ) -> Result<Released>;
+
+    /// Erases people; see [`Service::erase`](crate::Service::erase).
+    fn erase(&self, customer: &CustomerId, people: &[RecordId], now: Timestamp) -> Result<Erased>;
+
+    /// Writes the store anew and gives the space of what was deleted back. Takes as much room meanwhile as it has.
+    fn compact(&self) -> Result<()>;
+
+    /// Begins an export; see [`Service::export`](crate::Service::export).
+    fn export(&self, customer: &CustomerId) -> Result<Box<dyn Exporting>>;
+}
+
+/// An export under way: everything as it was at one position, whatever is applied meanwhile.
+pub trait Exporting: Debug + Send {
+    /// Returns the position of the last event that the export contains.
+    fn position(&self) -> u64;
+
+    /// Reads on, at most `limit` entries; none at the end.
+    fn next(&mut self, limit: usize) -> Result<Vec<Exported>>;
 }
 
 /// What begins a run.

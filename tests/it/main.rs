@@ -16,6 +16,7 @@ mod imports;
 mod killed_deltas;
 mod kills;
 mod old_plans;
+mod operations;
 mod removals;
 mod state_file;
 mod watching;

@@ -78,6 +78,7 @@ impl SqliteRun {
         })?;
         let run_lock =
             if start.dry_run { None } else { Some(locks::run(&store.work, &start.customer, &start.info.name)?) };
+        super::release::check_not_removed(&store.host(), endpoint_no, &start.info.name)?;
         let file_name = format!("{}+{}", start.customer, start.info.name);
         let path = if start.dry_run {
             store.work.join(format!("{file_name}.dry-{}.stage", RunId::random()))

@@ -181,8 +181,10 @@ impl Apply {
         let found = chunk
             .transaction
             .prepare_cached(
-                "SELECT object_no, standing, record_no <> object_no FROM probes JOIN objects USING (object_no)
-                 WHERE probes.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
+                "SELECT object_no, standing,
+                        EXISTS (SELECT 1 FROM objects o INDEXED BY joined_objects
+                                WHERE o.endpoint_no = ?1 AND o.object_no = probes.object_no AND record_no <> object_no)
+                 FROM probes WHERE probes.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
             )
             .and_then(|mut query| {
                 query

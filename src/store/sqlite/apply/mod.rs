@@ -163,7 +163,7 @@ impl Chunk<'_> {
 }
 
 /// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
-fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
+pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
     let event_type = match after.kind {
         ObjectKind::User => EventType::UserUpserted,
         ObjectKind::Group => EventType::GroupUpserted,
@@ -404,7 +404,7 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
     Ok(images)
 }
 
-fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
+pub(super) fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
     connection
         .prepare_cached("SELECT standing FROM probes WHERE endpoint_no = ?1 AND source_key = ?2 AND facet = 0")
         .and_then(|mut query| query.query_row(params![endpoint_no, id.key().0], |row| row.get(0)).optional())

@@ -66,7 +66,10 @@ impl Stage {
         let joined: Vec<i64> = {
             let mut query = self
                 .main
-                .prepare("SELECT object_no FROM objects WHERE record_no <> object_no AND endpoint_no = ?1")
+                .prepare(
+                    "SELECT object_no FROM objects INDEXED BY joined_objects
+                     WHERE record_no <> object_no AND endpoint_no = ?1",
+                )
                 .map_err(step())?;
             let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
             let mut joined = rows.collect::<Result<Vec<_>, _>>().map_err(step())?;
@@ -101,10 +104,12 @@ impl Stage {
         let Some(probe) = self.probe(key, Facet::Core)? else { return Ok(None) };
         let joined = self
             .main
-            .prepare_cached("SELECT record_no <> object_no FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([probe.object_no], |row| row.get(0)).optional())
-            .map_err(sql("read an object"))?
-            .unwrap_or(false);
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_objects
+                                WHERE endpoint_no = ?1 AND object_no = ?2 AND record_no <> object_no)",
+            )
+            .and_then(|mut query| query.query_row([self.endpoint_no, probe.object_no], |row| row.get(0)))
+            .map_err(sql("read an object"))?;
         Ok(Some(Found { object_no: probe.object_no, standing: probe.standing, joined }))
     }
 

@@ -133,13 +133,11 @@ CREATE TABLE member_groups (
     groups    BLOB NOT NULL
 ) STRICT;
 
--- Memberships of restorable objects, to be woken with them: the groups it was in, and the members it had. Who is deleted
--- has a row, also an empty one; who merely left the scope is still a member where a group lists it.
+-- Memberships of restorable objects, to be woken with them: the groups it was in, and the members it had.
 CREATE TABLE sleeping (
     object_no INTEGER PRIMARY KEY,
     groups    BLOB NOT NULL,
-    members   BLOB NOT NULL,
-    deleted   INTEGER NOT NULL
+    members   BLOB NOT NULL
 ) STRICT;
 
 -- Events, many to a row.
