@@ -1,6 +1,8 @@
 //! Lists the remote directory into the stage: a task of its own reads pages ahead, through a bounded channel.
 
 use tokio::sync::mpsc;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::{Import, Listed};
 use crate::coverage::{Closes, Complete, CoverageSeal, CoverageWatch};
@@ -79,14 +81,17 @@ impl Pager {
         })
     }
 
-    /// Reads ahead in a task of its own.
-    fn spawn(mut self) -> (Reader, mpsc::Receiver<Result<Step>>) {
+    /// Reads ahead in a task of its own, each page in a span that ends when the page is staged.
+    fn spawn(mut self) -> (Reader, mpsc::Receiver<(Span, Result<Step>)>) {
         let (send, receive) = mpsc::channel(PAGES_AHEAD);
+        // A task of its own does not begin in the span of who started it.
+        let import = Span::current();
         let task = tokio::spawn(async move {
-            loop {
-                let step = self.next().await;
+            for number in 1_u64.. {
+                let page = tracing::debug_span!(parent: &import, "page", number, objects = Empty, memberships = Empty);
+                let step = self.next().instrument(page.clone()).await;
                 let last = !matches!(step, Ok(Step::Snapshot(_) | Step::Delta(_)));
-                if send.send(step).await.is_err() || last {
+                if send.send((page, step)).await.is_err() || last {
                     return;
                 }
             }
@@ -175,21 +180,26 @@ impl Import {
     /// Stages page after page. `None`: the cursor has expired.
     async fn read(&mut self, pager: Pager) -> Result<Option<Option<Cursor>>> {
         let (_reader, mut steps) = pager.spawn();
+        self.begin_counting();
         loop {
             let step = tokio::select! {
                 step = steps.recv() => step,
                 () = self.cx.cancel().cancelled() => return Err(Error::cancelled()),
             };
             // A task that went without a word (it panicked) is a listing that merely stopped.
-            let step = step
-                .ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?
-                .map_err(|error| self.in_endpoint(error))?;
-            let read = match step {
-                Step::Snapshot(page) => self.hold.with(move |run| run.stage_snapshot(page)).await?,
-                Step::Delta(page) => self.hold.with(move |run| run.stage_delta(page)).await?,
+            let (span, step) = step.ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?;
+            let before = self.counted;
+            let read = match step.map_err(|error| self.in_endpoint(error))? {
+                Step::Snapshot(page) => {
+                    self.hold.with(move |run| run.stage_snapshot(page)).instrument(span.clone()).await?
+                }
+                Step::Delta(page) => self.hold.with(move |run| run.stage_delta(page)).instrument(span.clone()).await?,
                 Step::End(cursor) => return Ok(Some(cursor)),
                 Step::Expired => return Ok(None),
             };
+            span.record("objects", read.objects.saturating_sub(before.objects));
+            span.record("memberships", read.memberships.saturating_sub(before.memberships));
+            self.count_read();
             self.show(|progress| {
                 progress.pages = read.pages;
                 progress.objects = read.objects;

@@ -4,7 +4,7 @@
 
 mod handle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ pub use handle::RunHandle;
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
+use crate::meter;
 use crate::model::{CustomerId, EndpointName, Progress, RunReport};
 use crate::outbox::{Consumer, blocking};
 use crate::run::{ImportOptions, Job};
@@ -35,6 +36,8 @@ struct Inner {
     store: Arc<dyn Store>,
     clock: Clock,
     endpoints: Mutex<BTreeMap<(CustomerId, EndpointName), Registered>>,
+    /// Those that were asked for, to be measured.
+    consumers: Mutex<BTreeSet<(CustomerId, String)>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +54,7 @@ impl Service {
 
     /// Creates a service over a store, on a clock of the caller's.
     pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, endpoints: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { store, clock, endpoints: Mutex::default(), consumers: Mutex::default() }) }
     }
 
     /// Makes a customer and its endpoints known. Their order is the order in which their values count.
@@ -80,7 +83,8 @@ impl Service {
     fn remember(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) {
         let mut known = self.endpoints();
         for endpoint in endpoints {
-            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY).build();
+            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY);
+            let gate = gate.kind(endpoint.info().kind).build();
             known.insert((customer.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
         }
     }
@@ -156,7 +160,37 @@ impl Service {
 
     /// Returns a named consumer of a customer's events. The same name goes on where it was.
     pub fn consumer(&self, customer: &CustomerId, name: &str) -> Consumer {
+        self.consumers().insert((customer.clone(), name.to_owned()));
         Consumer::new(Arc::clone(&self.inner.store), customer.clone(), name)
+    }
+
+    fn consumers(&self) -> std::sync::MutexGuard<'_, BTreeSet<(CustomerId, String)>> {
+        self.inner.consumers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the gauges that have to be asked for: what waits for approval, and what consumers have yet to acknowledge.
+    ///
+    /// Counted are the customers that have endpoints here and the consumers that were asked for here; sums, so that no
+    /// customer becomes a label. To be called before the host's figures are collected; see [`meter`](crate::meter).
+    pub async fn measure(&self) -> Result<()> {
+        let customers: BTreeSet<CustomerId> = self.endpoints().keys().map(|(customer, _)| customer.clone()).collect();
+        let consumers = self.consumers().clone();
+        let store = Arc::clone(&self.inner.store);
+        let (parked, backlog) = blocking(move || {
+            let mut parked = 0;
+            for customer in &customers {
+                parked += store.parked(customer)?.iter().flat_map(|set| &set.held).map(|held| held.count).sum::<u64>();
+            }
+            let mut backlog = 0;
+            for (customer, consumer) in &consumers {
+                backlog += store.last_position(customer)?.saturating_sub(store.position(customer, consumer)?);
+            }
+            Ok((parked, backlog))
+        })
+        .await?;
+        meter::PARKED_NOW.set(parked, &[]);
+        meter::BACKLOG.set(backlog, &[]);
+        Ok(())
     }
 
     /// Returns the position of a customer's last event; 0 before the first.

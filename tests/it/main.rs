@@ -5,12 +5,14 @@
 
 mod deltas;
 mod dump;
+mod figures;
 mod histories;
 mod house;
 mod images;
 mod imports;
 mod kills;
 mod removals;
+mod spans;
 mod state_file;
 mod watching;
 mod world;

@@ -314,6 +314,11 @@ fn position(connection: &Connection, target: &Target) -> Result<(ApplyPhase, i64
     Ok((ApplyPhase::from_number(phase)?, at, applied))
 }
 
+/// Returns what was applied of the run's plan so far.
+pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applied> {
+    position(connection, target).map(|(_, _, applied)| applied)
+}
+
 /// Reads a record's own row.
 fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
