@@ -2,7 +2,7 @@
 //!
 //! It must not know who counts: without a recorder installed nothing is kept, and nothing here decides anything.
 //!
-//! The facade is the `metrics` crate: a host installs the recorder of its choice (Prometheus, StatsD, its own) once for
+//! The facade is the `metrics` crate: a host installs the recorder of its choice (Prometheus, its own) once for
 //! the process, calls [`describe`] and, before each scrape, [`Service::measure`](crate::Service::measure). Everything
 //! else is counted where it happens, once for a call, a page or a chunk and never for a single object.
 //!

@@ -1,5 +1,7 @@
 //! What a host's recorder gets: exactly the figures of the table, once for a page or a chunk, and nobody's name.
 
+#![allow(clippy::float_cmp, reason = "recorders get whole numbers as floats")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,7 +94,7 @@ impl Kept {
         let found = told.iter().find(|((found, values), _)| {
             found == name && values.iter().map(|(_, value)| value.as_str()).eq(labels.iter().copied())
         });
-        found.map(|(_, (_, told))| told.clone()).unwrap_or_else(|| panic!("no {name} {labels:?} in {told:#?}"))
+        found.map_or_else(|| panic!("no {name} {labels:?} in {told:#?}"), |(_, (_, told))| told.clone())
     }
 
     /// Returns every figure with its kind and the names of its labels.

@@ -5,6 +5,7 @@ mod accepted;
 mod documents;
 mod problems;
 mod random;
+mod schema;
 mod secrets;
 mod support;
 mod values;
