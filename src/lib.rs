@@ -52,6 +52,9 @@
 pub mod coverage;
 pub mod endpoint;
 pub mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 pub mod meter;
 pub mod model;

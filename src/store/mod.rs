@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+#[cfg(fuzzing)]
+pub use sqlite::{event_segment, held_items};
 
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{

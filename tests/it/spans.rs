@@ -57,7 +57,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Kept {
     }
 
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
-        let scope = cx.event_scope(event).into_iter().flat_map(|scope| scope.from_root());
+        let scope = cx.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root);
         let names: Vec<_> = scope.map(|span| span.name()).collect();
         let level = Some(*event.metadata().level());
         let mut told = Told { path: names.join(" > "), level, ..Told::default() };

@@ -12,6 +12,11 @@ mod run;
 mod schema;
 mod stage;
 
+#[cfg(fuzzing)]
+pub use outbox::event_segment;
+#[cfg(fuzzing)]
+pub use plan::held_items;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod documents;
+mod fitting;
 mod problems;
 mod random;
 mod schema;
