@@ -15,8 +15,9 @@ const SECONDS_OF_A_CHANGE: u32 = 4;
 
 /// What libFuzzer needs of a program: counters on edges and the values that are compared. Other than cargo-fuzz's
 /// default there is no address sanitizer, which needs an unstable compiler: none of our code is unsafe.
-const FLAGS: [&str; 6] = [
-    "--cfg=fuzzing",
+const FLAGS: [&str; 7] = [
+    "--cfg",
+    "fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
