@@ -187,7 +187,9 @@ impl Import {
         if patches.is_empty() {
             return Ok(());
         }
-        self.hold.with(move |run| run.stage_found(patches)).await
+        self.hold.with(move |run| run.stage_found(patches)).await?;
+        self.count_read();
+        Ok(())
     }
 
     /// Reads a second time the memberships that seem to have ended.
