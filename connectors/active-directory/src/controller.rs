@@ -1,11 +1,14 @@
 //! Which domain controller answers, and which domain it holds. It must not know what is imported from it.
 
 use tenantry::{Error, Result};
-use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime};
+use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime, generalized_time};
 use uuid::Uuid;
 
 use crate::cursor::Position;
 use crate::error::not_synchronised;
+
+/// What tells at which point the database is.
+pub(crate) const NOW: &[&str] = &["highestCommittedUSN", "currentTime"];
 
 const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
 
@@ -37,6 +40,7 @@ impl Controller {
                 "dsServiceName",
                 "dnsHostName",
                 "highestCommittedUSN",
+                "currentTime",
                 "isSynchronized",
                 "domainFunctionality",
                 "supportedControl",
@@ -68,6 +72,7 @@ impl Controller {
                 service,
                 invocation,
                 usn: highest_usn(&root)?,
+                time: current_time(&root)?,
             },
             domain_dn: Dn::parse(&domain)?,
             domain,
@@ -96,6 +101,11 @@ impl Controller {
         }
     }
 
+    /// Returns its database as it is now, from its own entry with the attributes [`NOW`].
+    pub(crate) fn now(&self, root: &Entry) -> Result<Position> {
+        Ok(Position { usn: highest_usn(root)?, time: current_time(root)?, ..self.position.clone() })
+    }
+
     /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
     pub(crate) fn show_deleted(&self) -> Control {
         let recycled = Control::show_recycled();
@@ -103,8 +113,13 @@ impl Controller {
     }
 }
 
+/// Reads the controller's own time: what it keeps only so long is measured by it.
+fn current_time(root: &Entry) -> Result<i64> {
+    generalized_time::to_unix_millis(required(root, "currentTime")?)
+}
+
 /// Reads the highest committed number of a change.
-pub(crate) fn highest_usn(root: &Entry) -> Result<u64> {
+fn highest_usn(root: &Entry) -> Result<u64> {
     required(root, "highestCommittedUSN")?
         .parse()
         .map_err(|_| Error::protocol("the highest committed number of a change is no number"))

@@ -6,21 +6,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Checkpoint, CoverageInfo, Endpoint, Membership, ObjectRef, Presence, SnapshotPager, Verification,
+    Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, Membership, ObjectRef, Presence,
+    SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
 use tenantry::{Context, EndpointInfo, Error, Result};
 use tenantry_ldap::{Control, Dn, Filter, SearchRequest, Sid};
 use uuid::Uuid;
 
-use crate::config::{ActiveDirectoryConfig, BuiltinGroups, Checked, Contacts};
+use crate::config::{ActiveDirectoryConfig, BuiltinGroups, Checked, Contacts, DeltaMethod};
 use crate::connection::Connection;
 use crate::controller::Controller;
 use crate::error::{base_gone, setting};
 use crate::listing::{Class, Detail, identity};
 use crate::members::Kinds;
 use crate::snapshot::Snapshot;
-use crate::{lookup, members, probe, verify};
+use crate::{delta, lookup, members, probe, verify};
 
 /// Counts up when a release lists less or other things than the one before.
 const REVISION: u32 = 1;
@@ -196,5 +197,21 @@ impl Endpoint for ActiveDirectory {
 
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         lookup::check_members(&self.shared, cx, group, members).await.map_err(|error| self.named(error))
+    }
+
+    fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
+        (self.shared.config.delta != DeltaMethod::Off).then_some(self)
+    }
+}
+
+#[async_trait]
+impl DeltaEndpoint for ActiveDirectory {
+    async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
+        delta::begin(&self.shared, cx, since).await.map_err(|error| self.named(error))
+    }
+
+    /// Only tombstones tell what is gone, and they need a right of their own.
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        coverage.rights.contains(READ_DELETED)
     }
 }

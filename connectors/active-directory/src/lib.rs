@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod controller;
 mod cursor;
+mod delta;
 mod endpoint;
 mod error;
 mod exclusion;
@@ -29,5 +30,5 @@ mod slices;
 mod snapshot;
 mod verify;
 
-pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
+pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};
 pub use endpoint::ActiveDirectory;

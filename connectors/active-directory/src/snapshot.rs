@@ -13,8 +13,9 @@ use tenantry_ldap::{Control, Entry, Filter, NextRange, PageProgress, RangedValue
 use uuid::Uuid;
 
 use crate::connection::{HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
-use crate::controller::{Controller, highest_usn};
-use crate::cursor::{Position, SliceStart};
+use crate::controller::{Controller, NOW};
+use crate::cursor::{Position, Since, SliceStart};
+use crate::delta;
 use crate::endpoint::Shared;
 use crate::error::{another_server, base_gone};
 use crate::listing::{Class, Detail, Found, Listed};
@@ -37,6 +38,8 @@ pub(crate) struct Snapshot {
     detail: Detail,
     controller: Controller,
     position: Position,
+    /// Where deltas go on behind this listing.
+    since: Since,
     /// What is being listed; nothing behind the last class.
     class: Option<Class>,
     slices: Slices,
@@ -77,16 +80,15 @@ impl Snapshot {
         let controller = shared.connection.controller(cx).await?;
         let pin = controller.position.invocation;
         // Read before the first page: what changes from here on comes in the next delta.
-        let usn = highest_usn(&shared.connection.root(cx, Some(pin), &["highestCommittedUSN"]).await?)?;
-        let now = Position { usn, ..controller.position.clone() };
-        let (position, class, slice, width) = match start {
-            None => (now, Class::ALL[0], 0, None),
+        let now = controller.now(&shared.connection.root(cx, Some(pin), NOW).await?)?;
+        let (position, since, class, slice, width) = match start {
+            None => (now.clone(), delta::beginning(&shared, cx, &controller, now).await?, Class::ALL[0], 0, None),
             Some(start) => {
                 let same = start.position.invocation == now.invocation && start.position.usn <= now.usn;
                 if !same {
                     return Err(another_server());
                 }
-                (start.position, start.class, start.from, Some(start.width))
+                (start.position, start.since, start.class, start.from, Some(start.width))
             }
         };
         let page_size = Self::page_size(&shared, class);
@@ -98,6 +100,7 @@ impl Snapshot {
             detail,
             controller,
             position,
+            since,
             class: Some(class),
             cookie: None,
             progress: PageProgress::new(STALLED_PAGES),
@@ -343,6 +346,7 @@ impl Snapshot {
         if let (Some(class), Detail::Full) = (self.class, self.detail) {
             let start = SliceStart {
                 position: self.position.clone(),
+                since: self.since.clone(),
                 class,
                 from: self.slices.from(),
                 width: self.slices.width(),
@@ -374,7 +378,7 @@ impl SnapshotPager for Snapshot {
             } else if let Some(class) = self.class {
                 self.read_page(class).await?;
             } else {
-                return Ok(SnapshotStep::End { cursor: Some(self.position.cursor()) });
+                return Ok(SnapshotStep::End { cursor: Some(self.since.cursor()) });
             }
         }
     }
