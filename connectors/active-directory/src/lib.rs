@@ -21,13 +21,16 @@ mod delta;
 mod endpoint;
 mod error;
 mod exclusion;
+mod gathering;
 mod listing;
 mod lookup;
 mod map;
 mod members;
 mod probe;
+mod search;
 mod slices;
 mod snapshot;
+mod usn;
 mod verify;
 
 pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};

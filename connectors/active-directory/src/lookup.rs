@@ -207,12 +207,12 @@ fn as_guid(id: &SourceId) -> Option<Uuid> {
     }
 }
 
-fn is_deleted(entry: &Entry) -> bool {
+pub(crate) fn is_deleted(entry: &Entry) -> bool {
     matches!(entry.flag("isDeleted"), Ok(Some(true)))
 }
 
 /// An object in the recycle bin keeps everything; a tombstone has lost its category with nearly all else.
-fn tombstone(entry: &Entry) -> TombstoneKind {
+pub(crate) fn tombstone(entry: &Entry) -> TombstoneKind {
     let recycled = matches!(entry.flag("isRecycled"), Ok(Some(true)));
     if !recycled && entry.is_present("objectCategory") { TombstoneKind::Soft } else { TombstoneKind::Hard }
 }
