@@ -21,7 +21,7 @@ use crate::error::{base_gone, base_unseen, nameless_container};
 use crate::gathering::{Gathering, lies_outside};
 use crate::listing::{Class, Detail, identity};
 use crate::search::Search;
-use crate::{lookup, members, probe};
+use crate::{controller, lookup, members, probe};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// What Active Directory assumes where no lifetime of tombstones is set.
@@ -80,9 +80,6 @@ impl UsnDelta {
         if controller.position.invocation != since.invocation || controller.position.service != since.service {
             return expired("another domain controller answers, or this one was restored");
         }
-        if !controller.numbers_readable {
-            return expired("the account may not read change numbers; let it read uSNChanged");
-        }
         let pin = since.invocation;
         // Read before the first search: what changes from here on comes in the next delta, perhaps once more.
         let now = controller.now(&connection.root(cx, Some(pin), NOW).await?)?;
@@ -107,6 +104,18 @@ impl UsnDelta {
             now,
         };
         if delta.now.usn > since.usn {
+            let attributes = ["lockoutDuration", "maxPwdAge", "uSNChanged"];
+            let domain = &delta.gathering.controller.domain;
+            let head = connection.object(cx, "read the domain", Some(pin), domain, &attributes, &[]).await?;
+            match head {
+                Some(head) if controller::policy(&head)? != since.policy => {
+                    // What is known of the controller is from before.
+                    connection.renew().await;
+                    return expired("the domain's policy of lock-outs or passwords has changed");
+                }
+                Some(head) if head.is_present("uSNChanged") => {}
+                _ => return expired("the account may not read change numbers; let it read uSNChanged"),
+            }
             delta.base = delta.real_base().await?;
             delta.plan();
         }

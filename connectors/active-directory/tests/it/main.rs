@@ -1,7 +1,9 @@
 //! The connector against a fake domain controller: a module for each promise that it makes.
 
 mod coverage;
+mod deltas;
 mod domain;
+mod known;
 mod listing;
 mod lookups;
 mod members;
