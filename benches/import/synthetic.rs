@@ -15,6 +15,10 @@ use tenantry::model::{
 };
 use uuid::Uuid;
 
+const DEPARTMENT: AttributeName = AttributeName::fixed("attributes.department");
+const EMPLOYEE_ID: AttributeName = AttributeName::fixed("attributes.employee_id");
+const TITLE: AttributeName = AttributeName::fixed("attributes.title");
+
 /// Objects of one page.
 const PAGE: u64 = 1000;
 
@@ -66,9 +70,9 @@ fn user(number: u64) -> Patch {
         .in_container(format!("ou=site {},ou=people,dc=corp,dc=example", number % 50))
         .anchored("object-guid", id(1, number).to_string())
         .with(names::ALIASES, Value::list([format!("alias{number}@corp.example")]))
-        .with(AttributeName::extra("department"), format!("Department {}", number % 40))
-        .with(AttributeName::extra("employee_id"), format!("E{number:07}"))
-        .with(AttributeName::extra("title"), "Engineer")
+        .with(DEPARTMENT, format!("Department {}", number % 40))
+        .with(EMPLOYEE_ID, format!("E{number:07}"))
+        .with(TITLE, "Engineer")
         .with(names::DISPLAY_NAME, format!("Last{} First{}", number % 5000, number % 300))
         .with(names::FIRST_NAME, format!("First{}", number % 300))
         .with(names::KIND, UserKind::Person)
