@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod changes;
+mod deltas;
 mod import;
 mod independent;
 mod kills;
