@@ -193,7 +193,7 @@ async fn a_unit_that_is_renamed_or_moved_takes_what_lies_in_it_along() -> Done {
     assert_eq!((report.removed, report.missing), (1, 0), "{report:?}");
     assert!(world.record(gone)?.is_none());
 
-    let (_, parent) = unit.split_once(',').expect("a parent");
+    let parent = unit_of(&unit);
     let renamed = format!("OU=Renamed,{parent}");
     world.dc.rename(&renamed, "OU=Renamed", Some(&archive))?;
     // More than the guard lets go at once, perhaps: nothing of it is lost either way.
