@@ -451,7 +451,13 @@ impl Attributes {
                 Ok(at) => self.0[at].1 = value,
                 Err(at) => self.0.insert(at, (name, value)),
             },
-            _ => self.0.push((name, value)),
+            _ => {
+                if self.0.is_empty() {
+                    // Most objects have about so many.
+                    self.0.reserve(16);
+                }
+                self.0.push((name, value));
+            }
         }
     }
 
@@ -472,6 +478,10 @@ impl Attributes {
 
     /// Takes over everything that a later reading knows. What it does not know stays.
     pub fn merge(&mut self, later: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&later.0);
+            return;
+        }
         for (name, value) in &later.0 {
             self.set(name.clone(), value.clone());
         }

@@ -16,6 +16,7 @@
 //!   scope is named by an answer; who is merely absent is not. What lies in a changed container has no number of its own
 //!   for that: it is listed.
 
+mod actor;
 mod config;
 mod connection;
 mod controller;
@@ -29,6 +30,7 @@ mod listing;
 mod lookup;
 mod map;
 mod members;
+mod own;
 mod probe;
 mod search;
 mod slices;

@@ -3,10 +3,11 @@
 //! Nothing in here is believed before the listing has ended; the file can be thrown away at any time.
 
 mod edges;
+mod notes;
 mod objects;
 mod unchanged;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,13 +22,14 @@ use crate::model::{Patch, PlanSummary, Quarantined, RunId, Scope, SourceId, Sour
 use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
+pub(super) use notes::Subject;
 pub(super) use objects::Disposition;
 use unchanged::Unchanged;
 
 /// Pages without a checkpoint after which the batch is committed all the same.
 const MAX_UNCOMMITTED_PAGES: u32 = 64;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +80,7 @@ pub(super) struct Stage {
     new: KeyIndex,
     open: HashMap<(SourceKey, Via), OpenGroup>,
     open_bytes: usize,
-    /// Changes for the way back from member to group, by range of members.
-    pub(super) reverse: BTreeMap<usize, Vec<u8>>,
+    pending: notes::Pending,
     buffer: Vec<u8>,
 }
 
@@ -126,7 +127,7 @@ impl Stage {
             new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),
             open_bytes: 0,
-            reverse: BTreeMap::new(),
+            pending: notes::Pending::new(),
             buffer: Vec::new(),
         };
         if usable {
@@ -174,6 +175,9 @@ impl Stage {
             let [pages, objects, memberships, quarantined] =
                 serde_json::from_str(&figures).map_err(|_| damaged("figures"))?;
             self.figures = Figures { pages, objects, memberships, quarantined };
+        }
+        if !self.is_listing() {
+            self.be_durable()?;
         }
         self.restore_open_groups()
     }
@@ -233,9 +237,17 @@ impl Stage {
     /// Notes that the plan is fixed.
     pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
         fault::point();
+        if phase == StagePhase::Applying {
+            self.be_durable()?;
+        }
         put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))?;
         fault::point();
         Ok(())
+    }
+
+    /// From here on a commit is on the disk when it returns: the state file, written behind it, relies on it.
+    fn be_durable(&self) -> Result<()> {
+        self.file.pragma_update(None, "synchronous", "FULL").map_err(sql("note the plan"))
     }
 
     /// Forgets what an interrupted run found out behind its listing: who was gone then may be back by now.
