@@ -5,13 +5,13 @@ use tenantry::Result;
 use tenantry::endpoint::{Context, Estimate, Right, Verification};
 use tenantry_ldap::{Control, SearchRequest};
 
-use crate::config::{BuiltinGroups, Contacts};
+use crate::config::{BuiltinGroups, Contacts, DeltaMethod};
 use crate::connection::Paged;
 use crate::controller::Controller;
 use crate::endpoint::{READ_DELETED, READ_MEMBERS, Shared};
 use crate::error::base_gone;
 use crate::listing::Class;
-use crate::probe;
+use crate::{delta, probe};
 
 /// Pages counted of each class; beyond that the count is left open.
 const COUNTED_PAGES: u32 = 100;
@@ -21,7 +21,7 @@ const OBJECTS_PER_SECOND: u64 = 1500;
 pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification> {
     let controller = shared.connection.controller(cx).await?;
     shared.check_base(cx, &controller).await?;
-    let deleted = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let deleted = probe::tombstones(&shared.connection, cx, &controller, None).await?;
     let members = probe::members(&shared.connection, cx, &controller).await?;
     let right =
         |name: &str, granted, purpose: &str| Right { name: name.to_owned(), granted, purpose: purpose.to_owned() };
@@ -88,6 +88,12 @@ fn not_seen(shared: &Shared, controller: &Controller, deleted: bool, members: bo
     }
     if config.builtin_groups == BuiltinGroups::Ignored {
         sentences.push("The built-in groups are not imported.".to_owned());
+    }
+    if let Some((class, attribute)) = delta::hindrance(config).filter(|_| config.delta != DeltaMethod::Off) {
+        sentences.push(format!(
+            "The filter of {}s asks for {attribute}, which changes without a trace on them: every run lists everything.",
+            class.kind()
+        ));
     }
     sentences.push("Second factors are not known to Active Directory.".to_owned());
     sentences

@@ -2,7 +2,9 @@
 
 mod actions;
 mod coverage;
+mod deltas;
 mod domain;
+mod known;
 mod listing;
 mod lookups;
 mod members;

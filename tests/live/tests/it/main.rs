@@ -3,6 +3,7 @@
 mod actions;
 mod active_directory;
 mod changes;
+mod deltas;
 mod import;
 mod independent;
 mod kills;
