@@ -8,27 +8,32 @@ use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{Context, Cursor, DeltaPager, DeltaStep};
 
+use crate::config::DeltaMethod;
 use crate::controller::Controller;
 use crate::cursor::{Position, Since};
+use crate::dirsync;
 use crate::endpoint::Shared;
 
 /// Begins to read the changes since a cursor, by the configured method.
 pub(crate) async fn begin(shared: &Arc<Shared>, cx: &Context, cursor: &Cursor) -> Result<Box<dyn DeltaPager>> {
     cx.check_cancelled()?;
-    let _ = (shared, Since::read(cursor).as_ref().map(Since::server));
-    Ok(Box::new(Expired))
+    match (shared.config.delta, Since::read(cursor)) {
+        (DeltaMethod::DirSync, Some(Since::DirSync(since))) => dirsync::begin(shared, cx, since).await,
+        _ => Ok(Box::new(Expired)),
+    }
 }
 
 /// Tells where the first delta goes on, before the first page of a listing is asked for.
-#[expect(clippy::unused_async, reason = "DirSync asks for its first cookie here")]
 pub(crate) async fn beginning(
     shared: &Arc<Shared>,
     cx: &Context,
     controller: &Controller,
     now: Position,
 ) -> Result<Since> {
-    let _ = (shared, cx, controller);
-    Ok(Since::Usn(now))
+    match shared.config.delta {
+        DeltaMethod::DirSync => Ok(Since::DirSync(dirsync::beginning(shared, cx, controller, &now).await?)),
+        DeltaMethod::Usn | DeltaMethod::Off => Ok(Since::Usn(now)),
+    }
 }
 
 /// A cursor that can no longer be used.

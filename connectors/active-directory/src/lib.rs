@@ -18,6 +18,7 @@ mod connection;
 mod controller;
 mod cursor;
 mod delta;
+mod dirsync;
 mod endpoint;
 mod error;
 mod exclusion;

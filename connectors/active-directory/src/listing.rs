@@ -117,13 +117,17 @@ impl Class {
     /// It asks for the classes only: attributes that decide by their value might not be readable, and what a filter cannot
     /// read it leaves out in silence. The rest is decided by [`exclusion`].
     pub(crate) fn filter(self, config: &Checked) -> Result<Filter> {
-        let class = match (self, config.contacts) {
+        Ok(Filter::and([self.own_filter(config)?].into_iter().chain(self.configured(config).cloned())))
+    }
+
+    /// Selects the class, with contacts if they come in.
+    pub(crate) fn own_filter(self, config: &Checked) -> Result<Filter> {
+        match (self, config.contacts) {
             (Self::Users, Contacts::Imported) => {
-                Filter::parse("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))")?
+                Filter::parse("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))")
             }
-            _ => self.base_filter()?,
-        };
-        Ok(Filter::and([class].into_iter().chain(self.configured(config).cloned())))
+            _ => self.base_filter(),
+        }
     }
 
     /// Selects the class alone.

@@ -195,7 +195,8 @@ async fn name_the_group(
     Ok(naming)
 }
 
-fn any_of(guids: &[Uuid]) -> Result<Filter> {
+/// Selects objects by their ids.
+pub(crate) fn any_of(guids: &[Uuid]) -> Result<Filter> {
     let one = |guid: &Uuid| Filter::equals_bytes("objectGUID", &guid::to_bytes(guid));
     Filter::or(guids.iter().map(one).collect::<Result<Vec<_>>>()?)
 }
@@ -212,7 +213,7 @@ fn is_deleted(entry: &Entry) -> bool {
 }
 
 /// An object in the recycle bin keeps everything; a tombstone has lost its category with nearly all else.
-fn tombstone(entry: &Entry) -> TombstoneKind {
+pub(crate) fn tombstone(entry: &Entry) -> TombstoneKind {
     let recycled = matches!(entry.flag("isRecycled"), Ok(Some(true)));
     if !recycled && entry.is_present("objectCategory") { TombstoneKind::Soft } else { TombstoneKind::Hard }
 }

@@ -82,7 +82,7 @@ pub(crate) async fn filter_attributes(
 }
 
 /// Names the attributes in a filter. A parenthesis in a value is escaped, so each one begins a part.
-fn attributes_of(filter: &str) -> BTreeSet<String> {
+pub(crate) fn attributes_of(filter: &str) -> BTreeSet<String> {
     let name = |part: &str| {
         let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.')?;
         let name = part[..end].to_ascii_lowercase();

@@ -1,6 +1,7 @@
 //! The connector against a fake domain controller: a module for each promise that it makes.
 
 mod coverage;
+mod dirsync;
 mod domain;
 mod listing;
 mod lookups;
