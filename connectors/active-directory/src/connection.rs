@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tenantry::endpoint::Context;
 use tenantry::gate::Cost;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings};
+use tenantry_ldap::{
+    Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Server, Session, Settings,
+};
 use tenantry_ldap::{code, is_cookie_lost};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -80,6 +82,63 @@ impl Connection {
     pub(crate) async fn controller(&self, cx: &Context) -> Result<Controller> {
         let open = |_| async { Ok(self.live(None).await?.controller.clone()) };
         cx.gate().call(Cost::of(OPENING), "connect", open).await
+    }
+
+    /// Goes over to the controller with this database if another one answers, and returns who answers then. Of several
+    /// configured servers the one of this name is tried, or each if none has it.
+    pub(crate) async fn go_to(&self, cx: &Context, name: &str, invocation: Uuid) -> Result<Controller> {
+        let controller = self.controller(cx).await?;
+        if controller.position.invocation == invocation {
+            return Ok(controller);
+        }
+        let servers = &self.settings.servers;
+        let named = |server: &Server| server.host().eq_ignore_ascii_case(name);
+        let any_named = servers.iter().any(named);
+        for (number, server) in servers.iter().enumerate().filter(|(_, server)| !any_named || named(server)) {
+            let reach = |_| async move { self.reach(number, server, invocation).await };
+            if let Some(controller) = cx.gate().call(Cost::of(OPENING), "connect", reach).await? {
+                return Ok(controller);
+            }
+        }
+        Ok(controller)
+    }
+
+    /// Takes a session with one server if it is the controller with this database. One that does not answer is no error:
+    /// there is a session already.
+    async fn reach(&self, number: usize, server: &Server, invocation: Uuid) -> Result<Option<Controller>> {
+        let mut state = self.state.lock().await;
+        if let Some(live) = state.live.as_ref().filter(|live| live.session.server() == server) {
+            let same = live.controller.position.invocation == invocation;
+            return Ok(same.then(|| live.controller.clone()));
+        }
+        if let Some(message) = &state.refused {
+            return Err(refused_before(message));
+        }
+        let mut settings = self.settings.clone();
+        settings.servers = vec![server.clone()];
+        let opened = async {
+            let session = Session::connect(&settings).await?;
+            let controller = Controller::read(&session).await?;
+            Ok::<_, Error>((session, controller))
+        };
+        match opened.await {
+            Ok((session, controller)) if controller.position.invocation == invocation => {
+                state.first = number;
+                state.opened += 1;
+                tracing::debug!(%server, "session opened with the server of the last run");
+                state.live = Some(Arc::new(Live { session, number: state.opened, controller: controller.clone() }));
+                Ok(Some(controller))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if *error.kind() == ErrorKind::Unauthenticated => {
+                state.refused = Some(error.message().to_owned());
+                Err(error)
+            }
+            Err(error) => {
+                tracing::debug!(%server, "the server of the last run is not to be had: {error}");
+                Ok(None)
+            }
+        }
     }
 
     /// Reads a page. With `pin`, only from the controller with this invocation id.

@@ -25,6 +25,12 @@ pub(crate) struct Controller {
     pub(crate) domain_sid: Option<Sid>,
     /// How long a lock-out lasts.
     pub(crate) lockout: Option<filetime::Interval>,
+    /// How long a password lasts, unless a policy of its own says otherwise.
+    pub(crate) password_age: Option<filetime::Interval>,
+    /// The naming context of the forest's settings.
+    pub(crate) configuration: String,
+    /// Whether change numbers can be read.
+    pub(crate) numbers_readable: bool,
     /// Functional level of the domain; `None` if it does not tell.
     pub(crate) level: Option<i64>,
     pub(crate) read_only: bool,
@@ -37,6 +43,7 @@ impl Controller {
         let root = session
             .root_dse(&[
                 "defaultNamingContext",
+                "configurationNamingContext",
                 "dsServiceName",
                 "dnsHostName",
                 "highestCommittedUSN",
@@ -63,7 +70,9 @@ impl Controller {
             )
             .with_context("attribute", "invocationId")
         })?;
-        let head = session.search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration"], &[]).await?;
+        let head = session
+            .search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration", "maxPwdAge", "uSNChanged"], &[])
+            .await?;
         let head = head.ok_or_else(|| Error::config("the account cannot read the domain object; let it read it"))?;
         let domain_id = head.guid("objectGUID")?;
         Ok(Self {
@@ -79,6 +88,9 @@ impl Controller {
             domain_id: domain_id.ok_or_else(|| Error::config("the account cannot read the id of the domain object"))?,
             domain_sid: head.sid("objectSid")?,
             lockout: head.i64("lockoutDuration")?.map(filetime::interval).transpose()?,
+            password_age: head.i64("maxPwdAge")?.map(filetime::interval).transpose()?,
+            configuration: required(&root, "configurationNamingContext")?.to_owned(),
+            numbers_readable: head.is_present("uSNChanged"),
             level: root.i64("domainFunctionality")?,
             read_only: root.texts("supportedCapabilities")?.contains(&READ_ONLY),
             controls: root.texts("supportedControl")?.into_iter().map(str::to_owned).collect(),
@@ -95,6 +107,9 @@ impl Controller {
             domain_id: Uuid::nil(),
             domain_sid: Some(sid),
             lockout,
+            password_age: None,
+            configuration: String::new(),
+            numbers_readable: true,
             level: None,
             read_only: false,
             controls: Vec::new(),

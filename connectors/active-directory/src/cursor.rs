@@ -79,14 +79,6 @@ impl Since {
         }
         serde_json::from_slice(cursor.bytes()).ok()
     }
-
-    /// Returns the controller that gave it, by its DNS name.
-    pub(crate) fn server(&self) -> &str {
-        match self {
-            Self::Usn(position) => &position.server,
-            Self::DirSync(since) => &since.position.server,
-        }
-    }
 }
 
 /// Where a listing goes on.

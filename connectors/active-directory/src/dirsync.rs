@@ -10,7 +10,6 @@
 //! - A tombstone is told where the account may see it. An object that merely went out of sight comes by its id alone;
 //!   that proves nothing, and is left to the listing of ids and the look-up behind it.
 //! - What lies below a moved or renamed container is not in the answer: it is listed.
-//! - A filter by `memberOf` is followed through the groups that changed; memberships by way of another group are not.
 //! - A cookie is used only with the controller that gave it. Another one would take it, but may lag behind in what is then
 //!   read from it, and would never tell of that again.
 //!
@@ -26,24 +25,26 @@ use std::mem;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tenantry::Result;
 use tenantry::endpoint::{Context, DeltaPage, DeltaPager, DeltaStep};
-use tenantry_ldap::{Cookie, Filter};
+use tenantry::{ErrorKind, Result};
+use tenantry_ldap::{Cookie, Dn, Filter};
 use uuid::Uuid;
 
 pub(crate) use access::{Access, REPLICATE, beginning};
 
-use crate::controller::{Controller, NOW};
 use crate::cursor::{DirSyncPosition, Position, Since};
-use crate::delta::Expired;
 use crate::dirsync::access::is_denied;
 use crate::dirsync::changes::{Changes, Reads};
-use crate::dirsync::objects::{AT_ONCE, Objects};
+use crate::dirsync::objects::{AT_ONCE, Lists};
 use crate::dirsync::walk::{More, Question, Round, Walk};
 use crate::endpoint::Shared;
+use crate::error::base_gone;
+use crate::gathering::{Gathering, Page};
 use crate::listing::{Class, Detail};
 use crate::members::{self, Kinds, Known};
 use crate::probe;
+use crate::resume;
+use crate::search::Search;
 
 /// Memberships on a page that is given out.
 const EDGES_ON_A_PAGE: usize = 5000;
@@ -65,32 +66,34 @@ const NEVER_TOLD: &[&str] = &[
     "msDS-User-Account-Control-Computed",
 ];
 
-/// Begins to read the changes since a position.
-pub(crate) async fn begin(shared: &Arc<Shared>, cx: &Context, since: DirSyncPosition) -> Result<Box<dyn DeltaPager>> {
-    let controller = shared.connection.controller(cx).await?;
-    let pin = controller.position.invocation;
-    let now = controller.now(&shared.connection.root(cx, Some(pin), NOW).await?)?;
-    let same = since.domain == controller.domain_id && since.position.invocation == pin;
-    if !same || since.position.usn > now.usn {
-        return Ok(Box::new(Expired));
+/// Begins to read the changes since a position; nothing if it can no longer be used.
+pub(crate) async fn begin(
+    shared: &Arc<Shared>,
+    cx: &Context,
+    since: DirSyncPosition,
+) -> Result<Option<Box<dyn DeltaPager>>> {
+    let Some((controller, now)) = resume::resume(shared, cx, &since.position).await? else { return Ok(None) };
+    if since.domain != controller.domain_id {
+        return Ok(None);
     }
     let selecting = |class: Class| class.configured(&shared.config).map(|filter| probe::attributes_of(filter.as_str()));
     let selecting: BTreeSet<String> = Class::ALL.into_iter().filter_map(selecting).flatten().collect();
-    Ok(Box::new(Changed {
-        reads: Reads { kinds: Kinds::new(&controller, Vec::new()), selecting },
-        objects: Objects::new(Arc::clone(shared), cx, controller),
-        shared: Arc::clone(shared),
-        cx: cx.clone(),
+    let reads = Reads { kinds: Kinds::new(&controller, Vec::new()), selecting };
+    let gathering = Gathering::new(Arc::clone(shared), cx, controller, Detail::Full);
+    Ok(Some(Box::new(Changed {
+        base: resume::real_base(&gathering).await?,
+        gathering,
+        reads,
         since,
         now,
         cookie: None,
         found: Changes::default(),
+        moved: VecDeque::new(),
         queue: VecDeque::new(),
         met: HashSet::new(),
         in_scope: HashSet::new(),
-        lists: VecDeque::new(),
-        ready: VecDeque::new(),
-    }))
+        expiring: None,
+    })))
 }
 
 /// The attributes of every class, and those by which objects are selected.
@@ -108,37 +111,35 @@ fn attributes(selecting: &BTreeSet<String>) -> Vec<String> {
 
 /// A delta under way: first the walk to its end, then what it found is read and given out.
 struct Changed {
-    shared: Arc<Shared>,
-    cx: Context,
+    gathering: Gathering,
     since: DirSyncPosition,
     /// The controller when the walk began.
     now: Position,
+    /// The base as the controller writes it; none if it is the whole domain.
+    base: Option<Dn>,
     reads: Reads,
-    objects: Objects,
     /// Where the walk ended.
     cookie: Option<Cookie>,
     found: Changes,
+    /// What lies elsewhere or is called otherwise.
+    moved: VecDeque<Uuid>,
     /// Objects to read.
     queue: VecDeque<Uuid>,
     /// Everything that is or was in the queue.
     met: HashSet<Uuid>,
-    /// Groups that were found in scope.
+    /// Groups that were found in scope, of which single members are known.
     in_scope: HashSet<Uuid>,
-    /// Groups whose members are to be read.
-    lists: VecDeque<(Uuid, String)>,
-    ready: VecDeque<DeltaPage>,
+    /// The search for users whose state changed by time alone.
+    expiring: Option<Search>,
 }
 
 impl Changed {
-    fn controller(&self) -> &Controller {
-        self.objects.controller()
-    }
-
     /// Walks to the end; tells nothing if the cookie is of no more use.
     async fn walk(&mut self) -> Result<Option<Cookie>> {
+        let Gathering { shared, cx, controller, .. } = &self.gathering;
         let question = Question {
             operation: "read changes",
-            domain: &self.objects.controller().domain,
+            domain: &controller.domain,
             filter: Filter::any(),
             attributes: attributes(&self.reads.selecting),
             access: self.since.access,
@@ -147,7 +148,7 @@ impl Changed {
         let mut walk = Walk::new(Some(Cookie::new(self.since.cookie.clone())));
         let mut told = false;
         loop {
-            let (entries, more) = match walk.round(&self.shared.connection, &self.cx, &question).await {
+            let (entries, more) = match walk.round(&shared.connection, cx, &question).await {
                 Ok(Round::Entries(entries, more)) => (entries, more),
                 Ok(Round::CookieLost) => return Ok(None),
                 // The right was withdrawn: the listing finds out whether there is another way, and says so if not.
@@ -165,7 +166,7 @@ impl Changed {
             }
         }
         // Success with nothing in it is what some servers give instead of a refusal.
-        if !told && !self.since.access.is_granted(&self.shared, &self.cx, self.controller()).await? {
+        if !told && !self.since.access.is_granted(shared, cx, controller).await? {
             return Ok(None);
         }
         Ok(walk.into_cookie())
@@ -173,26 +174,16 @@ impl Changed {
 
     /// Orders what the walk found.
     async fn begin_reading(&mut self) -> Result<()> {
-        let Changes { changed, members, hidden, deleted, .. } = &mut self.found;
+        let Changes { changed, moved, restored, hidden, deleted, .. } = &mut self.found;
         tracing::debug!(changed = changed.len(), deleted = deleted.len(), hidden, "changes told");
-        let changed = mem::take(changed);
-        // Who is selected by his groups may have come or gone with them.
-        let by_groups = self.reads.selecting.contains("memberof");
-        let selected = members.values().flat_map(|members| members.keys()).copied();
-        let selected: Vec<Uuid> = if by_groups { selected.collect() } else { Vec::new() };
-        for guid in changed.into_iter().chain(selected) {
+        self.moved = mem::take(moved).into_iter().collect();
+        let restored: Vec<Uuid> = mem::take(restored).into_iter().collect();
+        for guid in mem::take(changed) {
             self.enqueue(guid);
         }
-        let restored: Vec<Uuid> = self.found.restored.iter().copied().collect();
-        self.read_groups_of(&restored).await
-    }
-
-    /// Whoever comes back from the recycle bin comes with his memberships, and no group tells.
-    async fn read_groups_of(&mut self, restored: &[Uuid]) -> Result<()> {
-        for group in self.objects.holding(restored).await? {
-            self.found.whole.insert(group);
-            self.enqueue(group);
-        }
+        self.read_groups_of(&restored).await?;
+        let request = resume::expiring(&self.gathering, &self.since.position, &self.now)?;
+        self.expiring = Some(Search::new("list expired users", self.gathering.pin(), request));
         Ok(())
     }
 
@@ -202,13 +193,21 @@ impl Changed {
         }
     }
 
+    /// Whoever comes back from the recycle bin comes with his memberships, and no group tells.
+    async fn read_groups_of(&mut self, restored: &[Uuid]) -> Result<()> {
+        for group in objects::holding(&self.gathering, restored).await? {
+            self.found.whole.insert(group);
+            self.enqueue(group);
+        }
+        Ok(())
+    }
+
     /// Gives out what is gone.
     async fn read_tombstones(&mut self) -> Result<()> {
         let rest = self.found.deleted.keys().nth(AT_ONCE).copied();
         let rest = rest.map(|first| self.found.deleted.split_off(&first)).unwrap_or_default();
         let gone = mem::replace(&mut self.found.deleted, rest);
-        let (tombstones, back) = self.objects.tombstones(&gone).await?;
-        self.ready.push_back(DeltaPage { tombstones, ..DeltaPage::default() });
+        let back = objects::bury(&mut self.gathering, &gone).await?;
         for guid in &back {
             self.found.whole.insert(*guid);
             self.enqueue(*guid);
@@ -216,21 +215,13 @@ impl Changed {
         self.read_groups_of(&back).await
     }
 
-    /// Reads some objects again.
-    async fn read_objects(&mut self) -> Result<()> {
-        let chunk: Vec<Uuid> = self.queue.drain(..self.queue.len().min(AT_ONCE)).collect();
-        let read = self.objects.read(&chunk).await?;
-        self.ready.push_back(read.page);
-        for (group, dn) in read.groups {
-            self.in_scope.insert(group);
-            if self.found.whole.contains(&group) {
-                self.lists.push_back((group, dn));
-            }
-        }
-        for container in read.others.into_iter().filter(|guid| self.found.moved.contains(guid)).collect::<Vec<_>>() {
-            for (class, guid) in self.objects.below(container).await? {
-                if class == Class::Groups && self.place_matters() && self.found.whole.insert(guid) {
-                    self.met.remove(&guid);
+    /// Adds what lies below containers that were moved.
+    async fn descend(&mut self) -> Result<()> {
+        let chunk: Vec<Uuid> = self.moved.drain(..self.moved.len().min(AT_ONCE)).collect();
+        for container in objects::containers(&self.gathering, &chunk).await? {
+            for (class, guid) in objects::below(&self.gathering, container).await? {
+                if class == Class::Groups && self.place_matters() {
+                    self.found.whole.insert(guid);
                 }
                 self.enqueue(guid);
             }
@@ -240,46 +231,54 @@ impl Changed {
 
     /// Tells whether a move can bring groups into scope, whose members were never told.
     fn place_matters(&self) -> bool {
-        self.shared.config.base.is_some() || !self.shared.config.exclude.is_empty()
+        self.base.is_some() || !self.gathering.shared.config.exclude.is_empty()
+    }
+
+    /// Reads some objects again.
+    async fn read_objects(&mut self) -> Result<()> {
+        let chunk = self.queue.drain(..self.queue.len().min(AT_ONCE));
+        let (whole, bare): (Vec<Uuid>, Vec<Uuid>) = chunk.partition(|guid| self.found.whole.contains(guid));
+        objects::read(&mut self.gathering, &whole, Lists::Read, self.base.as_ref()).await?;
+        let groups = objects::read(&mut self.gathering, &bare, Lists::Left, self.base.as_ref()).await?;
+        self.in_scope.extend(groups);
+        Ok(())
     }
 
     /// Gives out the single members that came or went, of groups in scope whose lists were not read.
-    async fn give_members(&mut self) -> Result<()> {
+    async fn give_members(&mut self) -> Result<Option<DeltaPage>> {
         let (mut page, mut there) = (DeltaPage::default(), 0);
         while there < EDGES_ON_A_PAGE {
-            let Some((group, changes)) = self.found.members.pop_first() else { break };
-            if !self.in_scope.contains(&group) || self.found.whole.contains(&group) {
+            let Some((group, mut changes)) = self.found.members.pop_first() else { break };
+            if !self.in_scope.contains(&group) {
                 continue;
+            }
+            let room = changes.keys().nth(EDGES_ON_A_PAGE - there).copied();
+            if let Some(rest) = room.map(|first| changes.split_off(&first)) {
+                self.found.members.insert(group, rest);
             }
             there += changes.len();
             let of = |side: bool| changes.iter().filter(move |(_, (_, came))| *came == side);
             let side = |side: bool| of(side).map(|(guid, (kind, _))| (*guid, *kind)).collect::<Vec<Known>>();
-            let (came, went) = (self.objects.told_apart(side(true)).await?, side(false));
+            let (came, went) = (self.gathering.told_apart(side(true)).await?, side(false));
             let edges = |members: &[Known]| (!members.is_empty()).then(|| members::edges(group, members));
             page.edges_added.extend(edges(&came));
             page.edges_removed.extend(edges(&went));
         }
-        if there > 0 {
-            self.ready.push_back(page);
-        }
-        Ok(())
+        Ok((there > 0).then_some(page))
     }
 
     fn reached(&self, cookie: Cookie) -> DeltaStep {
         let since = DirSyncPosition { position: self.now.clone(), cookie: cookie.into_bytes(), ..self.since.clone() };
         DeltaStep::CaughtUp(Since::DirSync(since).cursor())
     }
-}
 
-#[async_trait]
-impl DeltaPager for Changed {
-    async fn next(&mut self) -> Result<DeltaStep> {
+    async fn go_on(&mut self) -> Result<DeltaStep> {
         loop {
-            self.cx.check_cancelled()?;
-            if let Some(page) = self.ready.pop_front() {
-                return Ok(DeltaStep::Page(page));
+            self.gathering.cx.check_cancelled()?;
+            if let Some(page) = self.gathering.next_page() {
+                return Ok(DeltaStep::Page(Page::into(page)));
             }
-            let Some(cookie) = &self.cookie else {
+            let Some(cookie) = self.cookie.clone() else {
                 self.cookie = self.walk().await?;
                 if self.cookie.is_none() {
                     return Ok(DeltaStep::CursorExpired);
@@ -287,17 +286,38 @@ impl DeltaPager for Changed {
                 self.begin_reading().await?;
                 continue;
             };
-            if !self.found.deleted.is_empty() {
+            if self.gathering.has_work() {
+                self.gathering.work().await?;
+            } else if !self.found.deleted.is_empty() {
                 self.read_tombstones().await?;
+            } else if !self.moved.is_empty() {
+                self.descend().await?;
             } else if !self.queue.is_empty() {
                 self.read_objects().await?;
-            } else if let Some((group, dn)) = self.lists.pop_front() {
-                self.ready.extend(self.objects.members(group, &dn).await?);
-            } else if !self.found.members.is_empty() {
-                self.give_members().await?;
+            } else if let Some(page) = self.give_members().await? {
+                return Ok(DeltaStep::Page(page));
+            } else if let Some(search) = &mut self.expiring {
+                match search.next(&self.gathering.shared.connection, &self.gathering.cx).await.map_err(base_gone)? {
+                    Some(entries) => drop(self.gathering.take(Class::Users, &entries, None).await?),
+                    None => self.expiring = None,
+                }
             } else {
-                return Ok(self.reached(cookie.clone()));
+                return Ok(self.reached(cookie));
             }
+        }
+    }
+}
+
+#[async_trait]
+impl DeltaPager for Changed {
+    async fn next(&mut self) -> Result<DeltaStep> {
+        match self.go_on().await {
+            // Another controller took over in the middle: what is read from it may be older than the changes.
+            Err(error) if *error.kind() == ErrorKind::Conflict => {
+                tracing::info!("changes cannot be read to their end: {error}");
+                Ok(DeltaStep::CursorExpired)
+            }
+            step => step,
         }
     }
 }

@@ -14,10 +14,10 @@ use tenantry::{Context, EndpointInfo, Error, Result};
 use tenantry_ldap::{Control, Dn, Filter, SearchRequest, Sid};
 use uuid::Uuid;
 
-use crate::config::{ActiveDirectoryConfig, BuiltinGroups, Checked, Contacts, DeltaMethod};
+use crate::config::{ActiveDirectoryConfig, BuiltinGroups, Checked, Contacts};
 use crate::connection::Connection;
 use crate::controller::Controller;
-use crate::error::{base_gone, setting};
+use crate::error::{base_gone, base_unseen, setting};
 use crate::listing::{Class, Detail, identity};
 use crate::members::Kinds;
 use crate::snapshot::Snapshot;
@@ -86,10 +86,7 @@ impl Shared {
             self.connection.object(cx, "read the base", None, &self.base(controller), &["objectGUID"], &[]).await;
         match entry.map_err(base_gone)? {
             Some(_) => Ok(()),
-            None => Err(setting(
-                "base",
-                "the base does not exist or the account cannot see it; correct it, or let it read it",
-            )),
+            None => Err(base_unseen()),
         }
     }
 
@@ -200,7 +197,7 @@ impl Endpoint for ActiveDirectory {
     }
 
     fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
-        (self.shared.config.delta != DeltaMethod::Off).then_some(self)
+        delta::is_possible(&self.shared.config).then_some(self)
     }
 }
 

@@ -22,13 +22,17 @@ mod dirsync;
 mod endpoint;
 mod error;
 mod exclusion;
+mod gathering;
 mod listing;
 mod lookup;
 mod map;
 mod members;
 mod probe;
+mod resume;
+mod search;
 mod slices;
 mod snapshot;
+mod usn;
 mod verify;
 
 pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};

@@ -103,6 +103,14 @@ impl Class {
         }
     }
 
+    pub(crate) fn operation_on_changes(self) -> &'static str {
+        match self {
+            Self::Groups => "list changed groups",
+            Self::Users => "list changed users",
+            Self::Computers => "list changed computers",
+        }
+    }
+
     /// Returns the filter that the configuration adds.
     pub(crate) fn configured(self, config: &Checked) -> Option<&Filter> {
         match self {
@@ -117,11 +125,11 @@ impl Class {
     /// It asks for the classes only: attributes that decide by their value might not be readable, and what a filter cannot
     /// read it leaves out in silence. The rest is decided by [`exclusion`].
     pub(crate) fn filter(self, config: &Checked) -> Result<Filter> {
-        Ok(Filter::and([self.own_filter(config)?].into_iter().chain(self.configured(config).cloned())))
+        Ok(Filter::and([self.selection(config)?].into_iter().chain(self.configured(config).cloned())))
     }
 
-    /// Selects the class, with contacts if they come in.
-    pub(crate) fn own_filter(self, config: &Checked) -> Result<Filter> {
+    /// Selects the class, whatever the configuration wants of it.
+    pub(crate) fn selection(self, config: &Checked) -> Result<Filter> {
         match (self, config.contacts) {
             (Self::Users, Contacts::Imported) => {
                 Filter::parse("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))")

@@ -208,7 +208,7 @@ fn as_guid(id: &SourceId) -> Option<Uuid> {
     }
 }
 
-fn is_deleted(entry: &Entry) -> bool {
+pub(crate) fn is_deleted(entry: &Entry) -> bool {
     matches!(entry.flag("isDeleted"), Ok(Some(true)))
 }
 

@@ -22,7 +22,7 @@ const ADMINISTRATORS: &[u8] = &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0
 /// with the last tombstone. Where only the content was opened to the account, a tombstone proves it.
 pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
     let operation = "look for deleted objects";
-    let base = format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain);
+    let base = deleted_objects(controller);
     let container = connection.object(cx, operation, None, &base, &["isDeleted"], &[controller.show_deleted()]).await;
     match container {
         Ok(Some(entry)) if entry.is_present("isDeleted") => return Ok(true),
@@ -41,6 +41,11 @@ pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller
         Err(error) if is_hidden(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Names the container of deleted objects, whatever it is called.
+pub(crate) fn deleted_objects(controller: &Controller) -> String {
+    format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain)
 }
 
 /// The container is hidden, or the account may not list it: an answer, not a failure.

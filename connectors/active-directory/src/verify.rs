@@ -12,7 +12,7 @@ use crate::dirsync::{Access, REPLICATE};
 use crate::endpoint::{READ_DELETED, READ_MEMBERS, Shared};
 use crate::error::base_gone;
 use crate::listing::Class;
-use crate::probe;
+use crate::{delta, probe};
 
 /// Pages counted of each class; beyond that the count is left open.
 const COUNTED_PAGES: u32 = 100;
@@ -124,6 +124,12 @@ fn not_seen(shared: &Shared, controller: &Controller, deleted: bool, members: bo
     }
     if config.builtin_groups == BuiltinGroups::Ignored {
         sentences.push("The built-in groups are not imported.".to_owned());
+    }
+    if let Some((class, attribute)) = delta::hindrance(config).filter(|_| config.delta != DeltaMethod::Off) {
+        sentences.push(format!(
+            "The filter of {}s asks for {attribute}, which changes without a trace on them: every run lists everything.",
+            class.kind()
+        ));
     }
     sentences.push("Second factors are not known to Active Directory.".to_owned());
     sentences

@@ -31,9 +31,9 @@ pub(crate) struct Changes {
     /// Those of them whose members have to be read, if they are groups.
     pub(crate) whole: HashSet<Uuid>,
     /// Those of them that lie elsewhere or are called otherwise: nothing is said of what lies below.
-    pub(crate) moved: HashSet<Uuid>,
+    pub(crate) moved: BTreeSet<Uuid>,
     /// Those of them that were deleted before.
-    pub(crate) restored: HashSet<Uuid>,
+    pub(crate) restored: BTreeSet<Uuid>,
     /// What is gone.
     pub(crate) deleted: BTreeMap<Uuid, TombstoneKind>,
     /// By group, the members that came (true) and those that went, and what they are as far as the name tells.
