@@ -1,8 +1,8 @@
 //! The check before an endpoint is saved: who answers, which rights, what will not be seen, how much work.
 //! It must not change anything.
 
-use tenantry::{Error, ErrorKind, Result};
 use tenantry::endpoint::{Context, Estimate, Right, Verification};
+use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{Control, SearchRequest};
 
 use crate::config::{BuiltinGroups, Contacts, DeltaMethod};

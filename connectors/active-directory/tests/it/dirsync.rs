@@ -1,5 +1,7 @@
 //! Changes by DirSync: what deltas give, laid over a listing, is what a fresh listing gives.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
 mod cursors;
 mod histories;
 
@@ -217,7 +219,9 @@ async fn single_members_come_and_go_by_their_ids_and_the_list_is_not_read() {
     let directory = directory();
     let users: Vec<_> = (0..30).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
     let team = directory.add_group(GROUPS, "Team").create();
-    users[..20].iter().for_each(|user| directory.add_member(team, user));
+    for user in &users[..20] {
+        directory.add_member(team, user);
+    }
     let mut domain = start(directory.clone()).await;
     domain.config.page_size = 10;
     let mut known = Known::listed(&domain).await;
@@ -260,7 +264,9 @@ async fn tombstones_tell_what_they_were_by_their_class() {
     let unit = directory.add_ou("OU=Empty,OU=People,DC=corp,DC=example");
     let domain = start(directory.clone()).await;
     let mut known = Known::listed(&domain).await;
-    [anna, team, server, unit].iter().for_each(|guid| directory.delete(guid));
+    for guid in [anna, team, server, unit] {
+        directory.delete(guid);
+    }
     let tombstones = known.follow(&domain).await.tombstones();
     assert_eq!(tombstones.keys().copied().collect::<BTreeSet<_>>(), ids(&[anna, team, server]));
     assert_eq!(tombstones[&id(team)], (ObjectKind::Group, TombstoneKind::Hard));
@@ -405,7 +411,9 @@ async fn all_rounds_are_read_however_the_answer_is_cut() {
         let mut known = Known::listed(&domain).await;
         let users: Vec<_> = (0..120).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
         let team = directory.add_group(GROUPS, "Team").create();
-        users.iter().for_each(|user| directory.add_member(team, user));
+        for user in &users {
+            directory.add_member(team, user);
+        }
         let delta = known.follow(&domain).await;
         assert_eq!(delta.patches().len(), 121);
         known.check(&domain).await;

@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod changes;
+mod dirsync;
 mod import;
 mod independent;
 mod kills;

@@ -30,7 +30,8 @@ fn taken(entries: &[Entry]) -> Changes {
 fn a_changed_attribute_asks_for_the_object_and_for_members_only_where_it_may_have_come_into_scope() {
     let plain = taken(&[entry(1, "CN=a,DC=corp", &[("mail", &["a@corp.example"])])]);
     assert!(plain.changed.contains(&id(1)) && plain.whole.is_empty() && plain.moved.is_empty());
-    for (name, values) in [("description", &["x"][..]), ("groupType", &["2"]), ("member", &[]), ("member;range=0-1499", &[])]
+    for (name, values) in
+        [("description", &["x"][..]), ("groupType", &["2"]), ("member", &[]), ("member;range=0-1499", &[])]
     {
         assert!(taken(&[entry(1, "CN=a,DC=corp", &[(name, values)])]).whole.contains(&id(1)), "{name}");
     }
@@ -43,10 +44,10 @@ fn single_members_come_and_go_by_their_ids_and_the_last_word_counts() {
     let first = entry(1, "CN=g,DC=corp", &[("member;range=1-1", &[&two]), ("Member;Range=0-0", &[&three])]);
     let changes = taken(std::slice::from_ref(&first));
     let members = &changes.members[&id(1)];
-    assert_eq!(members.iter().map(|(guid, (_, came))| (*guid, *came)).collect::<Vec<_>>(), [
-        (id(2), true),
-        (id(3), false)
-    ]);
+    assert_eq!(
+        members.iter().map(|(guid, (_, came))| (*guid, *came)).collect::<Vec<_>>(),
+        [(id(2), true), (id(3), false)]
+    );
     assert!(changes.whole.is_empty());
     let again = entry(1, "CN=g,DC=corp", &[("member;range=0-0", &[&two])]);
     let changes = taken(&[first, again]);

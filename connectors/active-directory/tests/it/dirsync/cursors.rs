@@ -2,7 +2,7 @@
 
 use tenantry::ErrorKind;
 use tenantry::endpoint::{Cursor, Endpoint};
-use tenantry_fakes::ldap::{Directory, DirSyncDenial, Fault, Settings, When};
+use tenantry_fakes::ldap::{DirSyncDenial, Directory, Fault, Settings, When};
 
 use super::{Known, delta, start};
 use crate::domain::{Domain, PEOPLE, directory, id, start_with};
@@ -38,7 +38,9 @@ async fn where_no_way_gives_an_answer_the_missing_right_is_named() {
         let domain = start(directory()).await;
         domain.fake.faults().on(When::FilterContains("isCriticalSystemObject".into()), fault);
         let error = domain.endpoint().snapshot(&domain.cx, None).await.err().expect("there is no first cookie");
-        assert!(matches!(error.kind(), ErrorKind::PermissionDenied { missing } if missing == &["Replicating Directory Changes"]));
+        assert!(
+            matches!(error.kind(), ErrorKind::PermissionDenied { missing } if missing == &["Replicating Directory Changes"])
+        );
         assert!(error.message().contains("delta = \"usn\""), "{error}");
         let check = domain.endpoint().verify(&domain.cx).await.unwrap();
         let right = check.rights.iter().find(|right| right.name == "Replicating Directory Changes").unwrap();
@@ -132,7 +134,9 @@ async fn a_connection_that_breaks_in_between_loses_no_change() {
     let domain = super::start_by_rounds_of(directory.clone(), 10).await;
     let mut known = Known::listed(&domain).await;
     for at in 1..12 {
-        users.iter().for_each(|user| directory.set(user, "title", [format!("title {at}")]));
+        for user in &users {
+            directory.set(user, "title", [format!("title {at}")]);
+        }
         domain.fake.faults().on(When::Search(at), Fault::Cut);
         known.follow(&domain).await;
         domain.fake.faults().clear();

@@ -81,7 +81,7 @@ impl World {
     fn new(recycle_bin: bool) -> Self {
         let directory = directory();
         directory.set_recycle_bin(recycle_bin);
-        let units = vec![directory.add_ou(OLD), directory.add_ou("OU=Elsewhere,DC=corp,DC=example")];
+        let units = [directory.add_ou(OLD), directory.add_ou("OU=Elsewhere,DC=corp,DC=example")];
         let tops = [PEOPLE, GROUPS].map(|dn| directory.guid_of(dn));
         let mut world = Self {
             directory,
