@@ -78,6 +78,11 @@ impl Connection {
         self.state.lock().await.refused = None;
     }
 
+    /// Has the next call open a session of its own: what the controller said of itself has changed.
+    pub(crate) async fn renew(&self) {
+        self.state.lock().await.live = None;
+    }
+
     /// Returns who answers now; connects if nobody does.
     pub(crate) async fn controller(&self, cx: &Context) -> Result<Controller> {
         let open = |_| async { Ok(self.live(None).await?.controller.clone()) };

@@ -29,8 +29,6 @@ pub(crate) struct Controller {
     pub(crate) password_age: Option<filetime::Interval>,
     /// The naming context of the forest's settings.
     pub(crate) configuration: String,
-    /// Whether change numbers can be read.
-    pub(crate) numbers_readable: bool,
     /// Functional level of the domain; `None` if it does not tell.
     pub(crate) level: Option<i64>,
     pub(crate) read_only: bool,
@@ -70,11 +68,12 @@ impl Controller {
             )
             .with_context("attribute", "invocationId")
         })?;
-        let head = session
-            .search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration", "maxPwdAge", "uSNChanged"], &[])
-            .await?;
+        let head =
+            session.search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration", "maxPwdAge"], &[]).await?;
         let head = head.ok_or_else(|| Error::config("the account cannot read the domain object; let it read it"))?;
         let domain_id = head.guid("objectGUID")?;
+        let policy = policy(&head)?;
+        let [lockout, password_age] = policy.map(|ticks| ticks.map(filetime::interval).transpose());
         Ok(Self {
             position: Position {
                 server: root.text("dnsHostName")?.unwrap_or_default().to_owned(),
@@ -82,15 +81,15 @@ impl Controller {
                 invocation,
                 usn: highest_usn(&root)?,
                 time: current_time(&root)?,
+                policy,
             },
             domain_dn: Dn::parse(&domain)?,
             domain,
             domain_id: domain_id.ok_or_else(|| Error::config("the account cannot read the id of the domain object"))?,
             domain_sid: head.sid("objectSid")?,
-            lockout: head.i64("lockoutDuration")?.map(filetime::interval).transpose()?,
-            password_age: head.i64("maxPwdAge")?.map(filetime::interval).transpose()?,
+            lockout: lockout?,
+            password_age: password_age?,
             configuration: required(&root, "configurationNamingContext")?.to_owned(),
-            numbers_readable: head.is_present("uSNChanged"),
             level: root.i64("domainFunctionality")?,
             read_only: root.texts("supportedCapabilities")?.contains(&READ_ONLY),
             controls: root.texts("supportedControl")?.into_iter().map(str::to_owned).collect(),
@@ -109,7 +108,6 @@ impl Controller {
             lockout,
             password_age: None,
             configuration: String::new(),
-            numbers_readable: true,
             level: None,
             read_only: false,
             controls: Vec::new(),
@@ -126,6 +124,11 @@ impl Controller {
         let recycled = Control::show_recycled();
         if self.controls.iter().any(|oid| oid == recycled.oid()) { recycled } else { Control::show_deleted() }
     }
+}
+
+/// Reads what the domain's head says of how long a lock-out and a password last.
+pub(crate) fn policy(head: &Entry) -> Result<[Option<i64>; 2]> {
+    Ok([head.i64("lockoutDuration")?, head.i64("maxPwdAge")?])
 }
 
 /// Reads the controller's own time: what it keeps only so long is measured by it.

@@ -31,6 +31,8 @@ pub(crate) struct Position {
     pub(crate) usn: u64,
     /// The controller's own time then, in milliseconds since 1970: tombstones are kept only so long.
     pub(crate) time: i64,
+    /// For how long the domain locks out, and lets passwords last: what the accounts are depends on it.
+    pub(crate) policy: [Option<i64>; 2],
 }
 
 /// Where DirSync goes on.
@@ -130,6 +132,7 @@ mod tests {
             invocation: Uuid::from_u128(7),
             usn: 12_345,
             time: 1_767_225_600_000,
+            policy: [Some(-18_000_000_000), None],
         }
     }
 

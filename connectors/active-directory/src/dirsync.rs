@@ -27,7 +27,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry::endpoint::{Context, DeltaPage, DeltaPager, DeltaStep};
 use tenantry::{ErrorKind, Result};
-use tenantry_ldap::{Cookie, Dn, Filter};
+use tenantry_ldap::{Control, Cookie, Dn, Filter, SearchRequest};
 use uuid::Uuid;
 
 pub(crate) use access::{Access, REPLICATE, beginning};
@@ -43,7 +43,7 @@ use crate::gathering::{Gathering, Page};
 use crate::listing::{Class, Detail};
 use crate::members::{self, Kinds, Known};
 use crate::probe;
-use crate::resume;
+use crate::resume::{self, Resumed};
 use crate::search::Search;
 
 /// Memberships on a page that is given out.
@@ -72,7 +72,8 @@ pub(crate) async fn begin(
     cx: &Context,
     since: DirSyncPosition,
 ) -> Result<Option<Box<dyn DeltaPager>>> {
-    let Some((controller, now)) = resume::resume(shared, cx, &since.position).await? else { return Ok(None) };
+    let resumed = resume::resume(shared, cx, &since.position).await?;
+    let Some(Resumed { controller, now, .. }) = resumed else { return Ok(None) };
     if since.domain != controller.domain_id {
         return Ok(None);
     }
@@ -182,7 +183,14 @@ impl Changed {
             self.enqueue(guid);
         }
         self.read_groups_of(&restored).await?;
-        let request = resume::expiring(&self.gathering, &self.since.position, &self.now)?;
+        let Gathering { shared, controller, .. } = &self.gathering;
+        let ends = resume::expiring(&self.gathering, &self.since.position, &self.now)?;
+        let filter = Filter::and([Class::Users.filter(&shared.config)?, ends]);
+        let request = SearchRequest::new(shared.base(controller), filter)
+            .attributes(self.gathering.attributes(Class::Users))
+            .page_size(Gathering::page_size(shared, Class::Users))
+            .control(members::extended())
+            .control(Control::domain_scope().optional());
         self.expiring = Some(Search::new("list expired users", self.gathering.pin(), request));
         Ok(())
     }

@@ -2,32 +2,36 @@
 //!
 //! It must not know how changes are told.
 
-use std::sync::Arc;
-
 use tenantry::Result;
 use tenantry::endpoint::Context;
 use tenantry_ldap::filetime::{self, Interval};
-use tenantry_ldap::{Control, Dn, Filter, SearchRequest};
+use tenantry_ldap::{Dn, Filter};
+use uuid::Uuid;
 
-use crate::controller::{Controller, NOW};
+use crate::controller::{self, Controller, NOW};
 use crate::cursor::Position;
 use crate::endpoint::Shared;
 use crate::error::base_unseen;
 use crate::gathering::Gathering;
-use crate::listing::Class;
-use crate::members;
-use crate::usn::{DAY, tombstone_lifetime};
 
+const DAY: i64 = 24 * 60 * 60 * 1000;
+/// What Active Directory assumes where no lifetime of tombstones is set.
+const TOMBSTONE_DAYS: i64 = 60;
 /// By how much clocks may drift apart between two runs.
 const DRIFT: i64 = 10 * 60 * 1000;
 
-/// Goes back to the controller of a position, and returns it and where it is now; nothing if the position is of no more
-/// use.
-pub(crate) async fn resume(
-    shared: &Arc<Shared>,
-    cx: &Context,
-    since: &Position,
-) -> Result<Option<(Controller, Position)>> {
+/// What can be gone on with.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) controller: Controller,
+    /// Where it is now.
+    pub(crate) now: Position,
+    /// Whether change numbers can be read, if there are new ones.
+    pub(crate) numbers_readable: bool,
+}
+
+/// Goes back to the controller of a position; nothing if the position is of no more use.
+pub(crate) async fn resume(shared: &Shared, cx: &Context, since: &Position) -> Result<Option<Resumed>> {
     let connection = &shared.connection;
     let controller = connection.go_to(cx, &since.server, since.invocation).await?;
     let expired = |reason: &str| {
@@ -51,7 +55,20 @@ pub(crate) async fn resume(
     if age >= DAY && age >= tombstone_lifetime(shared, cx, pin, &controller.configuration).await? - DAY {
         return expired("deleted objects are not kept for so long");
     }
-    Ok(Some((controller, now)))
+    if now.usn == since.usn {
+        return Ok(Some(Resumed { controller, now, numbers_readable: true }));
+    }
+    let attributes = ["lockoutDuration", "maxPwdAge", "uSNChanged"];
+    let head = connection.object(cx, "read the domain", Some(pin), &controller.domain, &attributes, &[]).await?;
+    if let Some(head) = &head
+        && controller::policy(head)? != since.policy
+    {
+        // What is known of the controller is from before.
+        connection.renew().await;
+        return expired("the domain's policy of lock-outs or passwords has changed");
+    }
+    let numbers_readable = head.is_some_and(|head| head.is_present("uSNChanged"));
+    Ok(Some(Resumed { controller, now, numbers_readable }))
 }
 
 /// Returns the base as the controller writes it: by that name, and no other, what lies elsewhere can be told. Nothing if
@@ -65,10 +82,10 @@ pub(crate) async fn real_base(gathering: &Gathering) -> Result<Option<Dn>> {
     Ok(Some(real).filter(|real| !controller.domain_dn.is_under(real)))
 }
 
-/// Asks for the users whose account, lock-out or password came to its end since a position: that changes what they are,
+/// Selects the users whose account, lock-out or password came to its end since a position: that changes what they are,
 /// and nothing tells of it. The first is judged by the clock here, the others by the controller's.
-pub(crate) fn expiring(gathering: &Gathering, since: &Position, now: &Position) -> Result<SearchRequest> {
-    let Gathering { shared, cx, controller, .. } = gathering;
+pub(crate) fn expiring(gathering: &Gathering, since: &Position, now: &Position) -> Result<Filter> {
+    let Gathering { cx, controller, .. } = gathering;
     let ahead = cx.gate().clock().now_unix_millis().saturating_sub(now.time);
     let between = |attribute: &str, earlier: i64| {
         let ticks = |time: i64| filetime::from_unix_millis(time.saturating_sub(earlier)).unwrap_or(1).max(1);
@@ -86,10 +103,15 @@ pub(crate) fn expiring(gathering: &Gathering, since: &Position, now: &Position) 
     if let Some(age) = millis(controller.password_age) {
         ends.push(between("pwdLastSet", age)?);
     }
-    let filter = Filter::and([Class::Users.filter(&shared.config)?, Filter::or(ends)?]);
-    Ok(SearchRequest::new(shared.base(controller), filter)
-        .attributes(gathering.attributes(Class::Users))
-        .page_size(Gathering::page_size(shared, Class::Users))
-        .control(members::extended())
-        .control(Control::domain_scope().optional()))
+    Filter::or(ends)
 }
+
+/// Reads how long tombstones are kept, in milliseconds.
+async fn tombstone_lifetime(shared: &Shared, cx: &Context, pin: Uuid, configuration: &str) -> Result<i64> {
+    let name = format!("CN=Directory Service,CN=Windows NT,CN=Services,{configuration}");
+    let attributes = ["tombstoneLifetime"];
+    let entry = shared.connection.object(cx, "read the lifetime of tombstones", Some(pin), &name, &attributes, &[]);
+    let days = entry.await?.map(|entry| entry.i64("tombstoneLifetime")).transpose()?.flatten();
+    Ok(days.filter(|days| *days > 0).unwrap_or(TOMBSTONE_DAYS).saturating_mul(DAY))
+}
+

@@ -20,6 +20,7 @@ fn controller() -> Controller {
         invocation: Uuid::nil(),
         usn: 1,
         time: 0,
+        policy: [None; 2],
     };
     let lockout = Some(Interval::Of(std::time::Duration::from_mins(30)));
     Controller::for_tests(position, "DC=corp,DC=example", "S-1-5-21-111-222-333".parse().unwrap(), lockout)

@@ -22,7 +22,17 @@ const PASSWORD: &str = "Passw0rd!Read1";
 
 /// Creates a domain with an account that reads it and two empty units.
 pub(crate) fn directory() -> Directory {
+    furnished(Directory::new(ROOT))
+}
+
+/// Creates the same with the time of this machine.
+pub(crate) fn running() -> Directory {
     let directory = Directory::new(ROOT);
+    directory.follow_system_clock();
+    furnished(directory)
+}
+
+fn furnished(directory: Directory) -> Directory {
     directory.add_user("CN=Users,DC=corp,DC=example", "reader").password(PASSWORD).create();
     directory.add_ou(PEOPLE);
     directory.add_ou(GROUPS);

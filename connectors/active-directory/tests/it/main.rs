@@ -1,8 +1,10 @@
 //! The connector against a fake domain controller: a module for each promise that it makes.
 
 mod coverage;
+mod deltas;
 mod dirsync;
 mod domain;
+mod known;
 mod listing;
 mod lookups;
 mod members;
