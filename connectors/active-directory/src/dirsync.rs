@@ -137,6 +137,11 @@ struct Changed {
 impl Changed {
     /// Walks to the end; tells nothing if the cookie is of no more use.
     async fn walk(&mut self) -> Result<Option<Cookie>> {
+        let from = Cookie::new(self.since.cookie.clone());
+        if self.now.usn == self.since.position.usn {
+            // Nothing was committed since, of whatever kind.
+            return Ok(Some(from));
+        }
         let Gathering { shared, cx, controller, .. } = &self.gathering;
         let question = Question {
             operation: "read changes",
@@ -146,7 +151,7 @@ impl Changed {
             access: self.since.access,
             pin: self.now.invocation,
         };
-        let mut walk = Walk::new(Some(Cookie::new(self.since.cookie.clone())));
+        let mut walk = Walk::new(Some(from));
         let mut told = false;
         loop {
             let (entries, more) = match walk.round(&shared.connection, cx, &question).await {

@@ -114,4 +114,3 @@ async fn tombstone_lifetime(shared: &Shared, cx: &Context, pin: Uuid, configurat
     let days = entry.await?.map(|entry| entry.i64("tombstoneLifetime")).transpose()?.flatten();
     Ok(days.filter(|days| *days > 0).unwrap_or(TOMBSTONE_DAYS).saturating_mul(DAY))
 }
-

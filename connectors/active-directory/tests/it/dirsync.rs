@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, start_with, text, uuid};
 
+/// 2026-01-15T12:00:00Z, when the fake's time stands still.
+const START: i64 = 1_768_478_400;
+
 /// What one delta gave.
 #[derive(Debug, Default)]
 struct Delta {
@@ -418,4 +421,51 @@ async fn all_rounds_are_read_however_the_answer_is_cut() {
         assert_eq!(delta.patches().len(), 121);
         known.check(&domain).await;
     }
+}
+
+#[tokio::test]
+async fn a_delta_behind_which_nothing_was_committed_asks_for_no_changes() {
+    let domain = start(directory()).await;
+    let mut known = Known::listed(&domain).await;
+    let endpoint = domain.endpoint();
+    endpoint.coverage(&domain.cx).await.unwrap();
+    domain.fake.log().clear();
+    assert!(delta(&endpoint, &domain, &known.cursor).await.unwrap().unwrap().is_silent());
+    assert_eq!(domain.fake.log().searches().len(), 2, "the position, and whose account came to its end");
+    known.follow(&domain).await;
+}
+
+#[tokio::test]
+async fn an_account_that_ends_by_time_alone_is_told() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").expires_at(START + 7200).create();
+    let mut domain = start(directory.clone()).await;
+    let (cx, clock) = crate::domain::timed_context();
+    domain.cx = cx;
+    clock.set_unix_millis(START * 1000);
+    directory.set_now(START);
+    let mut known = Known::listed(&domain).await;
+    assert!(known.follow(&domain).await.is_silent());
+    clock.set_unix_millis((START + 3 * 3600) * 1000);
+    directory.set_now(START + 3 * 3600);
+    let delta = known.follow(&domain).await;
+    assert_eq!(text(delta.patches()[&id(anna)], "state").as_deref(), Some("suspended"));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn many_members_that_come_at_once_come_in_pieces() {
+    let directory = directory();
+    let users: Vec<_> = (0..6100).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
+    let team = directory.add_group(GROUPS, "Team").create();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    for user in &users {
+        directory.add_member(team, user);
+    }
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added().len(), users.len());
+    let of_page = |page: &DeltaPage| page.edges_added.iter().map(|edges| edges.members.len()).sum::<usize>();
+    assert!(delta.pages.iter().all(|page| of_page(page) <= 5000));
+    assert_eq!(known.members[&id(team)].len(), users.len());
 }

@@ -4,7 +4,7 @@ use tenantry::ErrorKind;
 use tenantry::endpoint::{Cursor, Endpoint};
 use tenantry_fakes::ldap::{DirSyncDenial, Directory, Fault, Settings, When};
 
-use super::{Known, delta, start};
+use super::{Known, START, delta, start};
 use crate::domain::{Domain, PEOPLE, directory, id, start_with};
 
 async fn expired(domain: &Domain, cursor: &Cursor) -> bool {
@@ -73,6 +73,8 @@ async fn a_right_that_was_withdrawn_asks_for_a_listing_and_is_never_taken_for_si
         let known = Known::listed(&domain).await;
         assert!(!expired(&domain, &known.cursor).await);
         directory.rights("reader").replicate_changes(false);
+        // Somewhere, of which the account is told nothing.
+        directory.set("CN=Builtin,DC=corp,DC=example", "forceLogoff", ["0"]);
         assert!(expired(&domain, &known.cursor).await, "{dirsync_denial:?}");
     }
 }
@@ -87,6 +89,7 @@ async fn a_refused_foreign_or_damaged_cookie_has_expired() {
     other.add_user("CN=Users,DC=corp,DC=example", "reader").password("Passw0rd!Read1").create();
     let other = start(other).await;
     assert!(expired(&other, &known.cursor).await);
+    domain.directory.add_user(PEOPLE, "anna").create();
     domain.fake.faults().on(When::Always, Fault::RefuseCookies);
     assert!(expired(&domain, &known.cursor).await);
     domain.fake.faults().clear();
@@ -100,6 +103,52 @@ async fn a_cookie_of_a_controller_that_was_restored_has_expired() {
     let known = Known::listed(&domain).await;
     directory.restore_from_backup(90_000);
     assert!(expired(&domain, &known.cursor).await);
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_controller_of_the_domain_has_expired() {
+    let directory = directory();
+    let domain = start(directory.clone()).await;
+    let known = Known::listed(&domain).await;
+    let twin = crate::domain::directory();
+    twin.restore_from_backup(90_000);
+    let twin = start(twin).await;
+    assert!(expired(&twin, &known.cursor).await, "what it has may be older than what was told");
+}
+
+#[tokio::test]
+async fn a_cookie_as_old_as_tombstones_get_has_expired() {
+    const DAY: i64 = 24 * 3600;
+    let directory = directory();
+    directory.set(
+        "CN=Directory Service,CN=Windows NT,CN=Services,CN=Configuration,DC=corp,DC=example",
+        "tombstoneLifetime",
+        ["180"],
+    );
+    directory.set_now(START);
+    // A password that never expires.
+    directory.set("reader", "userAccountControl", ["66048"]);
+    let domain = start(directory.clone()).await;
+    let known = Known::listed(&domain).await;
+    directory.set_now(START + 178 * DAY);
+    assert!(!expired(&domain, &known.cursor).await);
+    directory.set_now(START + 180 * DAY);
+    assert!(expired(&domain, &known.cursor).await);
+}
+
+#[tokio::test]
+async fn an_account_that_may_read_nothing_any_more_is_never_told_that_nothing_changed() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let mut domain = start_with(directory.clone(), Settings::default()).await;
+    domain.config.delta = tenantry_active_directory::DeltaMethod::DirSync;
+    let known = Known::listed(&domain).await;
+    directory.set(anna, "title", ["Head"]);
+    let blind = Fault::LoseRights;
+    domain.fake.faults().on(When::FilterContains("(objectClass=*)".into()), blind.clone());
+    domain.fake.faults().on(When::FilterContains("isCriticalSystemObject".into()), blind);
+    let outcome = delta(&domain.endpoint(), &domain, &known.cursor).await;
+    assert!(!matches!(outcome, Ok(Some(_))), "{outcome:?}");
 }
 
 #[tokio::test]
