@@ -43,7 +43,8 @@ const SILENT: &[&str] = &[
 /// told by no delta.
 pub(crate) fn hindrance(config: &Checked) -> Option<(Class, String)> {
     // Names of other ends of links end like this by convention.
-    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl");
+    let untold = |name: &str| config.delta == DeltaMethod::DirSync && dirsync::never_tells(name);
+    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl") || untold(name);
     Class::ALL.into_iter().find_map(|class| {
         let filter = class.configured(config)?;
         probe::attributes_of(filter.as_str()).into_iter().find(silent).map(|name| (class, name))

@@ -49,22 +49,31 @@ use crate::search::Search;
 /// Memberships on a page that is given out.
 const EDGES_ON_A_PAGE: usize = 5000;
 /// Tell where an object lies, what it is, and whether it is deleted.
-const PLACE: &[&str] = &["name", "parentGUID", "isDeleted", "isRecycled", "objectCategory", "member"];
-/// Never come: constructed, of one controller only, or the other end of a link. Asking for them may be refused.
+const PLACE: &[&str] = &["name", "parentGUID", "whenCreated", "isDeleted", "isRecycled", "objectCategory", "member"];
+/// Never come: constructed, of one controller only, or the other end of a link. Asking for them may be refused. All lower
+/// case.
 const NEVER_TOLD: &[&str] = &[
-    "cn",
-    "uSNChanged",
-    "uSNCreated",
-    "whenChanged",
-    "memberOf",
-    "tokenGroups",
-    "distinguishedName",
-    "lastLogon",
-    "badPwdCount",
-    "badPasswordTime",
-    "logonCount",
-    "msDS-User-Account-Control-Computed",
+    "usnchanged",
+    "usncreated",
+    "whenchanged",
+    "modifytimestamp",
+    "memberof",
+    "tokengroups",
+    "distinguishedname",
+    "canonicalname",
+    "lastlogon",
+    "badpwdcount",
+    "badpasswordtime",
+    "logoncount",
+    "msds-user-account-control-computed",
 ];
+/// What an object is called by is told by this name only.
+const COMMON_NAME: &str = "cn";
+
+/// Tells whether a change of this attribute, in lower case, would never come.
+pub(crate) fn never_tells(attribute: &str) -> bool {
+    NEVER_TOLD.contains(&attribute)
+}
 
 /// Begins to read the changes since a position; nothing if it can no longer be used.
 pub(crate) async fn begin(
@@ -103,7 +112,7 @@ fn attributes(selecting: &BTreeSet<String>) -> Vec<String> {
     let listed = Class::ALL.into_iter().flat_map(|class| class.attributes(Detail::Full)).map(str::to_owned);
     for name in listed.chain(selecting.iter().cloned()) {
         let known = |known: &str| known.eq_ignore_ascii_case(&name);
-        if !NEVER_TOLD.iter().any(|never| known(never)) && !names.iter().any(|there| known(there)) {
+        if !never_tells(&name.to_ascii_lowercase()) && !known(COMMON_NAME) && !names.iter().any(|there| known(there)) {
             names.push(name);
         }
     }
@@ -163,7 +172,14 @@ impl Changed {
             };
             let mut news = 0;
             for entry in &entries {
-                news += usize::from(self.found.take(entry, &self.reads)?.is_some());
+                match self.found.take(entry, &self.reads) {
+                    Ok(new) => news += usize::from(new.is_some()),
+                    Err(error) => {
+                        // Whose change it is cannot be told: a listing can.
+                        tracing::info!("changes cannot be read behind the last run: {error}");
+                        return Ok(None);
+                    }
+                }
             }
             walk.progress(news)?;
             told |= !entries.is_empty();

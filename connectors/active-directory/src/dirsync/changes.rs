@@ -67,9 +67,9 @@ impl Changes {
         if entry.is_present_but_empty("isDeleted") {
             self.restored.insert(guid);
         }
-        // What is new comes with its class, and what was moved below it since comes by itself.
+        // What is new comes with the time of it, and what was moved below it since comes by itself.
         let renamed = entry.is_present("name") || entry.is_present("parentGUID");
-        if renamed && !entry.is_present("objectClass") {
+        if renamed && !entry.is_present("whenCreated") {
             self.moved.insert(guid);
         }
         for attribute in entry.attributes() {
@@ -149,7 +149,9 @@ impl Reads {
     /// Tells whether a group with this change may have come into scope: then its members were never told.
     fn matters(&self, name: &str) -> bool {
         let one_of = |names: &[&str]| names.iter().any(|known| is_attribute(name, known));
-        !one_of(ALWAYS) && (!one_of(HARMLESS) || self.selecting.contains(&name.to_ascii_lowercase()))
+        // A filter may name an attribute by its number.
+        let by_number = self.selecting.iter().any(|selecting| selecting.contains('.'));
+        !one_of(ALWAYS) && (!one_of(HARMLESS) || by_number || self.selecting.contains(&name.to_ascii_lowercase()))
     }
 }
 

@@ -206,3 +206,23 @@ async fn an_answer_that_fails_is_an_error_and_moves_no_cursor() {
     domain.fake.faults().clear();
     assert!(known.follow(&domain).await.patches().contains_key(&id(anna)));
 }
+
+#[tokio::test]
+async fn a_filter_by_what_is_never_told_forbids_deltas() {
+    let mut domain = start(directory()).await;
+    for (filter, possible) in [("(whenChanged>=20260101000000.0Z)", false), ("(title=*)", true), ("(cn=a*)", true)] {
+        domain.config.users = Some(filter.to_owned());
+        assert_eq!(domain.endpoint().as_delta().is_some(), possible, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_of_ids_asks_for_no_cookie() {
+    let domain = start(directory()).await;
+    let endpoint = domain.endpoint();
+    let mut listing = crate::domain::Listing::default();
+    crate::domain::read(endpoint.id_listing(&domain.cx).await.unwrap(), &mut listing).await.unwrap();
+    assert!(listing.cursor.is_none() && !listing.objects.is_empty());
+    let asked = domain.fake.log().searches();
+    assert!(!format!("{asked:?}").contains("isCriticalSystemObject"));
+}
