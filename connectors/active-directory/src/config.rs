@@ -172,6 +172,7 @@ impl ActiveDirectoryConfig {
             builtin_groups: self.builtin_groups,
             delta: self.delta,
             page_size: self.page_size,
+            bind: self.bind.trim().to_owned(),
             settings: Settings::new(servers, credentials).trust(trust).plain_text(plain_text).limits(limits),
         })
     }
@@ -213,6 +214,8 @@ pub(crate) struct Checked {
     pub(crate) builtin_groups: BuiltinGroups,
     pub(crate) delta: DeltaMethod,
     pub(crate) page_size: u32,
+    /// The name to bind with.
+    pub(crate) bind: String,
     pub(crate) settings: Settings,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, Membership, ObjectRef, Presence,
+    Actor, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, Membership, ObjectRef, Presence,
     SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
@@ -20,6 +20,7 @@ use crate::controller::Controller;
 use crate::error::{base_gone, base_unseen, setting};
 use crate::listing::{Class, Detail, identity};
 use crate::members::Kinds;
+use crate::own::Known;
 use crate::snapshot::Snapshot;
 use crate::{delta, lookup, members, probe, verify};
 
@@ -41,6 +42,7 @@ pub struct ActiveDirectory {
 pub(crate) struct Shared {
     pub(crate) config: Checked,
     pub(crate) connection: Connection,
+    pub(crate) own: Known,
 }
 
 impl ActiveDirectory {
@@ -57,10 +59,14 @@ impl ActiveDirectory {
         }
         let config = config.check().map_err(|error| error.with_context("endpoint", &info.name))?;
         let connection = Connection::new(config.settings.clone());
-        Ok(Self { info, shared: Arc::new(Shared { config, connection }) })
+        Ok(Self { info, shared: Arc::new(Shared { config, connection, own: Known::default() }) })
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn named(&self, error: Error) -> Error {
         error.with_context("endpoint", &self.info.name)
     }
 }
@@ -194,6 +200,10 @@ impl Endpoint for ActiveDirectory {
 
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         lookup::check_members(&self.shared, cx, group, members).await.map_err(|error| self.named(error))
+    }
+
+    fn as_actor(&self) -> Option<&dyn Actor> {
+        Some(self)
     }
 
     fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
