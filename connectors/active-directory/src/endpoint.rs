@@ -151,7 +151,7 @@ impl Endpoint for ActiveDirectory {
             let controller = shared.connection.controller(cx).await?;
             shared.check_base(cx, &controller).await?;
             let mut coverage = CoverageInfo::new(controller.domain_id.to_string(), REVISION);
-            if probe::tombstones(&shared.connection, cx, &controller).await? {
+            if probe::tombstones(&shared.connection, cx, &controller, None).await? {
                 coverage.rights.insert(READ_DELETED.to_owned());
             }
             if probe::members(&shared.connection, cx, &controller).await? {

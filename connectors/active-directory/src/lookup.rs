@@ -24,7 +24,7 @@ const AT_ONCE: usize = 100;
 /// Looks objects up, in the order asked.
 pub(crate) async fn lookup(shared: &Shared, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
     let controller = shared.connection.controller(cx).await?;
-    let tombstones = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let tombstones = probe::tombstones(&shared.connection, cx, &controller, None).await?;
     let mut answers = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(AT_ONCE) {
         cx.check_cancelled()?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{Control, Filter, RangedValues, Scope, SearchRequest};
+use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::controller::Controller;
@@ -19,11 +20,17 @@ const ADMINISTRATORS: &[u8] = &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0
 ///
 /// That the container shows proves nothing: some servers show it to everybody, but bare. What it says of itself needs
 /// the right that its content needs, and is there also while nothing is deleted, so that the right does not seem to go
-/// with the last tombstone. Where only the content was opened to the account, a tombstone proves it.
-pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
+/// with the last tombstone. Where only the content was opened to the account, a tombstone proves it. With `pin`, only the
+/// controller with this database may answer.
+pub(crate) async fn tombstones(
+    connection: &Connection,
+    cx: &Context,
+    controller: &Controller,
+    pin: Option<Uuid>,
+) -> Result<bool> {
     let operation = "look for deleted objects";
     let base = deleted_objects(controller);
-    let container = connection.object(cx, operation, None, &base, &["isDeleted"], &[controller.show_deleted()]).await;
+    let container = connection.object(cx, operation, pin, &base, &["isDeleted"], &[controller.show_deleted()]).await;
     match container {
         Ok(Some(entry)) if entry.is_present("isDeleted") => return Ok(true),
         Ok(Some(_)) => {}

@@ -152,7 +152,7 @@ impl UsnDelta {
             }
             Step::Deleted => {
                 // Once they can be read at all, a search that fails is a failure, and an empty one is empty.
-                if !probe::tombstones(&shared.connection, cx, controller).await? {
+                if !probe::tombstones(&shared.connection, cx, controller, Some(self.gathering.pin())).await? {
                     return Ok(None);
                 }
                 let kinds = Filter::parse("(|(objectClass=user)(objectClass=group)(objectClass=contact))")?;

@@ -22,7 +22,7 @@ const OBJECTS_PER_SECOND: u64 = 1500;
 pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification> {
     let controller = shared.connection.controller(cx).await?;
     shared.check_base(cx, &controller).await?;
-    let deleted = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let deleted = probe::tombstones(&shared.connection, cx, &controller, None).await?;
     let members = probe::members(&shared.connection, cx, &controller).await?;
     let right =
         |name: &str, granted, purpose: &str| Right { name: name.to_owned(), granted, purpose: purpose.to_owned() };

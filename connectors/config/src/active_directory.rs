@@ -4,37 +4,13 @@
 
 use std::time::Duration;
 
-use tenantry::{Error, Secret};
-use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
+use tenantry::{Error, IdListing, Secret};
+use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};
 use tenantry_ldap::{Dn, Encryption, Filter, PlainText, Server, Trust};
 
 use crate::reading::Reading;
 use crate::secret;
 use crate::table::{Field, Table};
-
-/// How changes since the last run are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum DeltaMethod {
-    /// By the update sequence numbers of one domain controller.
-    #[default]
-    Usn,
-    /// By the DirSync control, which needs the right to replicate changes.
-    DirSync,
-    /// Not at all: every run lists everything.
-    Off,
-}
-
-/// When a delta run ends with a listing of ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum IdListing {
-    /// At the end of each run if tombstones cannot be read, else never.
-    #[default]
-    Auto,
-    /// When the last one is at least this old.
-    Every(Duration),
-}
 
 /// Everything that an endpoint of the kind `active-directory` needs.
 #[derive(Debug, Clone)]
@@ -73,7 +49,7 @@ pub struct ActiveDirectorySettings {
 }
 
 impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
-    /// Says the same in the words of the connector. `delta` and `id_listing` are for whoever starts runs.
+    /// Says the same in the words of the connector. `id_listing` is for whoever starts runs.
     fn from(settings: &ActiveDirectorySettings) -> Self {
         let text = |filter: &Option<Filter>| filter.as_ref().map(ToString::to_string);
         let mut config = Self::new("", settings.bind.clone(), settings.password.clone());
@@ -88,6 +64,7 @@ impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
         config.ca.clone_from(&settings.ca);
         config.contacts = if settings.contacts { Contacts::Imported } else { Contacts::Ignored };
         config.builtin_groups = if settings.builtin_groups { BuiltinGroups::Imported } else { BuiltinGroups::Ignored };
+        config.delta = settings.delta;
         if let Some(timeout) = settings.timeout {
             config.timeout = timeout;
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tenantry::model::{EndpointName, GuardLimits};
-use tenantry::{Endpoint, EndpointInfo, Result};
+use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
 
@@ -98,6 +98,15 @@ impl EndpointConfig {
     /// Returns who the endpoint is.
     pub fn info(&self) -> EndpointInfo {
         EndpointInfo::new(self.name.clone(), self.kind.as_str()).with_title(self.title.as_str())
+    }
+
+    /// Returns how its imports are to be made: what may go, and when all ids are listed.
+    pub fn import_options(&self) -> ImportOptions {
+        let id_listing = match self.settings {
+            #[cfg(feature = "active-directory")]
+            EndpointSettings::ActiveDirectory(ref settings) => settings.id_listing,
+        };
+        ImportOptions { guard: self.guard, id_listing, ..ImportOptions::default() }
     }
 
     /// Creates the endpoint. Nothing is sent.

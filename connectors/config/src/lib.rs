@@ -21,7 +21,7 @@ mod tenant;
 mod value;
 
 #[cfg(feature = "active-directory")]
-pub use active_directory::{ActiveDirectorySettings, DeltaMethod, IdListing};
+pub use active_directory::ActiveDirectorySettings;
 pub use customer::Customer;
 pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};

@@ -3,6 +3,7 @@
 mod actions;
 mod active_directory;
 mod changes;
+mod deltas;
 mod dirsync;
 mod import;
 mod independent;
