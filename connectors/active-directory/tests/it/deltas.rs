@@ -1,16 +1,19 @@
 //! What a delta tells is what happened: all of it, and nothing that did not.
 
+mod cursors;
+mod histories;
+mod trouble;
+
 use std::collections::BTreeSet;
 
-use tenantry::ErrorKind;
-use tenantry::endpoint::{Cursor, DeltaStep, Endpoint};
+use tenantry::endpoint::{DeltaStep, Endpoint};
 use tenantry::model::{MemberKind, ObjectKind, TombstoneKind};
-use tenantry_active_directory::{ActiveDirectory, Contacts, DeltaMethod};
-use tenantry_fakes::ldap::{FakeLdap, Fault, Guid, Settings, When};
+use tenantry_active_directory::{Contacts, DeltaMethod};
+use tenantry_fakes::ldap::{ComputerKind, Guid, Logged, Settings};
 use uuid::Uuid;
 
-use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, list, running, start, start_with, text, timed_context};
-use crate::known::{Known, Told, changes, key};
+use crate::domain::{GROUPS, PEOPLE, directory, id, running, start, start_with, text, timed_context};
+use crate::known::{follow, key};
 
 const OLD: &str = "OU=Old,OU=People,DC=corp,DC=example";
 const OUTSIDE: &str = "OU=Outside,DC=corp,DC=example";
@@ -20,44 +23,6 @@ const HOUR: i64 = 3600;
 
 fn ids(guids: &[Guid]) -> BTreeSet<Uuid> {
     guids.iter().map(|guid| id(*guid)).collect()
-}
-
-/// Somebody who listed a domain once.
-struct Follower {
-    domain: Domain,
-    endpoint: ActiveDirectory,
-    known: Known,
-    cursor: Cursor,
-}
-
-async fn follow(domain: Domain) -> Follower {
-    let endpoint = domain.endpoint();
-    let mut listing = list(&endpoint, &domain.cx, None).await.unwrap();
-    let cursor = listing.cursor.take().unwrap();
-    Follower { known: listing.into(), endpoint, domain, cursor }
-}
-
-impl Follower {
-    /// Reads what changed, goes on behind it, and compares with a fresh listing.
-    async fn changes(&mut self) -> Told {
-        let told = self.tell().await;
-        self.known.apply(&told);
-        self.cursor = told.cursor.clone().unwrap();
-        self.known.assert_same(&self.fresh().await, "after a delta");
-        told
-    }
-
-    async fn tell(&self) -> Told {
-        changes(&self.endpoint, &self.domain.cx, &self.cursor).await.unwrap().expect("the cursor is good")
-    }
-
-    async fn has_expired(&self, cursor: &Cursor) -> bool {
-        changes(&self.endpoint, &self.domain.cx, cursor).await.unwrap().is_none()
-    }
-
-    async fn fresh(&self) -> Known {
-        list(&self.domain.endpoint(), &self.domain.cx, None).await.unwrap().into()
-    }
 }
 
 #[tokio::test]
@@ -95,9 +60,7 @@ async fn what_is_created_changed_renamed_or_moved_comes_whole_and_nobody_else() 
     directory.rename("bert", "Bertram");
     directory.move_to("cleo", "CN=Users");
     directory.add_user(PEOPLE, "emil").create();
-    directory
-        .add_computer("CN=Computers,DC=corp,DC=example", "PC9", tenantry_fakes::ldap::ComputerKind::Workstation)
-        .create();
+    directory.add_computer("CN=Computers,DC=corp,DC=example", "PC9", ComputerKind::Workstation).create();
     directory.set("Staff", "description", ["Everybody"]);
     let told = follower.changes().await;
     let expected = ["anna", "bert", "cleo", "emil"].map(str::to_owned);
@@ -153,7 +116,7 @@ async fn who_is_deleted_is_told_gone_where_deleted_objects_can_be_read() {
         let anna = directory.add_user(PEOPLE, "anna").create();
         let staff = directory.add_group(GROUPS, "Staff").member(anna).create();
         let other = directory.add_group(GROUPS, "Other").member(anna).create();
-        let computer = directory.add_computer(PEOPLE, "PC1", tenantry_fakes::ldap::ComputerKind::Workstation).create();
+        let computer = directory.add_computer(PEOPLE, "PC1", ComputerKind::Workstation).create();
         let mut follower = follow(start(directory.clone()).await).await;
         let coverage = follower.endpoint.coverage(&follower.domain.cx).await.unwrap();
         assert!(follower.endpoint.as_delta().unwrap().tells_removals(&coverage));
@@ -310,7 +273,7 @@ async fn nested_units_that_change_together_are_listed_once() {
     directory.rename_ou(outer, "Moved");
     follower.domain.fake.log().clear();
     assert_eq!(follower.changes().await.patches.len(), 1);
-    let moved = |line: &tenantry_fakes::ldap::Logged| format!("{:?}", line.request).contains("<GUID=");
+    let moved = |line: &Logged| format!("{:?}", line.request).contains("<GUID=");
     assert_eq!(follower.domain.fake.log().searches().iter().filter(|line| moved(line)).count(), 3);
 }
 
@@ -382,6 +345,19 @@ async fn contacts_are_told_as_such_imported_or_not() {
 }
 
 #[tokio::test]
+async fn methods_that_are_off_or_cannot_tell_are_not_offered() {
+    let mut domain = start(running()).await;
+    assert!(domain.endpoint().as_delta().is_some());
+    domain.config.users = Some("(memberOf=CN=Import,DC=corp,DC=example)".into());
+    assert!(domain.endpoint().as_delta().is_none());
+    let verification = domain.endpoint().verify(&domain.cx).await.unwrap();
+    assert!(verification.not_seen.iter().any(|sentence| sentence.contains("memberof")), "{verification:?}");
+    domain.config.users = None;
+    domain.config.delta = DeltaMethod::Off;
+    assert!(domain.endpoint().as_delta().is_none());
+}
+
+#[tokio::test]
 async fn accounts_that_end_by_time_alone_are_told() {
     let directory = directory();
     let expiring = directory.add_user(PEOPLE, "expiring").expires_at(START + 2 * HOUR).create();
@@ -413,238 +389,3 @@ async fn accounts_that_end_by_time_alone_are_told() {
     assert!(follower.has_expired(&follower.cursor).await);
     let _ = locked;
 }
-
-#[tokio::test]
-async fn a_cursor_of_another_or_a_restored_controller_has_expired_and_a_snapshot_goes_on() {
-    let mut follower = follow(start(running()).await).await;
-    let directory = follower.domain.directory.clone();
-    directory.add_user(PEOPLE, "anna").create();
-    directory.restore_from_backup(directory.highest_usn() + 100);
-    follower.domain.fake.shutdown().await;
-    let fake = FakeLdap::start(directory.clone()).await;
-    follower.domain.config.urls = vec![fake.ldaps_url()];
-    follower.domain.config.ca = Some(fake.ca_pem().as_bytes().to_vec());
-    follower.domain.fake = fake;
-    follower.endpoint = follower.domain.endpoint();
-    assert!(follower.has_expired(&follower.cursor).await);
-    let mut next = follow(follower.domain).await;
-    directory.set("anna", "title", ["Manager"]);
-    assert_eq!(next.changes().await.patches.len(), 1);
-}
-
-#[tokio::test]
-async fn a_controller_that_went_back_expires_the_cursor() {
-    let follower = follow(start(running()).await).await;
-    let usn = follower.domain.directory.highest_usn();
-    let bytes = String::from_utf8(follower.cursor.bytes().to_vec()).unwrap();
-    let ahead = bytes.replace(&format!("\"usn\":{usn}"), &format!("\"usn\":{}", usn + 1));
-    assert_ne!(ahead, bytes);
-    assert!(follower.has_expired(&Cursor::new(follower.cursor.version(), ahead)).await);
-    assert!(!follower.has_expired(&follower.cursor).await);
-}
-
-#[tokio::test]
-async fn a_cursor_that_is_foreign_or_garbage_has_expired() {
-    let follower = follow(start(running()).await).await;
-    for cursor in [
-        Cursor::new(follower.cursor.version() + 1, follower.cursor.bytes()),
-        Cursor::new(follower.cursor.version(), b"garbage".as_slice()),
-        Cursor::new(1, b"".as_slice()),
-    ] {
-        assert!(follower.has_expired(&cursor).await);
-    }
-}
-
-#[tokio::test]
-async fn a_cursor_as_old_as_tombstones_get_has_expired() {
-    const DAY: i64 = 24 * HOUR;
-    let settings = "CN=Directory Service,CN=Windows NT,CN=Services,CN=Configuration,DC=corp,DC=example";
-    for (lifetime, good, expired) in [(Some("180"), 178, 179), (None, 58, 59), (Some("2"), 0, 1)] {
-        let directory = directory();
-        match lifetime {
-            Some(days) => directory.set(settings, "tombstoneLifetime", [days]),
-            None => directory.clear(settings, "tombstoneLifetime"),
-        }
-        let follower = follow(start(directory.clone()).await).await;
-        directory.set_now(START + good * DAY + HOUR);
-        assert!(!follower.has_expired(&follower.cursor).await, "{lifetime:?} after {good} days");
-        directory.set_now(START + expired * DAY + HOUR);
-        assert!(follower.has_expired(&follower.cursor).await, "{lifetime:?} after {expired} days");
-        directory.set_now(START - 2 * DAY);
-        assert!(follower.has_expired(&follower.cursor).await, "a clock that went back");
-    }
-}
-
-/// Two controllers of one domain, told apart by their numbers.
-async fn two_controllers() -> (Domain, FakeLdap) {
-    let directory = running();
-    directory.add_user(PEOPLE, "anna").create();
-    let twin = running();
-    twin.add_user(PEOPLE, "anna").create();
-    twin.restore_from_backup(90_000);
-    let twin = FakeLdap::start(twin).await;
-    let mut domain = start(directory).await;
-    domain.config.urls = vec![domain.fake.ldaps_url(), twin.ldaps_url()];
-    domain.config.ca = Some([domain.fake.ca_pem(), twin.ca_pem()].concat().into_bytes());
-    (domain, twin)
-}
-
-#[tokio::test]
-async fn of_several_controllers_the_one_of_the_last_run_is_asked() {
-    let (domain, twin) = two_controllers().await;
-    let mut second = domain.config.clone();
-    second.urls.reverse();
-    let endpoint = crate::domain::endpoint(second);
-    let cursor = list(&endpoint, &domain.cx, None).await.unwrap().cursor.unwrap();
-    twin.directory().set("anna", "title", ["Manager"]);
-    // Another process, which begins with the first of the list: both are asked who they are, one is read.
-    let endpoint = domain.endpoint();
-    endpoint.coverage(&domain.cx).await.unwrap();
-    twin.log().clear();
-    let told = changes(&endpoint, &domain.cx, &cursor).await.unwrap().expect("the other one was found");
-    assert_eq!(told.patches.len(), 1);
-    assert_eq!(twin.log().binds().len(), 1);
-    // It stays there until the end of the run.
-    twin.log().clear();
-    endpoint.coverage(&domain.cx).await.unwrap();
-    assert!(!twin.log().searches().is_empty());
-}
-
-#[tokio::test]
-async fn a_controller_that_is_gone_expires_the_cursor_before_and_in_the_middle_of_a_delta() {
-    let (mut domain, twin) = two_controllers().await;
-    domain.config.page_size = 1;
-    let follower = follow(domain).await;
-    for number in 0..9 {
-        follower.domain.directory.add_user(PEOPLE, &format!("user{number}")).create();
-    }
-    let mut pager = follower.endpoint.as_delta().unwrap().delta(&follower.domain.cx, &follower.cursor).await.unwrap();
-    assert!(matches!(pager.next().await.unwrap(), DeltaStep::Page(_)));
-    follower.domain.fake.shutdown().await;
-    let last = loop {
-        match pager.next().await.unwrap() {
-            DeltaStep::Page(_) => {}
-            last => break last,
-        }
-    };
-    assert!(matches!(last, DeltaStep::CursorExpired));
-    let endpoint = crate::domain::endpoint(follower.domain.config.clone());
-    assert!(changes(&endpoint, &follower.domain.cx, &follower.cursor).await.unwrap().is_none());
-    assert!(list(&endpoint, &follower.domain.cx, None).await.is_ok());
-    twin.shutdown().await;
-}
-
-#[tokio::test]
-async fn methods_that_are_off_or_cannot_tell_are_not_offered() {
-    let mut domain = start(running()).await;
-    assert!(domain.endpoint().as_delta().is_some());
-    domain.config.users = Some("(memberOf=CN=Import,DC=corp,DC=example)".into());
-    assert!(domain.endpoint().as_delta().is_none());
-    let verification = domain.endpoint().verify(&domain.cx).await.unwrap();
-    assert!(verification.not_seen.iter().any(|sentence| sentence.contains("memberof")), "{verification:?}");
-    domain.config.users = None;
-    domain.config.delta = DeltaMethod::Off;
-    assert!(domain.endpoint().as_delta().is_none());
-}
-
-/// A domain in which everything has happened that a delta tells.
-async fn eventful() -> Follower {
-    let directory = running();
-    directory.rights("reader").read_deleted(true);
-    directory.add_ou(OUTSIDE);
-    directory.add_ou("OU=Unit,OU=People,DC=corp,DC=example");
-    let team = directory.add_group(PEOPLE, "Team").create();
-    for number in 0..24 {
-        let user = directory.add_user(PEOPLE, &format!("user{number}")).attribute("department", "Sales").create();
-        directory.add_member(team, user);
-        directory
-            .add_user("OU=Unit,OU=People,DC=corp,DC=example", &format!("unit{number}"))
-            .attribute("department", "IT")
-            .create();
-    }
-    let mut domain = start_with(directory.clone(), Settings { max_val_range: 7, ..Settings::default() }).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.page_size = 4;
-    let follower = follow(domain).await;
-    for number in 0..24 {
-        let name = format!("user{number}");
-        match number % 4 {
-            0 => directory.set(name, "title", ["Manager"]),
-            1 => directory.move_to(name, OUTSIDE),
-            2 => directory.clear(name, "department"),
-            _ => directory.delete(name),
-        }
-    }
-    directory.add_group(PEOPLE, "Empty").create();
-    directory.add_member(team, "unit0");
-    directory.rename_ou("OU=Unit,OU=People,DC=corp,DC=example", "Renamed");
-    follower
-}
-
-#[tokio::test]
-async fn a_connection_that_is_cut_at_any_search_of_a_delta_loses_and_repeats_nothing() {
-    let follower = eventful().await;
-    follower.domain.fake.log().clear();
-    let whole = follower.tell().await;
-    let searches = follower.domain.fake.log().searches().len() as u64;
-    assert!(searches > 30, "{searches}");
-    let faults = follower.domain.fake.faults();
-    for number in 1..=searches {
-        for fault in [Fault::Cut, Fault::CutAfterEntries(2), Fault::RefuseCookies, Fault::EmptyPage] {
-            faults.clear();
-            faults.on(When::Search(number), fault.clone());
-            let told = follower.tell().await;
-            assert_eq!(told.patches, whole.patches, "{fault:?} at {number}");
-            assert_eq!(told.members, whole.members, "{fault:?} at {number}");
-            assert_eq!(told.closed, whole.closed, "{fault:?} at {number}");
-            assert_eq!(told.out_of_scope, whole.out_of_scope, "{fault:?} at {number}");
-            assert_eq!(told.gone(), whole.gone(), "{fault:?} at {number}");
-            assert_eq!(told.cursor.as_ref().map(Cursor::version), whole.cursor.as_ref().map(Cursor::version));
-        }
-    }
-    faults.clear();
-    let mut known = follower.known;
-    known.apply(&whole);
-    known.assert_same(&list(&follower.endpoint, &follower.domain.cx, None).await.unwrap().into(), "after all that");
-}
-
-#[tokio::test]
-async fn a_search_of_a_delta_that_fails_fails_the_delta() {
-    let follower = eventful().await;
-    follower.domain.fake.log().clear();
-    follower.tell().await;
-    let searches = follower.domain.fake.log().searches().len() as u64;
-    let faults = follower.domain.fake.faults();
-    for number in 1..=searches {
-        for code in [53, 3] {
-            faults.clear();
-            faults.on(When::SearchesFrom(number), Fault::Answer { code, text: "0000052D: SvcErr".into() });
-            let outcome = changes(&follower.endpoint, &follower.domain.cx, &follower.cursor).await;
-            let error = outcome.err().unwrap_or_else(|| panic!("{code} at {number} of {searches} went unnoticed"));
-            assert_ne!(*error.kind(), ErrorKind::Conflict);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_page_that_repeats_itself_is_an_error() {
-    let follower = eventful().await;
-    follower.domain.fake.faults().on(When::FilterContains("uSNChanged".into()), Fault::RepeatCookie);
-    assert!(changes(&follower.endpoint, &follower.domain.cx, &follower.cursor).await.is_err());
-}
-
-#[tokio::test]
-async fn a_short_answer_puts_nobody_out_of_scope() {
-    let follower = eventful().await;
-    let whole = follower.tell().await;
-    for seed in 0..20 {
-        let faults = follower.domain.fake.faults();
-        faults.clear();
-        faults.on(When::Always, Fault::DropRows { percent: 50, seed });
-        let told = follower.tell().await;
-        assert!(told.out_of_scope.is_subset(&whole.out_of_scope) && told.gone().is_subset(&whole.gone()));
-    }
-}
-
-mod histories;

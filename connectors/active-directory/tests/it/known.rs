@@ -11,7 +11,7 @@ use tenantry_active_directory::ActiveDirectory;
 use tenantry_fakes::ldap::Guid;
 use uuid::Uuid;
 
-use crate::domain::{Listing, id, uuid};
+use crate::domain::{Domain, Listing, id, list, uuid};
 
 /// What a delta told, up to its end.
 #[derive(Debug, Default)]
@@ -146,6 +146,44 @@ impl Known {
             assert_eq!(&self.objects[id], patch, "{when}");
         }
         assert_eq!(self.members, fresh.members, "{when}");
+    }
+}
+
+/// Somebody who listed a domain once.
+pub(crate) struct Follower {
+    pub(crate) domain: Domain,
+    pub(crate) endpoint: ActiveDirectory,
+    pub(crate) known: Known,
+    pub(crate) cursor: Cursor,
+}
+
+pub(crate) async fn follow(domain: Domain) -> Follower {
+    let endpoint = domain.endpoint();
+    let mut listing = list(&endpoint, &domain.cx, None).await.unwrap();
+    let cursor = listing.cursor.take().unwrap();
+    Follower { known: listing.into(), endpoint, domain, cursor }
+}
+
+impl Follower {
+    /// Reads what changed, goes on behind it, and compares with a fresh listing.
+    pub(crate) async fn changes(&mut self) -> Told {
+        let told = self.tell().await;
+        self.known.apply(&told);
+        self.cursor = told.cursor.clone().unwrap();
+        self.known.assert_same(&self.fresh().await, "after a delta");
+        told
+    }
+
+    pub(crate) async fn tell(&self) -> Told {
+        changes(&self.endpoint, &self.domain.cx, &self.cursor).await.unwrap().expect("the cursor is good")
+    }
+
+    pub(crate) async fn has_expired(&self, cursor: &Cursor) -> bool {
+        changes(&self.endpoint, &self.domain.cx, cursor).await.unwrap().is_none()
+    }
+
+    pub(crate) async fn fresh(&self) -> Known {
+        list(&self.domain.endpoint(), &self.domain.cx, None).await.unwrap().into()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Random histories of a domain: what the deltas leave is what a fresh listing gives, and what the domain itself holds.
 
+#![allow(clippy::unwrap_used, reason = "a test with helpers of its own")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -8,9 +10,9 @@ use tenantry::model::ObjectKind;
 use tenantry_fakes::ldap::{ComputerKind, Directory, Fault, Guid, Settings, When};
 use uuid::Uuid;
 
-use super::{Follower, OLD, OUTSIDE, follow};
+use super::{OLD, OUTSIDE};
 use crate::domain::{PEOPLE, ROOT, context, id, running, start_with};
-use crate::known::Known;
+use crate::known::{Follower, Known, follow};
 
 /// Places by number: in the base, in it but excluded, outside. The first two lie in units that move.
 const PLACES: [&str; 5] = ["ou=a", "ou=b", PEOPLE, OLD, OUTSIDE];
