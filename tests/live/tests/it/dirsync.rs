@@ -296,6 +296,7 @@ async fn a_cookie_outlives_a_restart_and_neither_another_domain_nor_damage() -> 
     let mut cursor: serde_json::Value = serde_json::from_slice(known.cursor.bytes())?;
     cursor["dir-sync"]["cookie"] = serde_json::json!([1, 2, 3]);
     let damaged = Cursor::new(known.cursor.version(), serde_json::to_vec(&cursor)?);
+    dc.replace(&reader.dn, "title", "Reader again")?;
     assert!(expired(&again, &damaged).await?, "the server refuses the cookie itself");
     assert!(!expired(&again, &known.cursor).await?);
     Ok(())
