@@ -184,13 +184,14 @@ impl Connection {
         &self,
         cx: &Context,
         operation: &'static str,
+        pin: Option<Uuid>,
         request: &SearchRequest,
         mut take: impl FnMut(Entry) -> ControlFlow<()> + Send,
     ) -> Result<()> {
         let (mut cookie, mut restarts) = (None, 0);
         let mut progress = PageProgress::new(STALLED_PAGES);
         loop {
-            match self.page(cx, operation, None, request, cookie.as_ref()).await? {
+            match self.page(cx, operation, pin, request, cookie.as_ref()).await? {
                 Paged::Page(page, next) => {
                     progress.observe(&page)?;
                     if page.entries.into_iter().try_for_each(&mut take).is_break() {
@@ -216,13 +217,42 @@ impl Connection {
         cx: &Context,
         operation: &'static str,
         request: &SearchRequest,
+        take: impl FnMut(Entry) + Send,
+    ) -> Result<()> {
+        self.each_of(cx, operation, None, request, take).await
+    }
+
+    /// Reads a whole search. With `pin`, only from the controller with this invocation id.
+    pub(crate) async fn each_of(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Option<Uuid>,
+        request: &SearchRequest,
         mut take: impl FnMut(Entry) + Send,
     ) -> Result<()> {
         let go_on = |entry| {
             take(entry);
             ControlFlow::Continue(())
         };
-        self.walk(cx, operation, request, go_on).await
+        self.walk(cx, operation, pin, request, go_on).await
+    }
+
+    /// Asks once, without pages: for requests that the server bounds by other means.
+    pub(crate) async fn unpaged(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Uuid,
+        request: &SearchRequest,
+        max_entries: u64,
+    ) -> Result<SearchPage> {
+        let read = |_| async move {
+            let live = self.live(Some(pin)).await?;
+            let outcome = live.session.search_unpaged(request, max_entries).await;
+            self.keep(&live, outcome).await
+        };
+        cx.gate().call(Cost::default(), operation, read).await
     }
 
     /// Reads a search that finds few.
@@ -232,8 +262,19 @@ impl Connection {
         operation: &'static str,
         request: &SearchRequest,
     ) -> Result<Vec<Entry>> {
+        self.all_of(cx, operation, None, request).await
+    }
+
+    /// Reads a search that finds few. With `pin`, only from the controller with this invocation id.
+    pub(crate) async fn all_of(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Option<Uuid>,
+        request: &SearchRequest,
+    ) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        self.each(cx, operation, request, |entry| entries.push(entry)).await?;
+        self.each_of(cx, operation, pin, request, |entry| entries.push(entry)).await?;
         Ok(entries)
     }
 
@@ -249,7 +290,7 @@ impl Connection {
             first = Some(entry);
             ControlFlow::Break(())
         };
-        self.walk(cx, operation, request, stop).await?;
+        self.walk(cx, operation, None, request, stop).await?;
         Ok(first)
     }
 

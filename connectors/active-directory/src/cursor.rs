@@ -10,6 +10,7 @@ use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Cursor};
 use uuid::Uuid;
 
+use crate::dirsync::Access;
 use crate::error::foreign_checkpoint;
 use crate::listing::Class;
 
@@ -37,23 +38,22 @@ pub(crate) struct Position {
 /// Where DirSync goes on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DirSyncPosition {
-    /// What the directory gave: opaque.
-    pub(crate) cookie: Vec<u8>,
     /// The domain's own id.
     pub(crate) domain: Uuid,
-    /// The controller that gave the cookie, by its database.
-    pub(crate) invocation: Uuid,
-    /// Its DNS name, so that the next run begins there.
-    pub(crate) server: String,
-    /// Its own time then, in milliseconds since 1970.
-    pub(crate) time: i64,
+    /// The controller that gave the cookie, then.
+    pub(crate) position: Position,
+    /// By which right was asked.
+    pub(crate) access: Access,
+    /// What the directory gave: opaque.
+    pub(crate) cookie: Vec<u8>,
 }
 
 impl fmt::Debug for DirSyncPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DirSyncPosition")
             .field("cookie_bytes", &self.cookie.len())
-            .field("invocation", &self.invocation)
+            .field("position", &self.position)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
@@ -138,11 +138,10 @@ mod tests {
 
     fn dir_sync() -> DirSyncPosition {
         DirSyncPosition {
-            cookie: b"secret".to_vec(),
             domain: Uuid::from_u128(8),
-            invocation: Uuid::from_u128(7),
-            server: "dc1.corp.example".into(),
-            time: 1_767_225_600_000,
+            position: position(),
+            access: Access::ObjectSecurity,
+            cookie: b"secret".to_vec(),
         }
     }
 

@@ -11,6 +11,7 @@ use tenantry::{ErrorKind, Result};
 use crate::config::{Checked, DeltaMethod};
 use crate::controller::Controller;
 use crate::cursor::{Position, Since};
+use crate::dirsync;
 use crate::endpoint::Shared;
 use crate::listing::Class;
 use crate::probe;
@@ -42,7 +43,8 @@ const SILENT: &[&str] = &[
 /// told by no delta.
 pub(crate) fn hindrance(config: &Checked) -> Option<(Class, String)> {
     // Names of other ends of links end like this by convention.
-    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl");
+    let untold = |name: &str| config.delta == DeltaMethod::DirSync && dirsync::never_tells(name);
+    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl") || untold(name);
     Class::ALL.into_iter().find_map(|class| {
         let filter = class.configured(config)?;
         probe::attributes_of(filter.as_str()).into_iter().find(silent).map(|name| (class, name))
@@ -57,11 +59,14 @@ pub(crate) fn is_possible(config: &Checked) -> bool {
 /// Begins to read the changes since a cursor, by the configured method.
 pub(crate) async fn begin(shared: &Arc<Shared>, cx: &Context, cursor: &Cursor) -> Result<Box<dyn DeltaPager>> {
     let begun = match (shared.config.delta, Since::read(cursor)) {
-        (DeltaMethod::Usn, Some(Since::Usn(position))) => UsnDelta::begin(shared, cx, position).await,
+        (DeltaMethod::Usn, Some(Since::Usn(position))) => {
+            UsnDelta::begin(shared, cx, position).await.map(|delta| delta.map(|delta| Box::new(delta) as _))
+        }
+        (DeltaMethod::DirSync, Some(Since::DirSync(since))) => dirsync::begin(shared, cx, since).await,
         _ => Ok(None),
     };
     match begun {
-        Ok(Some(delta)) => Ok(Box::new(delta)),
+        Ok(Some(delta)) => Ok(delta),
         Ok(None) => Ok(Box::new(Expired)),
         // Another controller took over at once.
         Err(error) if *error.kind() == ErrorKind::Conflict => Ok(Box::new(Expired)),
@@ -70,15 +75,16 @@ pub(crate) async fn begin(shared: &Arc<Shared>, cx: &Context, cursor: &Cursor) -
 }
 
 /// Tells where the first delta goes on, before the first page of a listing is asked for.
-#[expect(clippy::unused_async, reason = "DirSync asks for its first cookie here")]
 pub(crate) async fn beginning(
     shared: &Arc<Shared>,
     cx: &Context,
     controller: &Controller,
     now: Position,
 ) -> Result<Since> {
-    let _ = (shared, cx, controller);
-    Ok(Since::Usn(now))
+    match shared.config.delta {
+        DeltaMethod::DirSync => Ok(Since::DirSync(dirsync::beginning(shared, cx, controller, &now).await?)),
+        DeltaMethod::Usn | DeltaMethod::Off => Ok(Since::Usn(now)),
+    }
 }
 
 /// A cursor that can no longer be used.

@@ -172,6 +172,28 @@ impl Gathering {
     /// Turns entries into pages to give out; tells whether there was anything new among them. Where a base is given,
     /// what does not lie in it is out of scope.
     pub(crate) async fn take(&mut self, class: Class, entries: &[Entry], base: Option<&Dn>) -> Result<bool> {
+        let (moved, groups) = self.turn(class, entries, base).await?;
+        self.take_members(groups).await?;
+        Ok(moved)
+    }
+
+    /// Does the same, and leaves the members of groups aside. Returns the groups that are in scope.
+    pub(crate) async fn take_bodies(
+        &mut self,
+        class: Class,
+        entries: &[Entry],
+        base: Option<&Dn>,
+    ) -> Result<Vec<Uuid>> {
+        let (_, groups) = self.turn(class, entries, base).await?;
+        Ok(groups.into_iter().map(|(guid, ..)| guid).collect())
+    }
+
+    async fn turn<'a>(
+        &mut self,
+        class: Class,
+        entries: &'a [Entry],
+        base: Option<&Dn>,
+    ) -> Result<(bool, Vec<(Uuid, String, &'a Entry)>)> {
         let moment = Moment { now: self.cx.gate().clock().now_unix_millis(), lockout: self.controller.lockout };
         let mut page = Page::default();
         let mut groups = Vec::new();
@@ -209,8 +231,7 @@ impl Gathering {
             }
         }
         self.ready.push_back(page);
-        self.take_members(groups).await?;
-        Ok(moved)
+        Ok((moved, groups))
     }
 
     /// Tells of objects of a class that they exist outside of base or filter.
@@ -229,6 +250,17 @@ impl Gathering {
 
     pub(crate) fn take_tombstones(&mut self, tombstones: impl IntoIterator<Item = Tombstone>) {
         self.last_page().tombstones.extend(tombstones);
+    }
+
+    /// Tells what members that are known by their names alone are, as a list would.
+    pub(crate) async fn told_apart(&mut self, members: Vec<Known>) -> Result<Vec<Known>> {
+        let kinds = match self.kinds.take() {
+            Some(kinds) => kinds,
+            None => self.shared.kinds(&self.cx, &self.controller).await?,
+        };
+        let told = members.into_iter().map(|(guid, kind)| (guid, kinds.contact(guid).unwrap_or(kind))).collect();
+        self.kinds = Some(kinds);
+        Ok(told)
     }
 
     async fn take_members(&mut self, groups: Vec<(Uuid, String, &Entry)>) -> Result<()> {

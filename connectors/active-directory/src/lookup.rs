@@ -195,7 +195,8 @@ async fn name_the_group(
     Ok(naming)
 }
 
-fn any_of(guids: &[Uuid]) -> Result<Filter> {
+/// Selects objects by their ids.
+pub(crate) fn any_of(guids: &[Uuid]) -> Result<Filter> {
     let one = |guid: &Uuid| Filter::equals_bytes("objectGUID", &guid::to_bytes(guid));
     Filter::or(guids.iter().map(one).collect::<Result<Vec<_>>>()?)
 }

@@ -55,7 +55,14 @@ impl Snapshot {
         // Read before the first page: what changes from here on comes in the next delta.
         let now = controller.now(&shared.connection.root(cx, Some(pin), NOW).await?)?;
         let (position, since, class, slice, width) = match start {
-            None => (now.clone(), delta::beginning(&shared, cx, &controller, now).await?, Class::ALL[0], 0, None),
+            None => {
+                // A listing of ids is followed by no delta, and a cookie is not to be had for nothing.
+                let since = match detail {
+                    Detail::Full => delta::beginning(&shared, cx, &controller, now.clone()).await?,
+                    Detail::Ids => Since::Usn(now.clone()),
+                };
+                (now, since, Class::ALL[0], 0, None)
+            }
             Some(start) => {
                 let same = start.position.invocation == now.invocation && start.position.usn <= now.usn;
                 if !same {
@@ -166,7 +173,7 @@ impl SnapshotPager for Snapshot {
             } else if let Some(class) = self.class {
                 self.read_page(class).await?;
             } else {
-                return Ok(SnapshotStep::End { cursor: Some(self.since.cursor()) });
+                return Ok(SnapshotStep::End { cursor: (self.detail == Detail::Full).then(|| self.since.cursor()) });
             }
         }
     }

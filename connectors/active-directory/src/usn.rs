@@ -10,28 +10,21 @@ use async_trait::async_trait;
 use tenantry::endpoint::{Context, DeltaPager, DeltaStep};
 use tenantry::model::{ObjectKey, ObjectKind, SourceId, Tombstone};
 use tenantry::{ErrorKind, Result};
-use tenantry_ldap::filetime::{self, Interval};
 use tenantry_ldap::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
 use uuid::Uuid;
 
-use crate::controller::NOW;
 use crate::cursor::{Position, Since};
 use crate::endpoint::Shared;
-use crate::error::{base_gone, base_unseen, nameless_container};
+use crate::error::{base_gone, nameless_container};
 use crate::gathering::{Gathering, lies_outside};
 use crate::listing::{Class, Detail, identity};
+use crate::resume::{self, Resumed};
 use crate::search::Search;
-use crate::{controller, lookup, members, probe};
-
-const DAY: i64 = 24 * 60 * 60 * 1000;
-/// What Active Directory assumes where no lifetime of tombstones is set.
-const TOMBSTONE_DAYS: i64 = 60;
-/// By how much clocks may drift apart between two runs.
-const DRIFT: i64 = 10 * 60 * 1000;
+use crate::{lookup, members, probe};
 
 /// Classes that users, groups and computers can lie in. The domain's head is no such: it stays where it is. Group
 /// policies are containers by class, but hold none.
-const CONTAINERS: &str = "(&(|(objectClass=organizationalUnit)(objectClass=container)(objectClass=builtinDomain)\
+pub(crate) const CONTAINERS: &str = "(&(|(objectClass=organizationalUnit)(objectClass=container)(objectClass=builtinDomain)\
                           (objectClass=lostAndFound)(objectClass=organization)(objectClass=country)\
                           (objectClass=locality))(!(objectClass=groupPolicyContainer)))";
 
@@ -71,28 +64,12 @@ pub(crate) struct UsnDelta {
 impl UsnDelta {
     /// Begins; nothing if the position can no longer be used.
     pub(crate) async fn begin(shared: &Arc<Shared>, cx: &Context, since: Position) -> Result<Option<Self>> {
-        let connection = &shared.connection;
-        let controller = connection.go_to(cx, &since.server, since.invocation).await?;
-        let expired = |reason: &str| {
-            tracing::info!(server = %since.server, "changes cannot be read behind the last run: {reason}");
-            Ok(None)
+        let Some(Resumed { controller, now, numbers_readable }) = resume::resume(shared, cx, &since).await? else {
+            return Ok(None);
         };
-        if controller.position.invocation != since.invocation || controller.position.service != since.service {
-            return expired("another domain controller answers, or this one was restored");
-        }
-        let pin = since.invocation;
-        // Read before the first search: what changes from here on comes in the next delta, perhaps once more.
-        let now = controller.now(&connection.root(cx, Some(pin), NOW).await?)?;
-        if now.usn < since.usn {
-            return expired("the domain controller has gone back");
-        }
-        let age = now.time.saturating_sub(since.time);
-        if age < -DAY {
-            return expired("the domain controller's clock has gone back");
-        }
-        // No forest keeps tombstones for less than two days; a day is left for the reading itself.
-        if age >= DAY && age >= tombstone_lifetime(shared, cx, pin, &controller.configuration).await? - DAY {
-            return expired("deleted objects are not kept for so long");
+        if !numbers_readable {
+            tracing::info!("changes cannot be read behind the last run: let the account read uSNChanged");
+            return Ok(None);
         }
         let mut delta = Self {
             gathering: Gathering::new(Arc::clone(shared), cx, controller, Detail::Full),
@@ -104,22 +81,11 @@ impl UsnDelta {
             now,
         };
         if delta.now.usn > since.usn {
-            let attributes = ["lockoutDuration", "maxPwdAge", "uSNChanged"];
-            let domain = &delta.gathering.controller.domain;
-            let head = connection.object(cx, "read the domain", Some(pin), domain, &attributes, &[]).await?;
-            match head {
-                Some(head) if controller::policy(&head)? != since.policy => {
-                    // What is known of the controller is from before.
-                    connection.renew().await;
-                    return expired("the domain's policy of lock-outs or passwords has changed");
-                }
-                Some(head) if head.is_present("uSNChanged") => {}
-                _ => return expired("the account may not read change numbers; let it read uSNChanged"),
-            }
-            delta.base = delta.real_base().await?;
+            delta.base = resume::real_base(&delta.gathering).await?;
             delta.plan();
         }
-        delta.steps.extend(delta.expiring(&since)?.map(|filter| Step::Expiring(Box::new(filter))));
+        let ends = resume::expiring(&delta.gathering, &since, &delta.now)?;
+        delta.steps.push_back(Step::Expiring(Box::new(ends)));
         if delta.now.usn > since.usn {
             // Last: who is deleted while his change is read is gone.
             delta.steps.push_back(Step::Deleted);
@@ -129,16 +95,6 @@ impl UsnDelta {
 
     fn shared(&self) -> &Shared {
         &self.gathering.shared
-    }
-
-    /// Returns the base as the controller writes it: by that name, and no other, what lies elsewhere can be told.
-    async fn real_base(&self) -> Result<Option<Dn>> {
-        let Gathering { shared, cx, controller, .. } = &self.gathering;
-        let Some(base) = &shared.config.base else { return Ok(None) };
-        let pin = Some(controller.position.invocation);
-        let entry = shared.connection.object(cx, "read the base", pin, &base.to_string(), &["1.1"], &[]).await?;
-        let real = Dn::parse(entry.ok_or_else(base_unseen)?.dn())?;
-        Ok(Some(real).filter(|real| !controller.domain_dn.is_under(real)))
     }
 
     fn plan(&mut self) {
@@ -152,30 +108,6 @@ impl UsnDelta {
             }
         }
         self.steps.push_back(Step::Containers);
-    }
-
-    /// Selects the users whose account, lock-out or password came to its end since the last run: that changes what they
-    /// are, and no number tells of it. The first is judged by the clock here, the others by the controller's.
-    fn expiring(&self, since: &Position) -> Result<Option<Filter>> {
-        let controller = &self.gathering.controller;
-        let ahead = self.gathering.cx.gate().clock().now_unix_millis().saturating_sub(self.now.time);
-        let between = |attribute: &str, earlier: i64| {
-            let ticks = |time: i64| filetime::from_unix_millis(time.saturating_sub(earlier)).unwrap_or(1).max(1);
-            let (from, to) = (ticks(since.time.saturating_sub(DRIFT)), ticks(self.now.time));
-            Filter::parse(&format!("(&({attribute}>={from})({attribute}<={to}))"))
-        };
-        let millis = |interval: Option<Interval>| match interval {
-            Some(Interval::Of(duration)) if !duration.is_zero() => i64::try_from(duration.as_millis()).ok(),
-            _ => None,
-        };
-        let mut ends = vec![between("accountExpires", ahead.saturating_neg())?];
-        if let Some(lockout) = millis(controller.lockout) {
-            ends.push(between("lockoutTime", lockout)?);
-        }
-        if let Some(age) = millis(controller.password_age) {
-            ends.push(between("pwdLastSet", age)?);
-        }
-        Ok(Some(Filter::or(ends)?))
     }
 
     fn changed(&self) -> Result<Filter> {
@@ -328,17 +260,8 @@ impl DeltaPager for UsnDelta {
     }
 }
 
-/// Reads how long tombstones are kept, in milliseconds.
-async fn tombstone_lifetime(shared: &Shared, cx: &Context, pin: Uuid, configuration: &str) -> Result<i64> {
-    let name = format!("CN=Directory Service,CN=Windows NT,CN=Services,{configuration}");
-    let attributes = ["tombstoneLifetime"];
-    let entry = shared.connection.object(cx, "read the lifetime of tombstones", Some(pin), &name, &attributes, &[]);
-    let days = entry.await?.map(|entry| entry.i64("tombstoneLifetime")).transpose()?.flatten();
-    Ok(days.filter(|days| *days > 0).unwrap_or(TOMBSTONE_DAYS).saturating_mul(DAY))
-}
-
 /// Reads what is left of a deleted object. Where it lay does not matter: who was never imported is not known.
-fn tombstone(entry: &Entry) -> Option<Tombstone> {
+pub(crate) fn tombstone(entry: &Entry) -> Option<Tombstone> {
     let (guid, _) = identity(entry).ok()?;
     let classes = entry.texts("objectClass").ok()?;
     let is = |name: &str| classes.iter().any(|class| class.eq_ignore_ascii_case(name));

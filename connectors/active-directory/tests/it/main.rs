@@ -3,6 +3,7 @@
 mod actions;
 mod coverage;
 mod deltas;
+mod dirsync;
 mod domain;
 mod known;
 mod listing;

@@ -4,6 +4,7 @@ mod actions;
 mod active_directory;
 mod changes;
 mod deltas;
+mod dirsync;
 mod import;
 mod independent;
 mod kills;
