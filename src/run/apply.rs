@@ -17,6 +17,8 @@ impl Import {
             progress.waiting = None;
         });
         let conclusion = self.hold.with(|run| run.conclusion()).await?;
+        // Also of a plan that an earlier run has made.
+        self.mode = conclusion.mode;
         let plan = &conclusion.plan;
         let planned =
             plan.created + plan.updated + plan.removed + plan.missing + plan.members_added + plan.members_removed;

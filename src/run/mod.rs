@@ -225,6 +225,7 @@ impl Import {
             );
         }
         let conclusion = Conclusion {
+            mode: self.mode,
             // While removals wait because what can be seen has changed, that change is still to be judged.
             coverage: (plan.held.is_empty() || listing.suspicion.is_none())
                 .then(|| listing.coverage.clone())

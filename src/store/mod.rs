@@ -22,8 +22,8 @@ use crate::endpoint::{
 };
 use crate::error::Result;
 use crate::model::{
-    CustomerId, EndpointName, Event, GuardLimits, HeldChange, ObjectKind, Patch, PlanId, PlanSummary, Record, RecordId,
-    RunId, RunReport, SourceId, Timestamp, Unreadable,
+    CustomerId, EndpointName, Event, GuardLimits, HeldChange, Mode, ObjectKind, Patch, PlanId, PlanSummary, Record,
+    RecordId, RunId, RunReport, SourceId, Timestamp, Unreadable,
 };
 
 /// An organisation whose people are kept.
@@ -205,6 +205,9 @@ pub(crate) struct Alert {
 /// What the end of a run needs to know; fixed with the plan, so that a killed run ends the same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Conclusion {
+    /// How it was read.
+    #[serde(default)]
+    pub(crate) mode: Mode,
     /// What can be seen now; `None` keeps what was stored.
     pub(crate) coverage: Option<CoverageInfo>,
     /// Scopes that were listed to their end.

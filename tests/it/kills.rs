@@ -14,7 +14,7 @@ use tenantry::model::{CustomerId, EventType, GuardLimits, Limit, ObjectKind, Tom
 use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
-use crate::histories::Dice;
+use crate::laws::Dice;
 use crate::world::folder;
 
 const CHILD: &str = "kills::child";
@@ -148,7 +148,7 @@ fn finish(child: Child) -> (bool, impl Fn(&str) -> Option<u64>) {
 
 /// Everything that outsiders see, without times and runs.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub(crate) struct Seen {
     records: Vec<String>,
     members: Vec<String>,
     totals: tenantry::store::Totals,
@@ -156,7 +156,7 @@ struct Seen {
     events: Vec<String>,
 }
 
-fn seen(path: &Path) -> Seen {
+pub(crate) fn seen(path: &Path) -> Seen {
     let store = SqliteStore::open(path).unwrap();
     let customer = customer();
     let mut records = Vec::new();
@@ -196,17 +196,28 @@ fn seen(path: &Path) -> Seen {
     Seen { records, members, totals, parked, events }
 }
 
+impl Seen {
+    /// Tells a little of what is otherwise than in an undisturbed run.
+    pub(crate) fn difference(&self, undisturbed: &Self) -> String {
+        let differ = |name: &str, a: &[String], b: &[String]| {
+            let more: Vec<_> = a.iter().filter(|row| b.binary_search(row).is_err()).take(3).collect();
+            let less: Vec<_> = b.iter().filter(|row| a.binary_search(row).is_err()).take(3).collect();
+            (a != b).then(|| format!("{name} differ, {} and {}: more {more:#?} less {less:#?}\n", a.len(), b.len()))
+        };
+        let differences = [
+            differ("records", &self.records, &undisturbed.records),
+            differ("members", &self.members, &undisturbed.members),
+            differ("events", &self.events, &undisturbed.events),
+            (self.totals != undisturbed.totals).then(|| format!("{:?} and {:?}\n", self.totals, undisturbed.totals)),
+            (self.parked != undisturbed.parked).then(|| format!("{} and {} parked", self.parked, undisturbed.parked)),
+        ];
+        differences.into_iter().flatten().collect()
+    }
+}
+
 #[track_caller]
 fn same(disturbed: &Seen, undisturbed: &Seen, what: &str) {
-    let differ = |name: &str, a: &[String], b: &[String]| {
-        let more: Vec<_> = a.iter().filter(|row| b.binary_search(row).is_err()).take(3).collect();
-        let less: Vec<_> = b.iter().filter(|row| a.binary_search(row).is_err()).take(3).collect();
-        assert!(a == b, "{what}: {name} differ, {} and {}: more {more:#?} less {less:#?}", a.len(), b.len());
-    };
-    differ("records", &disturbed.records, &undisturbed.records);
-    differ("members", &disturbed.members, &undisturbed.members);
-    differ("events", &disturbed.events, &undisturbed.events);
-    assert_eq!(disturbed, undisturbed, "{what}");
+    assert!(disturbed == undisturbed, "{what}: {}", disturbed.difference(undisturbed));
 }
 
 #[test]

@@ -5,11 +5,11 @@
 
 mod deltas;
 mod dump;
-mod histories;
 mod house;
 mod images;
 mod imports;
 mod kills;
+mod laws;
 mod removals;
 mod state_file;
 mod watching;
