@@ -346,14 +346,16 @@ impl Seen<'_> {
             found.check(9, self.is_garbled(&id), || format!("a good record was set aside: {data}"));
             found.check(9, memory.quarantined.insert(id), || format!("set aside twice: {data}"));
         }
-        memory.quarantined.retain(|id| self.is_garbled(id));
+        // Left out of a listing that seems to be whole, it counts as understood, and is told again.
+        memory.quarantined.retain(|id| self.is_garbled(id) && self.view.lies.is_empty());
     }
 
     /// Law 11: unknown never overwrites.
     pub(super) fn unknown_overwrites_nothing(&self, found: &mut Found) {
         let mut unknown = vec![names::MFA];
+        let listed = self.report.is_some_and(|report| report.mode == Mode::Snapshot);
         unknown.extend(self.view.lies.iter().flat_map(|lie| match lie {
-            Lie::Unreadable(names) => names.clone(),
+            Lie::Unreadable(names) if listed => names.clone(),
             _ => Vec::new(),
         }));
         for (id, (_, had)) in self.had.records.iter().filter(|_| !self.goes_on) {
