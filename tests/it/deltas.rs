@@ -151,3 +151,15 @@ async fn a_restored_object_wakes_its_memberships_although_its_groups_say_nothing
         assert_eq!(world.import_with(ImportOptions { full: true, ..ImportOptions::default() }).await.members_added, 0);
     }
 }
+
+#[tokio::test]
+async fn a_listing_in_which_rights_were_lost_moves_no_cursor_past_what_it_did_not_see() {
+    let world = World::with_deltas(World::directory(40)).await;
+    world.endpoint.lie([Lie::LosesRightsAfter(3)]);
+    let short = world.import_done().await;
+    assert!(short.created < 45, "{short:?}");
+    // The right is back, and nothing says that it was gone.
+    world.endpoint.lie([]);
+    let report = world.import_done().await;
+    assert_eq!((report.mode, short.created + report.created), (Mode::Snapshot, 45));
+}

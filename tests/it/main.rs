@@ -8,6 +8,7 @@ mod dump;
 mod house;
 mod images;
 mod imports;
+mod incidents;
 mod kills;
 mod laws;
 mod removals;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use tenantry::model::{Event, EventType, RunReport, SourceId, Via};
 
 use super::Found;
+use super::local::told;
 
 /// A membership: group, member, way.
 pub(super) type Edge = (SourceId, SourceId, Via);
@@ -51,8 +52,9 @@ impl Replica {
             let edge = || (endpoint_of(event).to_owned(), edge_of(&data));
             match event.event_type {
                 EventType::UserUpserted | EventType::GroupUpserted | EventType::ComputerUpserted => {
-                    let before = self.records.insert(event.subject.clone(), data["record"].clone());
-                    found.check(8, before.as_ref() != Some(&data["record"]), || format!("no change is told: {data}"));
+                    let record = told(data["record"].clone());
+                    let before = self.records.insert(event.subject.clone(), record.clone());
+                    found.check(8, before.as_ref() != Some(&record), || format!("no change is told: {data}"));
                 }
                 EventType::UserRemoved | EventType::GroupRemoved | EventType::ComputerRemoved => {
                     let before = self.records.remove(&event.subject);
