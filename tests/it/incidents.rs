@@ -79,7 +79,9 @@ fn odd(directory: ScriptedDirectory, pages: impl Fn(SnapshotPage) -> Vec<Snapsho
 async fn a_listing_that_shows_one_in_a_hundred_removes_nothing() {
     let mut directory = World::directory(10);
     let groups: Vec<SourceId> = (0..500).map(|number| directory.add_group(3_000_000 + number)).collect();
-    groups.iter().for_each(|group| directory.add_member(group, &id(1)));
+    for group in &groups {
+        directory.add_member(group, &id(1));
+    }
     let world = World::with_pages(directory, 100).await;
     world.import_done().await;
     world.endpoint.lie([Lie::Drops(groups[5..].to_vec())]);

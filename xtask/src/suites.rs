@@ -120,6 +120,8 @@ fn test_command(selection: &Selection, which: &[&str]) -> Command {
     }
     if process::is_ci() && std::env::var_os(CASES).is_none() {
         command.env(CASES, CI_CASES);
+        // So many histories pay for a compiler that takes a minute more.
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
     }
     command.current_dir(process::workspace_root());
     command

@@ -454,7 +454,7 @@ impl Case {
             let name = self.sides[*side].name.as_str();
             made.events = events.iter().filter(|event| endpoint_of(event) == name).cloned().collect();
         }
-        self.judge_replayed(made);
+        self.judge_replayed(&made);
     }
 
     /// Law 3: another directory behind the same endpoint is refused before anything is staged.
@@ -497,11 +497,11 @@ impl Case {
         for made in made.values() {
             self.replica.take(&made.events, &mut self.found);
         }
-        self.judge_replayed(made);
+        self.judge_replayed(&made);
     }
 
-    fn judge_replayed(&mut self, made: BTreeMap<usize, Made>) {
-        for (side, made) in &made {
+    fn judge_replayed(&mut self, made: &BTreeMap<usize, Made>) {
+        for (side, made) in made {
             let early = |report: &RunReport| matches!(report.outcome, Outcome::Failed | Outcome::Cancelled);
             self.sides[*side].goes_on = made.report.as_ref().is_none_or(early);
         }

@@ -254,6 +254,7 @@ impl Seen<'_> {
             if !self.goes_on {
                 let window = memory.losses.iter().filter(|loss| loss.sort == sort && loss.at > self.now - DAY + 10_000);
                 let recent: u64 = window.map(|loss| loss.count).sum();
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a count is a count
                 let share = ((known + recent) as f64 * limit.share).floor() as u64;
                 let whole = known + recent;
                 let allowed = share.max(limit.floor).min(if whole >= 4 { (whole - 1) / 2 } else { u64::MAX });
@@ -290,6 +291,7 @@ impl Seen<'_> {
 
     /// Law 8: as many events as changed, no more, no fewer.
     pub(super) fn events_are_the_difference(&self, found: &mut Found) {
+        use EventType as E;
         let mut told: [BTreeMap<String, usize>; 2] = Default::default();
         let mut edges: [BTreeSet<Edge>; 2] = Default::default();
         for event in self.events {
@@ -297,7 +299,6 @@ impl Seen<'_> {
             if data["record"]["kind"] == "endpoint" {
                 continue;
             }
-            use EventType as E;
             let source = || data["record"]["identities"][0]["source_id"].as_str().unwrap_or_default().to_owned();
             match event.event_type {
                 E::UserUpserted | E::GroupUpserted | E::ComputerUpserted => *told[0].entry(source()).or_default() += 1,

@@ -83,6 +83,7 @@ pub(super) enum Trick {
 
 /// One import, and what happens to it.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // each of them is thrown for by itself
 pub(super) struct Run {
     /// Which endpoint.
     pub(super) side: usize,
@@ -181,10 +182,16 @@ fn is_steady(trick: &Trick) -> bool {
     )
 }
 
+/// What keeps an endpoint from telling all, and shows.
+fn a_fault(dice: &mut Dice) -> Trick {
+    let pages = dice.roll() >> 8;
+    [Trick::Fails(pages), Trick::Cancels(pages), Trick::LosesRights(pages)][dice.index(3)].clone()
+}
+
 fn a_run(dice: &mut Dice, sides: u64, mood: Mood) -> Run {
     let mut tricks = match (mood, dice.below(5)) {
-        (Mood::Honest, 0..=3) | (_, 0 | 1) => Vec::new(),
-        (Mood::Honest, _) => vec![[Trick::Fails(dice.roll()), Trick::Cancels(dice.roll())][dice.index(2)].clone()],
+        (Mood::Honest, 0..=2) | (_, 0 | 1) => Vec::new(),
+        (Mood::Honest, _) => vec![a_fault(dice)],
         (_, 2 | 3) => vec![a_trick(dice)],
         _ => vec![a_trick(dice), a_trick(dice)],
     };
@@ -202,7 +209,7 @@ fn a_run(dice: &mut Dice, sides: u64, mood: Mood) -> Run {
             tricks.retain(is_steady);
             run.meanwhile = None;
             // At the first commits it is listed, at later ones applied.
-            run.kills = (0..1 + dice.below(3)).map(|_| dice.below(44)).collect();
+            run.kills = (0..=dice.below(3)).map(|_| dice.below(44)).collect();
         }
         3 => run.rival = Some(Rival::Second),
         4 => {

@@ -168,7 +168,7 @@ fn law_13_no_secret_is_in_any_log_error_debug_event_or_report() {
     }
     let state = std::fs::read(&path).unwrap();
     assert!(state.windows(WORD.len()).any(|window| window == WORD.as_bytes()), "there is no cursor");
-    let hex: String = WORD.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = WORD.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let list = format!("{:?}", WORD.as_bytes());
     let list = list.trim_matches(['[', ']']);
     for spelling in [WORD, &hex, list] {
