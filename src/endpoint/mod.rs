@@ -72,6 +72,7 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Every object of a snapshot taken at the same moment is on its pages, in patches without attributes.
+    /// - Kinds are closed like those of a snapshot. Values, memberships and checkpoints on its pages are not looked at.
     async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
         Ok(Box::new(pager::IdsOnly(self.snapshot(cx, None).await?)))
     }
@@ -114,10 +115,13 @@ pub trait DeltaEndpoint: Send + Sync {
     /// # Behaviour
     /// - An expired, foreign or unreadable cursor is the step [`DeltaStep::CursorExpired`], not an error.
     /// - What changed while the delta is read comes in this one or in the next, never in neither.
+    /// - Statements come in the order in which they became true; of several on one object the last one counts.
+    /// - A group that comes into scope comes with all of its members, and its scope of members is closed.
+    /// - Of a member that was deleted, or restored, its groups need not tell.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
     /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind
-    /// every delta, and looks up what is not among them.
+    /// every delta, unless the host has set an interval of its own, and looks up what is not among them.
     ///
     /// # Behaviour
     /// - Needs no network.

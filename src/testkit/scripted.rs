@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Lie, ScriptedDirectory, delta};
+use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
-    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Evidence, Membership,
-    ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
+    EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
+    Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
-use crate::model::{Edges, EndpointName, Member, MemberKind, ObjectKind, Patch, Quarantined, Scope, SourceId, Via};
+use crate::model::{
+    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, UserState,
+    Via, names,
+};
 
 /// An endpoint over a directory that tests change.
 #[derive(Debug, Clone)]
@@ -21,7 +25,10 @@ pub struct ScriptedEndpoint {
     state: Arc<Mutex<State>>,
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
+    /// Id listings that were begun.
+    id_listings: Arc<AtomicUsize>,
     deltas: bool,
+    actions: bool,
 }
 
 type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
@@ -36,6 +43,10 @@ struct State {
     rights_lost: bool,
     /// States of the directory at which a cursor was given.
     states: Vec<ScriptedDirectory>,
+    /// Cursors that were given before this one have expired.
+    expired: usize,
+    /// What deltas tell.
+    told: delta::Told,
     /// The cursor of the listing under way: taken before its first page.
     listing: usize,
     /// To be done once so many pages of a listing are given.
@@ -65,11 +76,15 @@ impl ScriptedEndpoint {
                 revision: 1,
                 rights_lost: false,
                 states: Vec::new(),
+                expired: 0,
+                told: delta::Told::default(),
                 listing: 0,
                 while_listing: None,
             })),
             pages: Arc::default(),
+            id_listings: Arc::default(),
             deltas: false,
+            actions: false,
         })
     }
 
@@ -77,6 +92,13 @@ impl ScriptedEndpoint {
     #[must_use]
     pub fn with_deltas(mut self) -> Self {
         self.deltas = true;
+        self
+    }
+
+    /// Takes actions on users as well, all but the end of sessions.
+    #[must_use]
+    pub fn with_actions(mut self) -> Self {
+        self.actions = true;
         self
     }
 
@@ -94,7 +116,7 @@ impl ScriptedEndpoint {
         change(&mut self.state().directory)
     }
 
-    /// Changes the directory once so many pages of the next listing are given.
+    /// Changes the directory once so many pages of the next listing are given; with 0, an id listing shows the change.
     pub fn change_while_listing(&self, pages: usize, change: impl FnOnce(&mut ScriptedDirectory) + Send + 'static) {
         self.state().while_listing = Some((pages, Box::new(change)));
     }
@@ -122,6 +144,27 @@ impl ScriptedEndpoint {
     /// Pretends that the configured filter is another one.
     pub fn set_filter(&self, filter: &str) {
         filter.clone_into(&mut self.state().filter);
+    }
+
+    /// Sets whether deltas tell what is gone or moved out of scope. Tombstones that cannot be read are never told.
+    pub fn set_removals(&self, telling: Telling) {
+        self.state().told.removals = telling;
+    }
+
+    /// Sets whether deltas tell the members of a group that is restored.
+    pub fn set_restored_groups(&self, telling: Telling) {
+        self.state().told.restored_groups = telling;
+    }
+
+    /// Forgets all cursors given so far.
+    pub fn expire_cursors(&self) {
+        let mut state = self.state();
+        state.expired = state.states.len();
+    }
+
+    /// Returns how many id listings were begun so far.
+    pub fn id_listings(&self) -> usize {
+        self.id_listings.load(Ordering::Relaxed)
     }
 
     /// Returns how many pages were listed so far.
@@ -154,6 +197,43 @@ impl State {
             .collect();
         ids.sort_by_key(|(kind, id)| (rank(*kind), (*id).clone()));
         ids.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Keeps the state at which a cursor is given. A membership that began and went to sleep since the one before was told
+    /// to nobody, and that of a group out of scope is not known: deltas say so when they wake.
+    fn remember(&mut self) {
+        let last = self.states.last();
+        let directory = &self.directory;
+        let known: std::collections::BTreeSet<SourceId> = directory
+            .asleep
+            .keys()
+            .map(|(group, _)| group)
+            .filter(|group| directory.in_scope(group) || directory.bin.contains_key(*group))
+            .cloned()
+            .collect();
+        for ((group, member), silent) in &mut self.directory.asleep {
+            *silent &= known.contains(group);
+            *silent &= last.is_some_and(|last| {
+                last.asleep.contains_key(&(group.clone(), member.clone()))
+                    || last.members.get(group).is_some_and(|members| members.contains(member))
+            });
+        }
+        self.states.push(self.directory.clone());
+    }
+
+    /// Lists the ids that can be seen.
+    fn visible_ids(&self) -> Vec<SourceId> {
+        let mut ids = self.visible();
+        ids.retain(|id| {
+            let container = self.directory.objects.get(id).map(|object| &object.container);
+            !self.lies(|lie| match lie {
+                Lie::IdsEmpty => true,
+                Lie::IdsDrop(ids) => ids.contains(id),
+                Lie::IdsHide(hidden) => container == Some(hidden),
+                _ => false,
+            })
+        });
+        ids
     }
 
     /// Answers for an object that cannot be seen.
@@ -189,6 +269,9 @@ impl State {
     }
 }
 
+/// The right without which tombstones cannot be read.
+const READ_TOMBSTONES: &str = "read tombstones";
+
 /// A place in a listing: before this object, so many of its members given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Place {
@@ -204,6 +287,8 @@ struct Pager {
     pages: usize,
     repeat: Option<Place>,
     closed: bool,
+    /// Whether only ids are listed.
+    ids_only: bool,
 }
 
 impl Pager {
@@ -216,7 +301,12 @@ impl Pager {
         if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
             change(&mut state.directory);
         }
-        if state.lies(|lie| matches!(lie, Lie::FailsAfter(pages) if done >= *pages)) {
+        let ids_only = self.ids_only;
+        if state.lies(|lie| match lie {
+            Lie::FailsAfter(pages) => done >= *pages,
+            Lie::IdsFailAfter(pages) => ids_only && done >= *pages,
+            _ => false,
+        }) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
         assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
@@ -233,7 +323,7 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor = endpoint.deltas.then(|| cursor_of(state.listing));
+            let cursor = (endpoint.deltas && !self.ids_only).then(|| cursor_of(state.listing));
             return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
@@ -260,6 +350,10 @@ impl Pager {
     fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
         // Deleted while the listing runs.
         let Some(object) = state.directory.objects.get(id) else { return true };
+        if self.ids_only {
+            page.patches.push(Patch::new(object.kind, id.clone()).in_container(object.container.clone()));
+            return true;
+        }
         if object.unintelligible {
             page.quarantined.push(Quarantined {
                 kind: object.kind,
@@ -270,12 +364,7 @@ impl Pager {
         }
         if self.place.members == 0 {
             page.patches.extend(state.patch(id));
-            for ((_, facet), attributes) in state.directory.facets.iter().filter(|((of, _), _)| of == id) {
-                let mut patch = Patch::new(object.kind, id.clone());
-                patch.facet = *facet;
-                patch.attributes = attributes.clone();
-                page.patches.push(patch);
-            }
+            page.patches.extend(state.directory.facets_of(id));
         }
         if object.kind != ObjectKind::Group {
             return true;
@@ -319,14 +408,21 @@ impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let mut state = self.state();
         let at = <[u8; 8]>::try_from(since.bytes()).ok().and_then(|at| usize::try_from(u64::from_be_bytes(at)).ok());
-        let Some(old) = at.and_then(|at| state.states.get(at)) else {
-            return Err(Error::protocol("scripted: not a cursor of this endpoint"));
+        let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
+            return Ok(Box::new(delta::Expired));
         };
-        let pages = delta::between(old, &state.directory, state.page_size);
-        let now = state.directory.clone();
-        state.states.push(now);
+        let pages = delta::with_lies(old, &state.directory, state.page_size, state.told, &state.lies);
+        let fails_after = state.lies.iter().find_map(|lie| match lie {
+            Lie::DeltaFailsAfter(pages) => Some(*pages),
+            _ => None,
+        });
+        state.remember();
         let cursor = cursor_of(state.states.len() - 1);
-        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), cursor }))
+        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
+    }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.state().told.removals == Telling::Told && coverage.rights.contains(READ_TOMBSTONES)
     }
 }
 
@@ -379,7 +475,7 @@ impl Endpoint for ScriptedEndpoint {
             coverage.rights.insert("read".into());
         }
         if state.directory.tombstones_readable {
-            coverage.rights.insert("read tombstones".into());
+            coverage.rights.insert(READ_TOMBSTONES.into());
         }
         coverage.filters.insert("users".into(), state.filter.clone());
         Ok(coverage)
@@ -392,9 +488,8 @@ impl Endpoint for ScriptedEndpoint {
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let mut state = self.state();
         if from.is_none() && self.deltas {
-            let now = state.directory.clone();
             state.listing = state.states.len();
-            state.states.push(now);
+            state.remember();
         }
         let ids = state.visible();
         let place = match from {
@@ -405,7 +500,19 @@ impl Endpoint for ScriptedEndpoint {
         drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
         let (endpoint, cx) = (self.clone(), cx.clone());
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false }))
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: false }))
+    }
+
+    async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
+        self.id_listings.fetch_add(1, Ordering::Relaxed);
+        let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
+        let mut state = self.state();
+        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages == 0) {
+            change(&mut state.directory);
+        }
+        let ids = state.visible_ids();
+        drop(state);
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
@@ -434,6 +541,10 @@ impl Endpoint for ScriptedEndpoint {
         self.deltas.then_some(self)
     }
 
+    fn as_actor(&self) -> Option<&dyn Actor> {
+        self.actions.then_some(self)
+    }
+
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         cx.check_cancelled()?;
         let state = self.state();
@@ -450,5 +561,46 @@ impl Endpoint for ScriptedEndpoint {
             .iter()
             .map(|member| if all.contains(member) { Membership::Member } else { Membership::NotMember })
             .collect())
+    }
+}
+
+#[async_trait]
+impl Actor for ScriptedEndpoint {
+    fn offers(&self, action: Action, kind: ObjectKind) -> bool {
+        kind == ObjectKind::User && action != Action::RevokeSessions
+    }
+
+    async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
+        cx.check_cancelled()?;
+        let act = |_| std::future::ready(self.state().act(action, &account.id));
+        let outcome = cx.gate().call(Cost::default(), "scripted action", act).await;
+        if self.state().lies(|lie| matches!(lie, Lie::CancelsAfterAction(id) if *id == account.id)) {
+            cx.cancel().cancel();
+        }
+        outcome
+    }
+}
+
+impl State {
+    fn act(&mut self, action: Action, id: &SourceId) -> Result<ActionOutcome> {
+        if self.lies(|lie| matches!(lie, Lie::ActionFails(ids) if ids.contains(id))) {
+            return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
+        }
+        let refused = |why: &'static str| Ok(ActionOutcome::Refused(Error::config(why)));
+        if self.lies(|lie| matches!(lie, Lie::ActionRefused(ids) if ids.contains(id))) {
+            return refused("scripted: protected; leave it alone");
+        }
+        let Some(object) = self.directory.objects.get_mut(id) else {
+            return refused("scripted: there is no such account");
+        };
+        let before = object.attributes.clone();
+        match action {
+            Action::Suspend => object.attributes.set(names::STATE, UserState::Suspended),
+            Action::Resume => object.attributes.set(names::STATE, UserState::Active),
+            Action::Unlock => object.attributes.set(names::LOCKED_OUT, false),
+            Action::ForcePasswordChange => object.attributes.set(names::MUST_CHANGE_PASSWORD, true),
+            Action::RevokeSessions => return Err(Error::new(ErrorKind::Unsupported, "scripted: not offered")),
+        }
+        Ok(if object.attributes == before { ActionOutcome::AlreadySo } else { ActionOutcome::Done })
     }
 }

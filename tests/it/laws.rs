@@ -15,6 +15,7 @@
 //! | 13 | `secrets` | `secret`, the connectors' own tests |
 //! | 14 | `memory` | `benches/import` |
 //! | 15 | `rate` | `gate::tests::law` |
+//! | 16 | `delta_and_snapshot_agree` | `delta_order`, `id_listings` |
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -34,7 +35,7 @@ mod script;
 mod secrets;
 
 use case::Case;
-pub(crate) use script::Dice;
+pub(crate) use script::{Dice, OUTSIDE, Op, Script, an_op, pick};
 use script::{Step, a_history};
 
 /// How many laws there are.

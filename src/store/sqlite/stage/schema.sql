@@ -23,6 +23,8 @@ CREATE TABLE objects (
 
 -- Numbers of known objects that were listed.
 CREATE TABLE seen (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
+-- Numbers of known objects of which a listing named no more than the id.
+CREATE TABLE listed (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
 -- Listed, and then withdrawn.
 CREATE TABLE withdrawn (object_no INTEGER PRIMARY KEY) STRICT;
 
@@ -50,6 +52,17 @@ CREATE TABLE edge_ends (
     member_no INTEGER NOT NULL,
     PRIMARY KEY (group_via, member_no)
 ) STRICT, WITHOUT ROWID;
+
+-- Memberships that a delta began and, on a later page, ended again.
+CREATE TABLE retracted (
+    group_key  BLOB NOT NULL,
+    via        INTEGER NOT NULL,
+    member_key BLOB NOT NULL,
+    PRIMARY KEY (group_key, via, member_key)
+) STRICT, WITHOUT ROWID;
+
+-- Members that are gone for good and were not there as objects: what ends are their memberships.
+CREATE TABLE gone (object_no INTEGER PRIMARY KEY) STRICT;
 
 CREATE TABLE quarantine (
     kind      INTEGER NOT NULL,
@@ -85,10 +98,11 @@ CREATE TABLE edge_losses (
     held      BLOB NOT NULL
 ) STRICT;
 
--- Membership changes by member, for the way back from member to group.
-CREATE TABLE reverse (
+-- What an apply leaves for its later steps, by subject (see `Subject`) and range.
+CREATE TABLE notes (
     block_no INTEGER PRIMARY KEY,
-    bucket   INTEGER NOT NULL,
-    changes  BLOB NOT NULL
+    subject  INTEGER NOT NULL,
+    range    INTEGER NOT NULL,
+    notes    BLOB NOT NULL
 ) STRICT;
-CREATE INDEX reverse_by_bucket ON reverse (bucket);
+CREATE INDEX notes_by_range ON notes (subject, range);

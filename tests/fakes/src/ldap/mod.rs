@@ -32,6 +32,9 @@ mod dn;
 mod entry;
 mod faults;
 mod filter;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod log;
 mod message;
@@ -54,4 +57,4 @@ pub use faults::{Fault, Faults, When};
 pub use ids::{BadIdentifier, Guid, Sid};
 pub use log::{Logged, Request, RequestLog};
 pub use server::FakeLdap;
-pub use settings::{DirSyncDenial, RangeEnd, RangeSpelling, Settings};
+pub use settings::{DirSyncDenial, RangeEnd, RangeSpelling, Settings, TokenGroups};
