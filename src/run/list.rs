@@ -128,14 +128,16 @@ impl Import {
         };
         self.show(|progress| progress.phase = Phase::Listing);
 
-        let mut watch = CoverageWatch::begin(&coverage);
+        let watch = CoverageWatch::begin(&coverage);
         let cursor = if from.is_none() { self.read_delta(suspicion.is_some(), &coverage).await? } else { None };
         let cursor = match cursor {
             Some(cursor) => cursor,
             None => self.read_snapshot(from, &coverage).await?,
         };
         let end = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
-        watch.observe(&end);
+        let seal = watch.end(&end);
+        // Of what could not be seen for a while, a delta behind this cursor would never tell.
+        let cursor = cursor.filter(|_| seal.is_some());
         let closes = self.hold.with(move |run| run.end_listing(cursor)).await?;
         self.check_first(&closes, known[0], &coverage).await?;
         let all_proven = ObjectKind::ALL.iter().all(|kind| {
@@ -143,7 +145,6 @@ impl Import {
                 || (closes.closed().any(|scope| *scope == Scope::of(*kind))
                     && !closes.spoiled().any(|scope| *scope == Scope::of(*kind)))
         });
-        let seal = watch.end(&end);
         if seal.is_none() {
             let message = format!(
                 "what can be seen changed while it was listed ({}); nothing is removed",

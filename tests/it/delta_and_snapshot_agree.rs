@@ -16,7 +16,7 @@ use tenantry::model::{
 };
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, Telling};
 
-use crate::histories::Dice;
+use crate::laws::Dice;
 use crate::world::World;
 
 const PLACES: [&str; 3] = ["berlin", "oslo", "rome"];

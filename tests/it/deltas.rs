@@ -153,6 +153,18 @@ async fn a_restored_object_wakes_its_memberships_although_its_groups_say_nothing
 }
 
 #[tokio::test]
+async fn a_listing_in_which_rights_were_lost_moves_no_cursor_past_what_it_did_not_see() {
+    let world = World::with_deltas(World::directory(40)).await;
+    world.endpoint.lie([Lie::LosesRightsAfter(3)]);
+    let short = world.import_done().await;
+    assert!(short.created < 45, "{short:?}");
+    // The right is back, and nothing says that it was gone.
+    world.endpoint.lie([]);
+    let report = world.import_done().await;
+    assert_eq!((report.mode, short.created + report.created), (Mode::Snapshot, 45));
+}
+
+#[tokio::test]
 async fn a_deleted_group_ends_its_memberships_and_a_restored_one_wakes_them_although_its_members_are_not_told() {
     let world = world(40).await;
     world.endpoint.set_restored_groups(Telling::Silent);

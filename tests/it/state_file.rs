@@ -12,7 +12,7 @@ use tenantry::model::{CustomerId, EventType, ObjectKind, Outcome, names};
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ErrorKind, ImportOptions, Service, SqliteStore, Store};
 
-use crate::histories::Dice;
+use crate::laws::Dice;
 use crate::world::{World, count, folder};
 
 fn refused(path: &Path) -> tenantry::Error {

@@ -439,7 +439,7 @@ impl RunStore for SqliteRun {
 
     fn summary(&mut self) -> Result<PlanSummary> {
         let mut summary = self.stage()?.plan_figures()?;
-        summary.members_added = self.begin;
+        summary.members_added = self.begin.saturating_sub(self.stage()?.begin_in_vain()?);
         summary.parked = self.judgement.items.len();
         summary.held.clone_from(&self.judgement.held);
         summary.held_id = (!self.judgement.items.is_empty())

@@ -6,7 +6,7 @@ use tenantry::model::{HandOver, Keep, ObjectKind, Outcome, Retention};
 use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 
 use super::{Replica, Stage};
-use crate::histories::{Dice, OUTSIDE, Op, Script, an_op, pick};
+use crate::laws::{Dice, OUTSIDE, Op, Script, an_op, pick};
 
 fn a_directory(dice: &mut Dice, base: u128) -> ScriptedDirectory {
     let mut directory = ScriptedDirectory::new(&format!("domain-{base}"));

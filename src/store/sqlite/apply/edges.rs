@@ -68,6 +68,10 @@ impl Apply {
         };
         let group_via = found.object_no * 2 + via;
         let Some(group) = group_row(chunk, found.object_no)? else { return Ok(0) };
+        if stage.goes(found.object_no)? {
+            // It takes its memberships along, and begins none on its way.
+            return Ok(0);
+        }
         let stored = stored_members(chunk, group_via)?;
         let mut listed: Vec<(u64, Found, Member)> = Vec::new();
         let mut count = 0;

@@ -340,6 +340,50 @@ impl Stage {
         Ok(begin)
     }
 
+    /// Tells whether an object is going to be removed, as judged.
+    pub(in super::super) fn goes(&self, object_no: i64) -> Result<bool> {
+        let verdict: Option<i64> = self
+            .file
+            .prepare_cached("SELECT verdict FROM candidates WHERE object_no = ?1 AND held = 0")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            .map_err(sql("read the candidates"))?;
+        Ok(verdict.map(Verdict::from_number).transpose()?.is_some_and(Verdict::is_proof))
+    }
+
+    /// Counts the staged memberships of groups that are going to be removed: these do not begin.
+    pub(in super::super) fn begin_in_vain(&self) -> Result<u64> {
+        let step = || sql("plan memberships");
+        let groups: Vec<(i64, Vec<u8>)> = {
+            let mut query = self
+                .file
+                .prepare("SELECT object_no, source_id FROM candidates WHERE kind = 1 AND held = 0")
+                .map_err(step())?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(step())?;
+            rows.collect::<Result<_, _>>().map_err(step())?
+        };
+        let mut count = 0;
+        for (object_no, source_id) in groups {
+            if !self.goes(object_no)? {
+                continue;
+            }
+            let key = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?.key();
+            for via in [0, 1] {
+                let stored = self.stored_members(object_no * 2 + via)?;
+                let mut begin = std::collections::BTreeSet::new();
+                self.listed_members(&key, via, |member| {
+                    let key = member.id.key();
+                    let number = self.probe(&key, Facet::Core)?.and_then(|probe| u64::try_from(probe.object_no).ok());
+                    if number.is_none_or(|number| stored.binary_search(&number).is_err()) {
+                        begin.insert(key);
+                    }
+                    Ok(())
+                })?;
+                count += begin.len() as u64;
+            }
+        }
+        Ok(count)
+    }
+
     /// Notes members that a group no longer lists, listed to its end under one coverage.
     fn write_absence(&self, _seal: &CoverageSeal, group_via: i64, absent: &[u64]) -> Result<()> {
         self.write_loss(group_via, &[], absent)
