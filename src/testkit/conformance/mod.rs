@@ -34,9 +34,8 @@ pub use checks::ALL;
 pub use remote::{Declined, Done, Dump, NewUser, Place, Remote};
 pub use report::{Outcome, Report};
 
-use crate::gate::Clock;
 use report::Verdict;
-use stage::Stage;
+use stage::{Patience, Stage};
 
 /// One check: a behaviour that every endpoint promises, and how it is tried.
 pub struct Check {
@@ -61,8 +60,7 @@ impl fmt::Debug for Check {
 #[must_use = "a suite does nothing until `run`"]
 pub struct Suite<F> {
     fresh: F,
-    clock: Clock,
-    patience: Duration,
+    patience: Patience,
     only: String,
 }
 
@@ -80,7 +78,7 @@ where
 {
     /// Takes the way to make a fresh remote.
     pub fn new(fresh: F) -> Self {
-        Self { fresh, clock: Clock::system(), patience: Duration::from_secs(30), only: String::new() }
+        Self { fresh, patience: Patience::Real(Duration::from_secs(30)), only: String::new() }
     }
 
     /// Runs only checks whose names begin so, such as `lookup::`.
@@ -89,10 +87,15 @@ where
         self
     }
 
-    /// Sets how long one call of the endpoint may take, by which clock. For a remote in memory, a manual clock that
-    /// advances by itself makes a call that never returns fail at once.
-    pub fn patience(mut self, patience: Duration, clock: Clock) -> Self {
-        (self.patience, self.clock) = (patience, clock);
+    /// Sets how long one call of the endpoint may take; 30 seconds if nobody says otherwise.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = Patience::Real(patience);
+        self
+    }
+
+    /// Says that the remote lives in memory: a call that nothing can wake any more fails at once, without waiting.
+    pub fn in_memory(mut self) -> Self {
+        self.patience = Patience::Virtual;
         self
     }
 
@@ -101,7 +104,7 @@ where
         let mut entries = Vec::new();
         for check in ALL.iter().filter(|check| check.name.starts_with(&self.only)) {
             let remote = Box::new((self.fresh)().await);
-            let mut stage = Stage::new(remote, self.clock.clone(), self.patience);
+            let mut stage = Stage::new(remote, self.patience);
             // In a task of its own: a panic is a finding, and does not hide the other checks.
             let tried = tokio::spawn(async move { (check.run)(&mut stage).await }).await;
             let verdict = tried.unwrap_or_else(|panic| report::failed("no panic", panic.to_string()));

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,11 +16,14 @@ use super::remote::{NewUser, Place, Remote};
 use super::report::{Verdict, failed, not_checked};
 use crate::endpoint::{Context, Endpoint, ObjectRef};
 use crate::error::Result;
-use crate::gate::{Clock, Gate};
+use crate::gate::{Bucket, Clock, Gate, Limit};
 use crate::model::{ObjectKey, ObjectKind, SourceId};
 
 /// Requests that one call of an endpoint may make before it counts as one that goes on forever.
 const REQUESTS: u64 = 2_000;
+
+/// Requests in a second of virtual time; a tenth of it at once.
+const QUOTA: NonZeroU32 = NonZeroU32::new(1_000).expect("1000 is not 0");
 
 /// What one check works with.
 pub(super) struct Stage {
@@ -27,8 +31,30 @@ pub(super) struct Stage {
     /// The endpoint, as it was when the check began.
     pub(super) endpoint: Arc<dyn Endpoint>,
     pub(super) cx: Context,
-    clock: Clock,
-    patience: Duration,
+    patience: Patience,
+}
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// So long on the system's clock: for remotes behind a socket.
+    Real(Duration),
+    /// As long as anybody sleeps at the gate, and a while beyond: for remotes in memory, where nobody else can wake it.
+    Virtual,
+}
+
+impl Patience {
+    async fn sleep(self, cx: &Context) {
+        match self {
+            Self::Real(patience) => Clock::system().sleep(patience).await,
+            Self::Virtual => {
+                // Longer than any wait at the gate; many times, so that whoever is ready gets to run between.
+                for _ in 0..100 {
+                    cx.gate().clock().sleep(Duration::from_hours(24)).await;
+                }
+            }
+        }
+    }
 }
 
 /// Who was put into the remote.
@@ -86,14 +112,14 @@ pub(super) fn person(number: usize) -> NewUser {
 }
 
 impl Stage {
-    pub(super) fn new(remote: Box<dyn Remote>, clock: Clock, patience: Duration) -> Self {
+    pub(super) fn new(remote: Box<dyn Remote>, patience: Patience) -> Self {
         let endpoint = remote.endpoint();
-        Self { remote, endpoint, cx: context(), clock, patience }
+        Self { remote, endpoint, cx: context(), patience }
     }
 
     /// Awaits a call of the endpoint or the remote: by so many requests at most, and not forever.
     pub(super) async fn wait<T: Send>(&self, call: &str, future: impl Future<Output = T> + Send) -> Verdict<T> {
-        let (mut future, mut late) = (pin!(future), pin!(self.clock.sleep(self.patience)));
+        let (mut future, mut late) = (pin!(future), pin!(self.patience.sleep(&self.cx)));
         let before = self.cx.gate().stats().requests;
         let ended = poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
@@ -102,7 +128,7 @@ impl Stage {
             if self.cx.gate().stats().requests - before > REQUESTS {
                 return Poll::Ready(Err(format!("{call} made more than {REQUESTS} requests and was still not done")));
             }
-            late.as_mut().poll(cx).map(|()| Err(format!("{call} did not return within {:?}", self.patience)))
+            late.as_mut().poll(cx).map(|()| Err(format!("{call} did not return (patience: {:?})", self.patience)))
         })
         .await;
         ended.or_else(|seen| failed(format!("{call} returns"), seen))
@@ -169,9 +195,13 @@ impl Debug for Stage {
 }
 
 /// A context whose waits cost no time: whoever sleeps at the gate moves the time himself.
+///
+/// Its quota makes an endpoint that asks without end come to rest now and then, so that it can be stopped.
 pub(super) fn context() -> Context {
     let (clock, time) = Clock::manual();
     time.advance_by_itself();
     let cancel = CancellationToken::new();
-    Context::new(Gate::builder().clock(clock).cancel(cancel.clone()).build(), cancel)
+    let limit = Limit::new(QUOTA, Duration::from_secs(1)).expect("a second is a period");
+    let bucket = Arc::new(Bucket::new(limit, clock.clone()));
+    Context::new(Gate::builder().clock(clock).bucket("suite", bucket).cancel(cancel.clone()).build(), cancel)
 }
