@@ -146,6 +146,15 @@ impl Stage {
         }
     }
 
+    /// Begins an outage with the n-th call. `false`: the remote cannot count so far.
+    pub(super) async fn outage(&mut self, nth: u32) -> Verdict<bool> {
+        match self.remote.fail_from_call(nth).await {
+            Ok(()) => Ok(true),
+            Err(declined) if nth == 1 => Err(declined.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Begins anew with a context that nobody has cancelled.
     pub(super) fn renew(&mut self) {
         self.endpoint = self.remote.endpoint();

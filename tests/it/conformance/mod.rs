@@ -3,6 +3,7 @@
 
 mod connector;
 mod docs;
+mod file;
 mod mistakes;
 mod remote;
 mod server;

@@ -311,7 +311,9 @@ pub(super) async fn a_broken_delta_is_an_error(stage: &mut Stage) -> Verdict {
     }
     for nth in 1..=60 {
         stage.renew();
-        stage.remote.fail_from_call(nth).await?;
+        if !stage.outage(nth).await? {
+            break;
+        }
         let changes = stage.try_changes(&cursor).await?;
         stage.remote.heal().await?;
         ensure(!changes.expired, "an error: the cursor is good", || "the cursor is said to be expired".into())?;

@@ -116,7 +116,9 @@ pub(super) async fn guesses_nothing_in_an_outage(stage: &mut Stage) -> Verdict {
     let id = stage.remote.put_user(&person(0)).await?;
     for nth in 1..=20 {
         stage.renew();
-        stage.remote.fail_from_call(nth).await?;
+        if !stage.outage(nth).await? {
+            break;
+        }
         let asked = [ObjectRef { key: key(ObjectKind::User, &id), container: None }];
         let answers = stage.wait("lookup", stage.endpoint.lookup(&stage.cx, &asked)).await?;
         stage.remote.heal().await?;

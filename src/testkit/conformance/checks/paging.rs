@@ -31,7 +31,9 @@ pub(super) async fn loses_nothing_after_an_error(stage: &mut Stage) -> Verdict {
     let people = stage.populate().await?;
     for nth in 1..=30 {
         stage.renew();
-        stage.remote.fail_from_call(nth).await?;
+        if !stage.outage(nth).await? {
+            break;
+        }
         let begun = stage.wait("snapshot", stage.endpoint.snapshot(&stage.cx, None)).await?;
         let mut listing = Listing::default();
         if let Ok(mut pager) = begun {
