@@ -1,6 +1,7 @@
 //! A whole connector: the users, groups and computers of a JSON file. It knows no other source.
 //!
 //! `cargo run --example custom_endpoint [FILE]`; the suite for connectors runs over it in `tests/it/conformance/file.rs`.
+#![allow(clippy::wildcard_imports, reason = "nearly all of the two modules is used")]
 
 use std::{collections::BTreeMap, ops::Bound, path::PathBuf, sync::Arc};
 
@@ -9,18 +10,18 @@ use tenantry::endpoint::*;
 use tenantry::model::*;
 use tenantry::{Customer, Error, ErrorKind, ImportOptions, Result, Retry, Service, SqliteStore, gate::Cost};
 
-/// One directory in a file; of all its units, or of one.
+/// One unit of a directory in a file.
 #[derive(Debug, Clone)]
 pub struct FileEndpoint {
     info: EndpointInfo,
     path: PathBuf,
-    unit: Option<String>,
+    unit: String,
 }
 
 #[derive(Deserialize)]
 struct File {
     directory: String,
-    /// By id, and so in an order that stays whatever comes and goes.
+    // Sorted by id: a place in it stays, whatever comes and goes.
     objects: BTreeMap<String, serde_json::Value>,
 }
 
@@ -36,33 +37,30 @@ struct Object {
 
 impl FileEndpoint {
     /// Creates the endpoint; nothing is read.
-    pub fn new(name: &str, path: impl Into<PathBuf>, unit: Option<String>) -> Result<Self> {
-        Ok(Self { info: EndpointInfo::new(EndpointName::new(name)?, "json-file"), path: path.into(), unit })
+    pub fn new(name: &str, path: impl Into<PathBuf>, unit: &str) -> Result<Self> {
+        let info = EndpointInfo::new(EndpointName::new(name)?, "json-file");
+        Ok(Self { info, path: path.into(), unit: unit.into() })
     }
 
-    /// Every reading comes through here, and so through the gate.
+    /// Reads the file anew, through the gate.
     async fn read(&self, cx: &Context) -> Result<File> {
-        let outage = |error| Error::new(ErrorKind::Unavailable, "the file cannot be read").with_source(error);
+        let outage = || Error::new(ErrorKind::Unavailable, "the file cannot be read").with_retry(Retry::Backoff);
         let read = |_| async {
-            let text = std::fs::read_to_string(&self.path).map_err(|e| outage(e).with_retry(Retry::Backoff))?;
-            serde_json::from_str::<File>(&text).map_err(|e| Error::protocol("this is no directory").with_source(e))
+            let text = std::fs::read_to_string(&self.path).map_err(|error| outage().with_source(error))?;
+            serde_json::from_str(&text).map_err(|error| Error::protocol("this is no directory").with_source(error))
         };
         cx.gate().call(Cost::default(), "read the file", read).await
-    }
-
-    fn holds(&self, object: &Object) -> bool {
-        self.unit.as_ref().is_none_or(|unit| *unit == object.unit)
     }
 }
 
 fn patch(id: &SourceId, object: &Object) -> Patch {
-    let patch = Patch::new(object.kind, id.clone()).in_container(object.unit.as_str());
-    if object.kind != ObjectKind::User {
-        return patch.with(names::NAME, object.name.as_str());
+    let patch = Patch::new(object.kind, id.clone()).in_container(&*object.unit);
+    let (name, mail) = (&*object.name, object.mail.as_deref());
+    match object.kind {
+        // Who has no address is known to have none: it was looked for.
+        ObjectKind::User => patch.with(names::DISPLAY_NAME, name).with(names::PRIMARY_EMAIL, Value::text(mail)),
+        _ => patch.with(names::NAME, name),
     }
-    // Read, and perhaps without a value: then known to be empty.
-    let mail = Value::text(object.mail.as_deref());
-    patch.with(names::DISPLAY_NAME, object.name.as_str()).with(names::PRIMARY_EMAIL, mail)
 }
 
 /// The directory and the id behind which to go on; none at the end.
@@ -71,12 +69,8 @@ struct Listing(FileEndpoint, Context, Option<(String, String)>);
 #[async_trait::async_trait]
 impl SnapshotPager for Listing {
     async fn next(&mut self) -> Result<SnapshotStep> {
-        self.1.check_cancelled()?;
         let Some((directory, after)) = self.2.clone() else { return Ok(SnapshotStep::End { cursor: None }) };
         let file = self.0.read(&self.1).await?;
-        if file.directory != directory {
-            return Err(Error::new(ErrorKind::Conflict, "another directory took the place of this one"));
-        }
         let mut page = SnapshotPage::default();
         let mut rest = file.objects.range((Bound::Excluded(after), Bound::Unbounded)).peekable();
         let mut last = None;
@@ -84,7 +78,7 @@ impl SnapshotPager for Listing {
             last = Some((directory.clone(), text.clone()));
             let id = SourceId::parse(text);
             match Object::deserialize(value) {
-                Ok(object) if !self.0.holds(&object) => {}
+                Ok(object) if object.unit != self.0.unit => {}
                 Ok(object) => {
                     page.patches.push(patch(&id, &object));
                     let scope = Scope::Members(id.clone(), Via::Explicit);
@@ -97,9 +91,9 @@ impl SnapshotPager for Listing {
                         page.unreadable.push(Unreadable { scope, reason: "the file does not tell them".into() });
                     }
                 }
-                Err(error) => {
-                    let reason = format!("correct the record: {error}");
-                    page.quarantined.push(Quarantined { kind: ObjectKind::User, id: Some(id), reason });
+                Err(wrong) => {
+                    let (kind, id, reason) = (ObjectKind::User, Some(id), wrong.to_string());
+                    page.quarantined.push(Quarantined { kind, id, reason });
                 }
             }
         }
@@ -120,7 +114,7 @@ impl Endpoint for FileEndpoint {
 
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
         let mut coverage = CoverageInfo::new(self.read(cx).await?.directory, 1);
-        coverage.filters.insert("unit".into(), self.unit.clone().unwrap_or_default());
+        coverage.filters.insert("unit".into(), self.unit.clone());
         Ok(coverage)
     }
 
@@ -130,12 +124,11 @@ impl Endpoint for FileEndpoint {
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let directory = self.read(cx).await?.directory;
-        let parts = from.and_then(|from| std::str::from_utf8(from.bytes()).ok()?.split_once('\n'));
-        let after = match (from, parts) {
-            (None, _) => String::new(),
-            (Some(from), Some((of, id))) if from.version() == 1 && of == directory => id.to_owned(),
-            _ => return Err(Error::new(ErrorKind::Conflict, "not a checkpoint of this directory")),
-        };
+        let after = from.map_or(Some(String::new()), |from| {
+            let (of, id) = std::str::from_utf8(from.bytes()).ok()?.split_once('\n')?;
+            (from.version() == 1 && of == directory).then(|| id.to_owned())
+        });
+        let after = after.ok_or_else(|| Error::new(ErrorKind::Conflict, "not a checkpoint of this directory"))?;
         Ok(Box::new(Listing(self.clone(), cx.clone(), Some((directory, after)))))
     }
 
@@ -144,7 +137,7 @@ impl Endpoint for FileEndpoint {
         let answer = |id: &SourceId| match file.objects.get(&id.to_string()).map(Object::deserialize) {
             None => Presence::Gone(Evidence::NotFound),
             Some(Err(_)) => Presence::Present(None),
-            Some(Ok(object)) if !self.holds(&object) => Presence::OutOfScope,
+            Some(Ok(object)) if object.unit != self.unit => Presence::OutOfScope,
             Some(Ok(object)) => Presence::Present(Some(Box::new(patch(id, &object)))),
         };
         Ok(ids.iter().map(|asked| answer(&asked.key.id)).collect())
@@ -152,9 +145,8 @@ impl Endpoint for FileEndpoint {
 
     async fn check_members(&self, cx: &Context, group: &ObjectRef, asked: &[SourceId]) -> Result<Vec<Membership>> {
         let file = self.read(cx).await?;
-        let found = file.objects.get(&group.key.id.to_string());
-        let members = found.and_then(|found| Object::deserialize(found).ok()?.members);
-        let answer = |id: &SourceId| match &members {
+        let group = file.objects.get(&group.key.id.to_string());
+        let answer = |id: &SourceId| match group.and_then(|group| Object::deserialize(group).ok()?.members) {
             None => Membership::Unknown,
             Some(members) if members.contains(&id.to_string()) => Membership::Member,
             Some(_) => Membership::NotMember,
@@ -165,9 +157,9 @@ impl Endpoint for FileEndpoint {
 
 const SAMPLE: &str = r#"{ "directory": "0b6c1d4e-3f52-4c7a-9d8e-112233445566", "objects": {
     "1": { "kind": "user", "unit": "pit", "name": "Ada Lindqvist", "mail": "ada@mining88.example" },
-    "2": { "kind": "user", "unit": "office", "name": "Noor Haddad" },
+    "2": { "kind": "user", "unit": "pit", "name": "Noor Haddad" },
     "3": { "kind": "group", "unit": "pit", "name": "Night shift", "members": ["1", "2"] },
-    "4": { "kind": "computer", "unit": "office", "name": "pc-4" } } }"#;
+    "4": { "kind": "computer", "unit": "pit", "name": "pc-4" } } }"#;
 
 /// Imports a file, or a sample, and shows what there is then.
 #[tokio::main(flavor = "current_thread")]
@@ -177,7 +169,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let sample = folder.path().join("directory.json");
     std::fs::write(&sample, SAMPLE)?;
     let path = std::env::args_os().nth(1).map_or(sample, PathBuf::from);
-    let endpoint: Arc<dyn Endpoint> = Arc::new(FileEndpoint::new("file", path, None)?);
+    let endpoint: Arc<dyn Endpoint> = Arc::new(FileEndpoint::new("file", path, "pit")?);
     let (customer, name) = (CustomerId::new("mining88")?, endpoint.info().name.clone());
     let service = Service::new(Arc::new(SqliteStore::open(folder.path().join("state.db"))?));
     service.register(Customer::new(customer.clone()), vec![endpoint]).await?;

@@ -72,7 +72,7 @@ impl<F> fmt::Debug for Suite<F> {
 
 impl<F, Fut, R> Suite<F>
 where
-    F: Fn() -> Fut,
+    F: Fn() -> Fut + Send + Sync,
     Fut: Future<Output = R> + Send,
     R: Remote + 'static,
 {

@@ -8,7 +8,9 @@ use crate::endpoint::{
     Checkpoint, Cursor, DeltaPage, DeltaPager, DeltaStep, SnapshotPage, SnapshotPager, SnapshotStep,
 };
 use crate::error::{Error, Result};
-use crate::model::{Edges, Facet, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
+use crate::model::{
+    Edges, Facet, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via,
+};
 
 /// Pages after which a listing counts as one without an end. Every object of a check may have a page of its own.
 const PAGES: usize = 2_000;
@@ -217,7 +219,9 @@ impl Stage {
 
     /// Reads a whole delta, however it ends; so many pages in, something may happen.
     pub(super) async fn try_changes(&self, since: &Cursor) -> Verdict<Changes> {
-        let Some(delta) = self.endpoint.as_delta() else { return super::report::not_checked("the endpoint has no deltas") };
+        let Some(delta) = self.endpoint.as_delta() else {
+            return super::report::not_checked("the endpoint has no deltas");
+        };
         let mut changes = Changes::default();
         match self.wait("the beginning of a delta", delta.delta(&self.cx, since)).await? {
             Ok(mut pager) => changes.read(self, &mut *pager, usize::MAX).await?,

@@ -72,14 +72,10 @@ impl Population {
     pub(super) fn keys(&self) -> BTreeSet<ObjectKey> {
         let of = |kind, ids: &[SourceId]| ids.iter().map(|id| key(kind, id)).collect::<Vec<_>>();
         let groups: Vec<_> = self.groups.keys().cloned().collect();
-        [
-            of(ObjectKind::User, &self.users),
-            of(ObjectKind::Computer, &self.computers),
-            of(ObjectKind::Group, &groups),
-        ]
-        .concat()
-        .into_iter()
-        .collect()
+        [of(ObjectKind::User, &self.users), of(ObjectKind::Computer, &self.computers), of(ObjectKind::Group, &groups)]
+            .concat()
+            .into_iter()
+            .collect()
     }
 
     /// The group that everybody is in.
@@ -135,11 +131,7 @@ impl Stage {
     }
 
     /// Awaits a call that has to succeed.
-    pub(super) async fn told<T: Send>(
-        &self,
-        call: &str,
-        future: impl Future<Output = Result<T>> + Send,
-    ) -> Verdict<T> {
+    pub(super) async fn told<T: Send>(&self, call: &str, future: impl Future<Output = Result<T>> + Send) -> Verdict<T> {
         match self.wait(call, future).await? {
             Ok(value) => Ok(value),
             Err(error) => failed(format!("{call} succeeds"), format!("{error:?}")),

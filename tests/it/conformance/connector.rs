@@ -9,8 +9,8 @@ use tenantry::endpoint::{
 };
 use tenantry::gate::Cost;
 use tenantry::model::{
-    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId,
-    Tombstone, TombstoneKind, Unreadable, UserKind, UserState, Value, Via, names,
+    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone,
+    TombstoneKind, Unreadable, UserKind, UserState, Value, Via, names,
 };
 use tenantry::{Context, Endpoint, EndpointInfo, Error, ErrorKind, Result, Secret};
 use uuid::Uuid;
@@ -142,8 +142,7 @@ impl SnapshotPager for Listing {
             return Ok(SnapshotStep::End { cursor: Some(cursor(self.directory, self.since)) });
         } else {
             let server = self.endpoint.server.clone();
-            let (rows, next) =
-                self.cx.gate().call(Cost::default(), "list", |_| server.page(self.token)).await?;
+            let (rows, next) = self.cx.gate().call(Cost::default(), "list", |_| server.page(self.token)).await?;
             if next.is_some_and(|next| next == self.token || next.after < self.token.after) {
                 return Err(Error::protocol("the server gives the same page again"));
             }
@@ -353,4 +352,3 @@ impl Actor for Memory {
         if is_so().await? { Ok(ActionOutcome::Done) } else { refused("the server took it and did nothing; ask again") }
     }
 }
-

@@ -49,21 +49,20 @@ impl JsonFile {
         SourceId::parse(&id)
     }
 
-    fn edit(&mut self, id: &SourceId, edit: impl FnOnce(&mut Value)) -> Done {
+    fn edit(&mut self, id: &SourceId, edit: impl FnOnce(&mut Value)) {
         edit(&mut self.directory["objects"][id.to_string()]);
         self.write();
-        Ok(())
     }
 
-    fn over(&self, unit: Option<&str>) -> Arc<dyn Endpoint> {
-        Arc::new(FileEndpoint::new("file", self.path(), unit.map(str::to_owned)).unwrap())
+    fn over(&self, unit: &str) -> Arc<dyn Endpoint> {
+        Arc::new(FileEndpoint::new("file", self.path(), unit).unwrap())
     }
 }
 
 #[async_trait]
 impl Remote for JsonFile {
     fn endpoint(&self) -> Arc<dyn Endpoint> {
-        self.over(Some(SCOPE))
+        self.over(SCOPE)
     }
 
     async fn put_user(&mut self, user: &NewUser) -> Done<SourceId> {
@@ -81,20 +80,24 @@ impl Remote for JsonFile {
 
     async fn add_members(&mut self, group: &SourceId, members: &[SourceId]) -> Done {
         let ids = members.iter().map(|id| json!(id.to_string()));
-        self.edit(group, |group| group["members"].as_array_mut().unwrap().extend(ids))
+        self.edit(group, |group| group["members"].as_array_mut().unwrap().extend(ids));
+        Ok(())
     }
 
     async fn remove_members(&mut self, group: &SourceId, members: &[SourceId]) -> Done {
         let gone: Vec<_> = members.iter().map(|id| json!(id.to_string())).collect();
-        self.edit(group, |group| group["members"].as_array_mut().unwrap().retain(|id| !gone.contains(id)))
+        self.edit(group, |group| group["members"].as_array_mut().unwrap().retain(|id| !gone.contains(id)));
+        Ok(())
     }
 
     async fn rename(&mut self, user: &SourceId, last_name: &str) -> Done {
-        self.edit(user, |user| user["name"] = json!(last_name))
+        self.edit(user, |user| user["name"] = json!(last_name));
+        Ok(())
     }
 
     async fn set_mail(&mut self, user: &SourceId, mail: Option<&str>) -> Done {
-        self.edit(user, |user| user["mail"] = json!(mail))
+        self.edit(user, |user| user["mail"] = json!(mail));
+        Ok(())
     }
 
     async fn move_to(&mut self, _user: &SourceId, _place: Place) -> Done {
@@ -102,7 +105,8 @@ impl Remote for JsonFile {
     }
 
     async fn move_out_of_scope(&mut self, user: &SourceId) -> Done {
-        self.edit(user, |user| user["unit"] = json!("elsewhere"))
+        self.edit(user, |user| user["unit"] = json!("elsewhere"));
+        Ok(())
     }
 
     async fn delete(&mut self, id: &SourceId) -> Done {
@@ -116,7 +120,8 @@ impl Remote for JsonFile {
     }
 
     async fn deny_members(&mut self, group: &SourceId) -> Done {
-        self.edit(group, |group| group["members"] = Value::Null)
+        self.edit(group, |group| group["members"] = Value::Null);
+        Ok(())
     }
 
     async fn fail_from_call(&mut self, nth: u32) -> Done {
@@ -135,17 +140,17 @@ impl Remote for JsonFile {
     async fn other_server(&mut self) -> Done<Arc<dyn Endpoint>> {
         let copy = self.folder.path().join("copy.json");
         std::fs::copy(self.path(), &copy).unwrap();
-        Ok(Arc::new(FileEndpoint::new("file", copy, Some(SCOPE.into())).unwrap()))
+        Ok(Arc::new(FileEndpoint::new("file", copy, SCOPE).unwrap()))
     }
 
     async fn other_directory(&mut self) -> Done<Arc<dyn Endpoint>> {
         let other = self.folder.path().join("other.json");
         std::fs::write(&other, json!({ "directory": "another", "objects": {} }).to_string()).unwrap();
-        Ok(Arc::new(FileEndpoint::new("file", other, Some(SCOPE.into())).unwrap()))
+        Ok(Arc::new(FileEndpoint::new("file", other, SCOPE).unwrap()))
     }
 
     async fn other_filter(&mut self) -> Done<Arc<dyn Endpoint>> {
-        Ok(self.over(None))
+        Ok(self.over("elsewhere"))
     }
 
     async fn dump(&mut self) -> Done<Dump> {

@@ -58,10 +58,12 @@ fn changes(change: fn(&mut DeltaPage)) -> Hooks {
 fn takes_expired_as_empty() -> Hooks {
     wrong().delta(|memory, _| {
         let now = now(memory);
-        Box::new(move |step| Some(step.map(|step| match step {
-            DeltaStep::CursorExpired => DeltaStep::CaughtUp(now.clone()),
-            other => other,
-        })))
+        Box::new(move |step| {
+            Some(step.map(|step| match step {
+                DeltaStep::CursorExpired => DeltaStep::CaughtUp(now.clone()),
+                other => other,
+            }))
+        })
     })
 }
 
@@ -70,12 +72,12 @@ fn gone() -> Presence {
 }
 
 fn answers(change: fn(&Presence) -> Option<Presence>) -> Hooks {
-    wrong().lookup(move |_, right| {
-        Ok(right?.into_iter().map(|answer| change(&answer).unwrap_or(answer)).collect())
-    })
+    wrong().lookup(move |_, right| Ok(right?.into_iter().map(|answer| change(&answer).unwrap_or(answer)).collect()))
 }
 
-fn acts(change: fn(&Memory, Action, &SourceId, tenantry::Result<ActionOutcome>) -> tenantry::Result<ActionOutcome>) -> Hooks {
+fn acts(
+    change: fn(&Memory, Action, &SourceId, tenantry::Result<ActionOutcome>) -> tenantry::Result<ActionOutcome>,
+) -> Hooks {
     wrong().act(change)
 }
 
@@ -136,7 +138,9 @@ fn closes_in_the_error() -> Listing {
 fn stops_at_an_empty_page() -> Listing {
     Box::new(|step| {
         Some(match step {
-            Ok(SnapshotStep::Page(page)) if page.patches.is_empty() && page.edges.is_empty() && page.closed.is_empty() => {
+            Ok(SnapshotStep::Page(page))
+                if page.patches.is_empty() && page.edges.is_empty() && page.closed.is_empty() =>
+            {
                 Ok(SnapshotStep::End { cursor: None })
             }
             step => step,
@@ -208,23 +212,29 @@ pub(crate) fn all() -> Vec<Mistake> {
             })
         }),
         ("takes the name for the identity", "coverage::knows_another_directory", || {
-            wrong().coverage(|right, _| right.map(|right| tenantry::endpoint::CoverageInfo { identity: "corp.example".into(), ..right }))
+            wrong().coverage(|right, _| {
+                right.map(|right| tenantry::endpoint::CoverageInfo { identity: "corp.example".into(), ..right })
+            })
         }),
         ("reads no rights", "coverage::shows_a_withdrawn_right", || {
-            wrong().coverage(|right, _| right.map(|mut right| {
-                right.rights.clear();
-                right
-            }))
+            wrong().coverage(|right, _| {
+                right.map(|mut right| {
+                    right.rights.clear();
+                    right
+                })
+            })
         }),
         ("does not tell rights that were lost on the way", "coverage::shows_a_right_lost_on_the_way", || {
             let first = Mutex::new(None);
             wrong().coverage(move |right, _| right.map(|right| first.lock().unwrap().get_or_insert(right).clone()))
         }),
         ("leaves filters out of the coverage", "coverage::shows_a_changed_filter", || {
-            wrong().coverage(|right, _| right.map(|mut right| {
-                right.filters.clear();
-                right
-            }))
+            wrong().coverage(|right, _| {
+                right.map(|mut right| {
+                    right.filters.clear();
+                    right
+                })
+            })
         }),
         ("leaves a test account behind", "calls::verify_changes_nothing", || {
             wrong().verify(|memory| {
@@ -332,14 +342,22 @@ pub(crate) fn all() -> Vec<Mistake> {
                 })
             })
         }),
-        ("closes users with every page", "snapshot::closes_each_scope_once", || page(|page| page.closed.push(Scope::Users))),
+        ("closes users with every page", "snapshot::closes_each_scope_once", || {
+            page(|page| page.closed.push(Scope::Users))
+        }),
         ("closes nothing", "snapshot::closes_each_scope_once", || page(|page| page.closed.clear())),
-        ("closes what failed", "trouble::nothing_is_closed_after_an_error", || wrong().listing(|_| closes_in_the_error())),
+        ("closes what failed", "trouble::nothing_is_closed_after_an_error", || {
+            wrong().listing(|_| closes_in_the_error())
+        }),
         ("closes a group whose members may not be read", "trouble::what_may_not_be_read_is_told", || {
             page(|page| page.closed.extend(page.unreadable.drain(..).map(|unreadable| unreadable.scope)))
         }),
-        ("does not tell what may not be read", "trouble::what_may_not_be_read_is_told", || page(|page| page.unreadable.clear())),
-        ("takes an error for the end", "trouble::a_broken_listing_is_an_error", || wrong().listing(|_| swallows_errors())),
+        ("does not tell what may not be read", "trouble::what_may_not_be_read_is_told", || {
+            page(|page| page.unreadable.clear())
+        }),
+        ("takes an error for the end", "trouble::a_broken_listing_is_an_error", || {
+            wrong().listing(|_| swallows_errors())
+        }),
         ("counts rows while others go", "trouble::changes_beside_lose_nothing", || {
             wrong().listing(loses_a_row_for_each_that_goes)
         }),
@@ -391,7 +409,9 @@ pub(crate) fn all() -> Vec<Mistake> {
             })
         }),
         ("leaves out who is gone", "lookup::answers_in_the_order_asked", || {
-            wrong().lookup(|_, right| Ok(right?.into_iter().filter(|answer| !matches!(answer, Presence::Gone(_))).collect()))
+            wrong().lookup(|_, right| {
+                Ok(right?.into_iter().filter(|answer| !matches!(answer, Presence::Gone(_))).collect())
+            })
         }),
         ("does not find half of those that are there", "lookup::finds_what_is_there", || {
             wrong().lookup(|_, right| {
@@ -447,10 +467,12 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("fails at a cursor of another version", "delta::takes_garbage_as_expired", || {
             wrong().delta(|_, _| {
-                Box::new(|step| Some(match step {
-                    Ok(DeltaStep::CursorExpired) => Err(Error::protocol("not a cursor")),
-                    step => step,
-                }))
+                Box::new(|step| {
+                    Some(match step {
+                        Ok(DeltaStep::CursorExpired) => Err(Error::protocol("not a cursor")),
+                        step => step,
+                    })
+                })
             })
         }),
         ("takes a foreign cursor for no changes", "delta::takes_a_foreign_cursor_as_expired", takes_expired_as_empty),
@@ -466,23 +488,26 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("buries who moved away", "delta::tells_moved_from_gone", || {
             changes(|page| {
-                page.tombstones.extend(
-                    page.out_of_scope.drain(..).map(|object| Tombstone { object, kind: TombstoneKind::Hard }),
-                );
+                page.tombstones
+                    .extend(page.out_of_scope.drain(..).map(|object| Tombstone { object, kind: TombstoneKind::Hard }));
             })
         }),
         ("takes the next cursor behind the changes", "delta::loses_nothing_while_it_is_read", || {
             wrong().delta(|memory, _| {
                 let memory = memory.clone();
-                Box::new(move |step| Some(step.map(|step| match step {
-                    DeltaStep::CaughtUp(_) => DeltaStep::CaughtUp(now(&memory)),
-                    step => step,
-                })))
+                Box::new(move |step| {
+                    Some(step.map(|step| match step {
+                        DeltaStep::CaughtUp(_) => DeltaStep::CaughtUp(now(&memory)),
+                        step => step,
+                    }))
+                })
             })
         }),
         ("closes users in a delta", "delta::closes_no_kind", || changes(|page| page.closed.push(Scope::Users))),
         ("closes a group with half of its members", "delta::closes_no_kind", || {
-            changes(|page| page.edges_added.iter_mut().for_each(|edges| edges.members.truncate(edges.members.len() / 2)))
+            changes(|page| {
+                page.edges_added.iter_mut().for_each(|edges| edges.members.truncate(edges.members.len() / 2));
+            })
         }),
         ("reads other attributes in a delta", "delta::agrees_with_a_snapshot", || {
             changes(|page| {
@@ -513,7 +538,9 @@ pub(crate) fn all() -> Vec<Mistake> {
             acts(|memory, _, _, right| {
                 let mut state = memory.server.state();
                 let users: Vec<_> = state.rows.keys().copied().collect();
-                users.into_iter().for_each(|id| state.edit(id, |row| row.suspended = Some(true)));
+                for id in users {
+                    state.edit(id, |row| row.suspended = Some(true));
+                }
                 right
             })
         }),

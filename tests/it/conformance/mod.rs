@@ -56,7 +56,9 @@ async fn a_wrong_connector_is_told_what_was_expected_what_was_seen_and_what_to_d
     let hooks: fn() -> Hooks = || Hooks::default().debug();
     let report = run(Some(hooks), "calls::show_no_secret").await;
     let text = report.to_string();
-    for part in ["FAILED       calls::show_no_secret", "behaviour  Endpoint: No credential", "expected", "seen", "remedy"] {
+    for part in
+        ["FAILED       calls::show_no_secret", "behaviour  Endpoint: No credential", "expected", "seen", "remedy"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains(server::PASSWORD), "{text}");

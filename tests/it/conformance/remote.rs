@@ -29,11 +29,10 @@ impl MemoryRemote {
         }
     }
 
-    fn faults(&self, set: impl FnOnce(&mut Faults)) -> Done {
+    fn faults(&self, set: impl FnOnce(&mut Faults)) {
         let mut state = self.server.state();
         state.calls = 0;
         set(&mut state.faults);
-        Ok(())
     }
 }
 
@@ -129,36 +128,43 @@ impl Remote for MemoryRemote {
     }
 
     async fn deny_attribute(&mut self) -> Done<AttributeName> {
-        self.faults(|faults| faults.no_state = true)?;
+        self.faults(|faults| faults.no_state = true);
         Ok(names::STATE)
     }
 
     async fn deny_members(&mut self, group: &SourceId) -> Done {
-        self.faults(|faults| faults.no_members.extend([guid(group)]))
+        self.faults(|faults| faults.no_members.extend([guid(group)]));
+        Ok(())
     }
 
     async fn withdraw_right(&mut self) -> Done {
-        self.faults(|faults| faults.no_rights = true)
+        self.faults(|faults| faults.no_rights = true);
+        Ok(())
     }
 
     async fn withdraw_rights_after(&mut self, calls: u32) -> Done {
-        self.faults(|faults| faults.no_rights_from = Some(calls + 1))
+        self.faults(|faults| faults.no_rights_from = Some(calls + 1));
+        Ok(())
     }
 
     async fn fail_from_call(&mut self, nth: u32) -> Done {
-        self.faults(|faults| faults.from_call = Some(nth))
+        self.faults(|faults| faults.from_call = Some(nth));
+        Ok(())
     }
 
     async fn give_empty_pages(&mut self) -> Done {
-        self.faults(|faults| faults.empty_pages = true)
+        self.faults(|faults| faults.empty_pages = true);
+        Ok(())
     }
 
     async fn repeat_pages(&mut self) -> Done {
-        self.faults(|faults| faults.repeat = true)
+        self.faults(|faults| faults.repeat = true);
+        Ok(())
     }
 
     async fn repeat_changes(&mut self) -> Done {
-        self.faults(|faults| faults.repeat_changes = true)
+        self.faults(|faults| faults.repeat_changes = true);
+        Ok(())
     }
 
     async fn expire_cursors(&mut self) -> Done {
@@ -168,7 +174,8 @@ impl Remote for MemoryRemote {
     }
 
     async fn refuse_credentials(&mut self) -> Done {
-        self.faults(|faults| faults.wrong_password = true)
+        self.faults(|faults| faults.wrong_password = true);
+        Ok(())
     }
 
     async fn sign_ins(&mut self) -> Done<u64> {
@@ -176,11 +183,13 @@ impl Remote for MemoryRemote {
     }
 
     async fn fall_silent(&mut self) -> Done {
-        self.faults(|faults| faults.silent = true)
+        self.faults(|faults| faults.silent = true);
+        Ok(())
     }
 
     async fn heal(&mut self) -> Done {
-        self.faults(|faults| *faults = Faults::default())
+        self.faults(|faults| *faults = Faults::default());
+        Ok(())
     }
 
     async fn other_server(&mut self) -> Done<Arc<dyn Endpoint>> {
@@ -214,6 +223,7 @@ impl Remote for MemoryRemote {
     }
 
     async fn ignore_changes(&mut self) -> Done {
-        self.faults(|faults| faults.ignore_changes = true)
+        self.faults(|faults| faults.ignore_changes = true);
+        Ok(())
     }
 }

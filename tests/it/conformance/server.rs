@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a column")]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
     pub(crate) kind: ObjectKind,
@@ -59,6 +60,7 @@ impl Token {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(crate) struct Faults {
     pub(crate) from_call: Option<u32>,
     pub(crate) no_rights_from: Option<u32>,
@@ -157,7 +159,8 @@ impl Server {
             if state.faults.empty_pages && !token.skipped {
                 return Ok((Vec::new(), Some(Token { skipped: true, ..token })));
             }
-            let mut rows: Vec<_> = state.visible().filter(|row| row.id.as_u128() > token.after && !row.outside).collect();
+            let mut rows: Vec<_> =
+                state.visible().filter(|row| row.id.as_u128() > token.after && !row.outside).collect();
             let more = rows.len() > PAGE;
             rows.truncate(PAGE);
             let next = more.then(|| Token::after(rows.last().map_or(0, |row| row.id.as_u128())));
@@ -214,7 +217,10 @@ impl Server {
             let on_page = |at: u64| last.is_none_or(|last| at <= last);
             let next = last.filter(|last| within.iter().any(|((at, ..), _)| at > last));
             let next = if state.faults.repeat_changes { Some(after) } else { next };
-            Ok(Some((within.into_iter().filter(|((at, ..), _)| on_page(*at)).map(|(_, change)| change).collect(), next)))
+            Ok(Some((
+                within.into_iter().filter(|((at, ..), _)| on_page(*at)).map(|(_, change)| change).collect(),
+                next,
+            )))
         })
         .await
     }
@@ -250,10 +256,18 @@ impl State {
         self.counter
     }
 
-    pub(crate) fn add(&mut self, kind: ObjectKind, place: &'static str, first: &str, last: &str, mail: Option<&str>) -> Uuid {
+    pub(crate) fn add(
+        &mut self,
+        kind: ObjectKind,
+        place: &'static str,
+        first: &str,
+        last: &str,
+        mail: Option<&str>,
+    ) -> Uuid {
         let changed = self.next();
         // Ids say nothing about the order in which they were given.
-        let id = Uuid::from_u128(u128::from(changed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | self.directory.as_u128());
+        let id =
+            Uuid::from_u128(u128::from(changed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | self.directory.as_u128());
         let row = Row {
             id,
             kind,

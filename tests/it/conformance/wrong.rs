@@ -243,4 +243,3 @@ impl Actor for Wrong {
         }
     }
 }
-

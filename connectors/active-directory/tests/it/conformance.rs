@@ -65,12 +65,11 @@ impl Controller {
         source
     }
 
-    fn fault(&self, when: When, fault: Fault) -> Done {
+    fn fault(&self, when: When, fault: Fault) {
         self.domain.fake.faults().on(when, fault);
-        Ok(())
     }
 
-    async fn by(&mut self, fake: FakeLdap, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> Arc<dyn Endpoint> {
+    fn by(&mut self, fake: FakeLdap, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> Arc<dyn Endpoint> {
         let mut config = self.domain.config.clone();
         config.urls = vec![fake.ldaps_url()];
         config.ca = Some(fake.ca_pem().as_bytes().to_vec());
@@ -115,12 +114,16 @@ impl Remote for Controller {
     }
 
     async fn add_members(&mut self, group: &SourceId, members: &[SourceId]) -> Done {
-        members.iter().for_each(|member| self.directory().add_member(self.guid(group), self.guid(member)));
+        for member in members {
+            self.directory().add_member(self.guid(group), self.guid(member));
+        }
         Ok(())
     }
 
     async fn remove_members(&mut self, group: &SourceId, members: &[SourceId]) -> Done {
-        members.iter().for_each(|member| self.directory().remove_member(self.guid(group), self.guid(member)));
+        for member in members {
+            self.directory().remove_member(self.guid(group), self.guid(member));
+        }
         Ok(())
     }
 
@@ -191,20 +194,26 @@ impl Remote for Controller {
     }
 
     async fn withdraw_rights_after(&mut self, calls: u32) -> Done {
-        self.fault(When::SearchesFrom(u64::from(calls) + 1), Fault::LoseRights)
+        self.fault(When::SearchesFrom(u64::from(calls) + 1), Fault::LoseRights);
+        Ok(())
     }
 
     async fn fail_from_call(&mut self, nth: u32) -> Done {
         let fault = Fault::Answer { code: UNAVAILABLE, text: "the server is going down".into() };
-        self.fault(When::SearchesFrom(nth.into()), fault)
+        self.fault(When::SearchesFrom(nth.into()), fault);
+        Ok(())
     }
 
     async fn give_empty_pages(&mut self) -> Done {
-        (1..=3).try_for_each(|page| self.fault(When::Page(page), Fault::EmptyPage))
+        for page in 1..=3 {
+            self.fault(When::Page(page), Fault::EmptyPage);
+        }
+        Ok(())
     }
 
     async fn repeat_pages(&mut self) -> Done {
-        self.fault(When::PagesFrom(1), Fault::RepeatCookie)
+        self.fault(When::PagesFrom(1), Fault::RepeatCookie);
+        Ok(())
     }
 
     async fn repeat_changes(&mut self) -> Done {
@@ -226,7 +235,8 @@ impl Remote for Controller {
     }
 
     async fn fall_silent(&mut self) -> Done {
-        self.fault(When::Always, Fault::Hang)
+        self.fault(When::Always, Fault::Hang);
+        Ok(())
     }
 
     async fn heal(&mut self) -> Done {
@@ -238,21 +248,22 @@ impl Remote for Controller {
 
     async fn other_server(&mut self) -> Done<Arc<dyn Endpoint>> {
         let fake = FakeLdap::start(self.directory().clone()).await;
-        Ok(self.by(fake, |_| ()).await)
+        Ok(self.by(fake, |_| ()))
     }
 
     async fn other_directory(&mut self) -> Done<Arc<dyn Endpoint>> {
         let fake = FakeLdap::start(empty(2)).await;
-        Ok(self.by(fake, |_| ()).await)
+        Ok(self.by(fake, |_| ()))
     }
 
     async fn other_filter(&mut self) -> Done<Arc<dyn Endpoint>> {
         let fake = FakeLdap::start(self.directory().clone()).await;
-        Ok(self.by(fake, |config| config.users = Some("(department=*)".into())).await)
+        Ok(self.by(fake, |config| config.users = Some("(department=*)".into())))
     }
 
     async fn dump(&mut self) -> Done<Dump> {
-        let attributes = ["cn", "sn", "mail", "userAccountControl", "accountExpires", "lockoutTime", "pwdLastSet", "member"];
+        let attributes =
+            ["cn", "sn", "mail", "userAccountControl", "accountExpires", "lockoutTime", "pwdLastSet", "member"];
         let object = |guid: Guid| attributes.map(|name| (name.to_owned(), self.directory().get(guid, name).join("; ")));
         Ok(self.guids.iter().map(|(id, guid)| (id.to_string(), object(*guid).into())).collect())
     }

@@ -55,7 +55,9 @@ pub(super) async fn touches_nothing_else(stage: &mut Stage) -> Verdict {
         let before = stage.remote.dump().await?;
         done(stage, *action, &users[1]).await?;
         let after = stage.remote.dump().await?;
-        let others = |dump: &Dump| dump.iter().filter(|(id, _)| **id != account).map(|(id, all)| (id.clone(), all.clone())).collect();
+        let others = |dump: &Dump| {
+            dump.iter().filter(|(id, _)| **id != account).map(|(id, all)| (id.clone(), all.clone())).collect()
+        };
         let (others_before, others_after): (Dump, Dump) = (others(&before), others(&after));
         ensure(others_before == others_after, format!("{action:?} leaves other objects alone"), || {
             difference(&others_before, &others_after)

@@ -73,9 +73,12 @@ pub(super) async fn shows_a_right_lost_on_the_way(stage: &mut Stage) -> Verdict 
             let lost = lost(&listing, &people.keys(), &people.groups);
             return match lost {
                 None => Ok(()),
-                Some(lost) => failed("another coverage behind it, an error, or an open scope", format!(
-                    "rights were lost behind call {calls}; the listing ended well, the coverage is as before, and {lost}"
-                )),
+                Some(lost) => failed(
+                    "another coverage behind it, an error, or an open scope",
+                    format!(
+                        "rights were lost behind call {calls}; the listing ended well, the coverage is as before, and {lost}"
+                    ),
+                ),
             };
         }
     }

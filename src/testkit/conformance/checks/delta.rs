@@ -101,7 +101,10 @@ pub(super) async fn tells_memberships(stage: &mut Stage) -> Verdict {
     let (_, cursor) = stage.changes(&cursor).await?;
     stage.remote.add_members(&large, std::slice::from_ref(&new)).await?;
     stage.remote.remove_members(&large, &people.users[..1]).await?;
-    let small = people.groups.iter().find(|(_, members)| members.len() == 2 && !members.iter().any(|member| people.groups.contains_key(member)));
+    let small = people
+        .groups
+        .iter()
+        .find(|(_, members)| members.len() == 2 && !members.iter().any(|member| people.groups.contains_key(member)));
     if let Some((small, members)) = small {
         stage.remote.remove_members(small, &members.iter().cloned().collect::<Vec<_>>()).await?;
     }
@@ -111,9 +114,11 @@ pub(super) async fn tells_memberships(stage: &mut Stage) -> Verdict {
     let expect = stage.list().await?.members;
     for group in people.groups.keys() {
         let (seen, expected) = (members.get(group), expect.get(group));
-        ensure(seen.cloned().unwrap_or_default() == expected.cloned().unwrap_or_default(), format!("{group} as it is now"), || {
-            format!("{} members by the delta, {} by a snapshot", count(seen), count(expected))
-        })?;
+        ensure(
+            seen.cloned().unwrap_or_default() == expected.cloned().unwrap_or_default(),
+            format!("{group} as it is now"),
+            || format!("{} members by the delta, {} by a snapshot", count(seen), count(expected)),
+        )?;
     }
     Ok(())
 }
@@ -286,7 +291,8 @@ pub(super) async fn agrees_with_a_snapshot(stage: &mut Stage) -> Verdict {
     }
     let now = self::image(&stage.list().await?);
     let differing = |one: &Image, other: &Image| {
-        let objects = one.0.iter().filter(|(key, body)| other.0.get(*key) != Some(*body)).map(|(key, _)| format!("{key:?}"));
+        let objects =
+            one.0.iter().filter(|(key, body)| other.0.get(*key) != Some(*body)).map(|(key, _)| format!("{key:?}"));
         let none = BTreeSet::new();
         let groups = one.1.iter().filter(|(group, members)| other.1.get(*group).unwrap_or(&none) != *members);
         objects.chain(groups.map(|(group, _)| format!("members of {group}"))).collect::<Vec<_>>().join(", ")

@@ -38,11 +38,15 @@ pub(super) async fn answers_in_the_order_asked(stage: &mut Stage) -> Verdict {
     let kind_of = |answer: &Presence| std::mem::discriminant(answer);
     for (asked, answer) in asked.iter().zip(&together) {
         let alone = ask(stage, std::slice::from_ref(asked)).await?;
-        ensure(kind_of(answer) == kind_of(&alone[0]), format!("for {:?} the answer that it has alone", asked.key), || {
-            format!("{}, and alone {}", said(answer), said(&alone[0]))
-        })?;
+        ensure(
+            kind_of(answer) == kind_of(&alone[0]),
+            format!("for {:?} the answer that it has alone", asked.key),
+            || format!("{}, and alone {}", said(answer), said(&alone[0])),
+        )?;
         if let Presence::Present(Some(patch)) = answer {
-            ensure(patch.object == asked.key, format!("the patch of {:?}", asked.key), || format!("{:?}", patch.object))?;
+            ensure(patch.object == asked.key, format!("the patch of {:?}", asked.key), || {
+                format!("{:?}", patch.object)
+            })?;
         }
     }
     Ok(())
