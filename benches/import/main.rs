@@ -1,4 +1,5 @@
-//! What an import costs: a synthetic directory of growing size, first import and unchanged re-import, events stored.
+//! What an import costs: a synthetic directory of growing size, first import, unchanged re-import, deltas, events
+//! stored; and what the making of the synthetic pages alone costs, which is part of the figures.
 //!
 //! Each figure is measured in a process of its own: CPU seconds (user + system), wall time, peak memory, bytes on disk
 //! and the largest write-ahead log seen. `cargo xtask bench` runs it; `-- --sizes 10k,100k` chooses.
@@ -20,10 +21,11 @@ use synthetic::{Size, Synthetic};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [mode, size, state] = arguments.as_slice()
+    if let [mode, size, step, state] = arguments.as_slice()
         && mode == "--child"
     {
-        child(Size::parse(size).unwrap(), Path::new(state));
+        let step = Step::ALL.into_iter().find(|known| known.name() == step).unwrap();
+        child(Size::parse(size).unwrap(), step, Path::new(state));
         return;
     }
     let sizes = arguments
@@ -38,17 +40,41 @@ fn main() {
         let folder = std::env::temp_dir().join(format!("tenantry-bench-{}-{}", std::process::id(), size.users));
         std::fs::create_dir_all(&folder).unwrap();
         let state = folder.join("state.db");
-        for step in ["first import", "unchanged"] {
-            let measured = run_child(size, &state);
-            println!("| {size} | {step} | {measured} |");
+        for step in Step::ALL {
+            let measured = run_child(size, step, &state);
+            println!("| {size} | {} | {measured} |", step.name());
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
 
-fn run_child(size: Size, state: &Path) -> String {
+/// What is measured, in this order on one state file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    PagesAlone,
+    First,
+    Unchanged,
+    Delta,
+    NoDelta,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::PagesAlone, Self::First, Self::Unchanged, Self::Delta, Self::NoDelta];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::PagesAlone => "the synthetic pages alone",
+            Self::First => "first import",
+            Self::Unchanged => "unchanged full re-import",
+            Self::Delta => "delta, 1 % changed",
+            Self::NoDelta => "delta, nothing changed",
+        }
+    }
+}
+
+fn run_child(size: Size, step: Step, state: &Path) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--child", size.name, &state.display().to_string()])
+        .args(["--child", size.name, step.name(), &state.display().to_string()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -56,10 +82,17 @@ fn run_child(size: Size, state: &Path) -> String {
 }
 
 /// Imports once and prints what it cost.
-fn child(size: Size, state: &Path) {
+fn child(size: Size, step: Step, state: &Path) {
+    if step == Step::PagesAlone {
+        std::fs::write(state, []).unwrap();
+        let measurement = Measurement::begin(wal_of(state));
+        size.make_all_pages();
+        println!("{} | 0", measurement.end(state));
+        return;
+    }
     let measurement = Measurement::begin(wal_of(state));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(import(size, state));
+    let report = runtime.block_on(import(size, step, state));
     assert_eq!(report.outcome, Outcome::Done, "{:?}", report.error);
     let events = report.created + report.updated + report.removed + report.members_added + report.members_removed + 1;
     println!("{} | {events}", measurement.end(state));
@@ -71,11 +104,12 @@ fn wal_of(state: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-async fn import(size: Size, state: &Path) -> RunReport {
+async fn import(size: Size, step: Step, state: &Path) -> RunReport {
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));
     let customer = CustomerId::new("bench").unwrap();
-    let endpoint = Synthetic::new(size);
+    let endpoint = Synthetic::new(size, step == Step::Delta);
     let name = endpoint.info().name.clone();
     service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
-    service.import(&customer, &name, ImportOptions::default()).await.unwrap()
+    let options = ImportOptions { full: step == Step::Unchanged, ..ImportOptions::default() };
+    service.import(&customer, &name, options).await.unwrap()
 }

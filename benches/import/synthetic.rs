@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{
-    Checkpoint, Context, CoverageInfo, Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, SnapshotPage,
-    SnapshotPager, SnapshotStep, Verification,
+    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPage, DeltaPager, DeltaStep, Endpoint, EndpointInfo,
+    Evidence, Membership, ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
 use tenantry::gate::Cost;
 use tenantry::model::{
@@ -14,6 +14,10 @@ use tenantry::model::{
     UserState, Value, Via, names,
 };
 use uuid::Uuid;
+
+const DEPARTMENT: AttributeName = AttributeName::fixed("attributes.department");
+const EMPLOYEE_ID: AttributeName = AttributeName::fixed("attributes.employee_id");
+const TITLE: AttributeName = AttributeName::fixed("attributes.title");
 
 /// Objects of one page.
 const PAGE: u64 = 1000;
@@ -42,6 +46,36 @@ impl Size {
         // Each group takes users all over the directory, each once.
         (0..each).map(move |at| (group.wrapping_mul(7919) + at * (self.users / each)) % self.users)
     }
+
+    /// Makes one page of a listing: groups with their members, then users.
+    fn page(self, from: u64) -> SnapshotPage {
+        let all = self.groups + self.users;
+        let until = (from + PAGE).min(all);
+        let mut page = SnapshotPage::default();
+        for number in from..until {
+            if number >= self.groups {
+                page.patches.push(user(number - self.groups));
+                continue;
+            }
+            page.patches.push(group(number));
+            let members =
+                self.members_of(number).map(|member| Member { id: id(1, member), kind: MemberKind::User }).collect();
+            page.edges.push(Edges { group: id(2, number), via: Via::Explicit, members });
+            page.closed.push(Scope::Members(id(2, number), Via::Explicit));
+        }
+        if until == all {
+            page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
+        }
+        page.checkpoint = Some(Checkpoint::new(1, until.to_be_bytes()));
+        page
+    }
+
+    /// Makes all pages and drops them: what of a measurement is not the engine's.
+    pub(crate) fn make_all_pages(self) {
+        for from in (0..self.groups + self.users).step_by(usize::try_from(PAGE).unwrap()) {
+            std::hint::black_box(self.page(from));
+        }
+    }
 }
 
 impl fmt::Display for Size {
@@ -66,9 +100,9 @@ fn user(number: u64) -> Patch {
         .in_container(format!("ou=site {},ou=people,dc=corp,dc=example", number % 50))
         .anchored("object-guid", id(1, number).to_string())
         .with(names::ALIASES, Value::list([format!("alias{number}@corp.example")]))
-        .with(AttributeName::extra("department"), format!("Department {}", number % 40))
-        .with(AttributeName::extra("employee_id"), format!("E{number:07}"))
-        .with(AttributeName::extra("title"), "Engineer")
+        .with(DEPARTMENT, format!("Department {}", number % 40))
+        .with(EMPLOYEE_ID, format!("E{number:07}"))
+        .with(TITLE, "Engineer")
         .with(names::DISPLAY_NAME, format!("Last{} First{}", number % 5000, number % 300))
         .with(names::FIRST_NAME, format!("First{}", number % 300))
         .with(names::KIND, UserKind::Person)
@@ -94,11 +128,62 @@ fn group(number: u64) -> Patch {
 pub(crate) struct Synthetic {
     info: EndpointInfo,
     size: Size,
+    /// Whether a delta tells of changes.
+    changes: bool,
 }
 
 impl Synthetic {
-    pub(crate) fn new(size: Size) -> Self {
-        Self { info: EndpointInfo::new(EndpointName::new("synthetic").unwrap(), "synthetic"), size }
+    pub(crate) fn new(size: Size, changes: bool) -> Self {
+        Self { info: EndpointInfo::new(EndpointName::new("synthetic").unwrap(), "synthetic"), size, changes }
+    }
+}
+
+/// One in a hundred users has another title; every second group won a member and every other one lost one, which is one
+/// in a hundred of the memberships.
+struct Changes {
+    size: Size,
+    at: u64,
+}
+
+#[async_trait]
+impl DeltaPager for Changes {
+    async fn next(&mut self) -> Result<DeltaStep> {
+        let Size { users, groups, .. } = self.size;
+        let (changed, all) = (users / 100, users / 100 + groups);
+        if self.at >= all {
+            return Ok(DeltaStep::CaughtUp(Cursor::new(1, b"after".as_slice())));
+        }
+        let until = (self.at + PAGE).min(all);
+        let mut page = DeltaPage::default();
+        for number in self.at..until {
+            if number < changed {
+                page.patches.push(user(number * 100).with(TITLE, "Architect"));
+                continue;
+            }
+            let group = number - changed;
+            let mut members = self.size.members_of(group);
+            let edges = |member| Edges {
+                group: id(2, group),
+                via: Via::Explicit,
+                members: vec![Member { id: id(1, member), kind: MemberKind::User }],
+            };
+            match members.next() {
+                Some(first) if group % 2 == 0 => page.edges_removed.push(edges(first)),
+                Some(first) => page.edges_added.push(edges((first + 1) % users)),
+                None => {}
+            }
+        }
+        self.at = until;
+        Ok(DeltaStep::Page(page))
+    }
+}
+
+#[async_trait]
+impl DeltaEndpoint for Synthetic {
+    async fn delta(&self, _cx: &Context, _since: &Cursor) -> Result<Box<dyn DeltaPager>> {
+        let Size { users, groups, .. } = self.size;
+        let at = if self.changes { 0 } else { users + groups };
+        Ok(Box::new(Changes { size: self.size, at }))
     }
 }
 
@@ -113,31 +198,12 @@ impl SnapshotPager for Pager {
     async fn next(&mut self) -> Result<SnapshotStep> {
         let all = self.size.groups + self.size.users;
         if self.at >= all {
-            return Ok(SnapshotStep::End { cursor: None });
+            return Ok(SnapshotStep::End { cursor: Some(Cursor::new(1, b"before".as_slice())) });
         }
         let gate = self.cx.gate().clone();
         gate.call(Cost::default(), "page", |_| std::future::ready(Ok(()))).await?;
-        let until = (self.at + PAGE).min(all);
-        let mut page = SnapshotPage::default();
-        for number in self.at..until {
-            if number >= self.size.groups {
-                page.patches.push(user(number - self.size.groups));
-                continue;
-            }
-            page.patches.push(group(number));
-            let members = self
-                .size
-                .members_of(number)
-                .map(|member| Member { id: id(1, member), kind: MemberKind::User })
-                .collect();
-            page.edges.push(Edges { group: id(2, number), via: Via::Explicit, members });
-            page.closed.push(Scope::Members(id(2, number), Via::Explicit));
-        }
-        self.at = until;
-        if until == all {
-            page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
-        }
-        page.checkpoint = Some(Checkpoint::new(1, until.to_be_bytes()));
+        let page = self.size.page(self.at);
+        self.at = (self.at + PAGE).min(all);
         Ok(SnapshotStep::Page(page))
     }
 }
@@ -166,5 +232,9 @@ impl Endpoint for Synthetic {
 
     async fn check_members(&self, _cx: &Context, _group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         Ok(vec![Membership::NotMember; members.len()])
+    }
+
+    fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
+        Some(self)
     }
 }

@@ -1,52 +1,125 @@
 //! Three-valued attributes: unknown (absent), empty, value. It does not know where they come from.
 
-use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The name of an attribute as events spell it; names outside the contract's list begin with `attributes.`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttributeName(Cow<'static, str>);
+///
+/// Names of the contract's list are kept as their number, others as text: one name has one form.
+#[derive(Clone)]
+pub struct AttributeName(Form);
+
+#[derive(Clone)]
+enum Form {
+    /// The place in [`names::ALL`].
+    Listed(u8),
+    /// Written in the program.
+    Fixed(&'static str),
+    /// Read somewhere.
+    Read(Arc<str>),
+}
 
 impl AttributeName {
-    /// Takes a name of the contract's list; see [`names`].
+    /// Takes a name as events spell it. As a constant it costs nothing: `AttributeName::fixed("attributes.title")`.
     pub const fn fixed(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
+        match names::number_of(name) {
+            Some(number) => Self(Form::Listed(number)),
+            None => Self(Form::Fixed(name)),
+        }
     }
 
     /// Names an attribute outside the contract's list: it appears under `attributes` in events.
     pub fn extra(name: &str) -> Self {
-        Self(Cow::Owned(format!("attributes.{name}")))
+        Self(Form::Read(format!("attributes.{name}").into()))
     }
 
     /// Reads a name as events spell it.
     pub fn parse(name: &str) -> Self {
-        Self(Cow::Owned(name.to_owned()))
+        match names::number_of(name) {
+            Some(number) => Self(Form::Listed(number)),
+            None => Self(Form::Read(name.into())),
+        }
     }
 
     /// Returns the name as events spell it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Form::Listed(number) => names::ALL[usize::from(*number)],
+            Form::Fixed(name) => name,
+            Form::Read(name) => name,
+        }
     }
 
     /// Returns the part behind `attributes.`, for names outside the contract's list.
     pub fn as_extra(&self) -> Option<&str> {
-        self.0.strip_prefix("attributes.")
+        match &self.0 {
+            Form::Listed(_) => None,
+            _ => self.as_str().strip_prefix("attributes."),
+        }
+    }
+
+    /// Returns the number of a name of the contract's list.
+    pub(crate) const fn number(&self) -> Option<u8> {
+        match self.0 {
+            Form::Listed(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Finds a name of the contract's list by its number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        (usize::from(number) < names::ALL.len()).then_some(Self(Form::Listed(number)))
+    }
+}
+
+impl PartialEq for AttributeName {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Form::Listed(a), Form::Listed(b)) => a == b,
+            (Form::Listed(_), _) | (_, Form::Listed(_)) => false,
+            _ => self.as_str() == other.as_str(),
+        }
+    }
+}
+
+impl Eq for AttributeName {}
+
+impl PartialOrd for AttributeName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AttributeName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (Form::Listed(a), Form::Listed(b)) => names::RANKS[usize::from(*a)].cmp(&names::RANKS[usize::from(*b)]),
+            _ => self.as_str().cmp(other.as_str()),
+        }
+    }
+}
+
+impl Hash for AttributeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Debug for AttributeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for AttributeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -60,7 +133,7 @@ pub mod names {
             $($(#[$doc])* pub const $name: AttributeName = AttributeName::fixed($text);)+
 
             /// Every name, in the order of the numbers under which the store keeps them: only ever appended to.
-            pub(crate) const ALL: &[AttributeName] = &[$($name),+];
+            pub(crate) const ALL: &[&str] = &[$($text),+];
         };
     }
 
@@ -105,6 +178,55 @@ pub mod names {
         ENABLED = "enabled";
     }
 
+    /// The place of each name in the alphabet.
+    pub(crate) const RANKS: [u8; ALL.len()] = {
+        let mut ranks = [0; ALL.len()];
+        let mut at = 0;
+        while at < ALL.len() {
+            let mut other = 0;
+            while other < ALL.len() {
+                if is_before(ALL[other].as_bytes(), ALL[at].as_bytes()) {
+                    ranks[at] += 1;
+                }
+                other += 1;
+            }
+            at += 1;
+        }
+        ranks
+    };
+
+    const fn is_before(a: &[u8], b: &[u8]) -> bool {
+        let mut at = 0;
+        while at < a.len() && at < b.len() {
+            if a[at] != b[at] {
+                return a[at] < b[at];
+            }
+            at += 1;
+        }
+        a.len() < b.len()
+    }
+
+    const fn is_same(a: &[u8], b: &[u8]) -> bool {
+        let mut at = 0;
+        while at < a.len() && at < b.len() && a[at] == b[at] {
+            at += 1;
+        }
+        at == a.len() && at == b.len()
+    }
+
+    /// Returns the number of a name.
+    #[allow(clippy::cast_possible_truncation)] // the list is short
+    pub(crate) const fn number_of(name: &str) -> Option<u8> {
+        let mut at = 0;
+        while at < ALL.len() {
+            if is_same(ALL[at].as_bytes(), name.as_bytes()) {
+                return Some(at as u8);
+            }
+            at += 1;
+        }
+        None
+    }
+
     /// What an attribute of the contract may hold.
     #[derive(Debug, Clone, Copy)]
     pub enum Shape {
@@ -122,23 +244,40 @@ pub mod names {
 
     /// Returns what an attribute may hold, or `None` where this kind of object has no such attribute.
     pub fn shape(kind: ObjectKind, name: &AttributeName) -> Option<Shape> {
-        if name.as_extra().is_some() {
-            return Some(Shape::Free);
+        let Some(number) = name.number() else { return name.as_extra().map(|_| Shape::Free) };
+        SHAPES[kind as usize][usize::from(number)]
+    }
+
+    /// What each name may hold, by kind and number.
+    static SHAPES: [[Option<Shape>; ALL.len()]; 3] = {
+        let mut shapes = [[None; ALL.len()]; 3];
+        let mut number = 0;
+        while number < ALL.len() {
+            let mut kind = 0;
+            while kind < 3 {
+                shapes[kind][number] = shape_of(ObjectKind::ALL[kind], ALL[number]);
+                kind += 1;
+            }
+            number += 1;
         }
-        Some(match (kind, name.as_str()) {
-            (ObjectKind::User, "kind") => Shape::OneOf(|text| UserKind::from_spelling(text).is_some()),
-            (ObjectKind::User, "state") => Shape::OneOf(|text| UserState::from_spelling(text).is_some()),
-            (ObjectKind::User, "mfa") => Shape::OneOf(|text| MfaState::from_spelling(text).is_some()),
-            (ObjectKind::User, "primary_email" | "first_name" | "last_name" | "display_name" | "username") => {
+        shapes
+    };
+
+    const fn shape_of(kind: ObjectKind, name: &str) -> Option<Shape> {
+        Some(match (kind, name.as_bytes()) {
+            (ObjectKind::User, b"kind") => Shape::OneOf(|text| UserKind::from_spelling(text).is_some()),
+            (ObjectKind::User, b"state") => Shape::OneOf(|text| UserState::from_spelling(text).is_some()),
+            (ObjectKind::User, b"mfa") => Shape::OneOf(|text| MfaState::from_spelling(text).is_some()),
+            (ObjectKind::User, b"primary_email" | b"first_name" | b"last_name" | b"display_name" | b"username") => {
                 Shape::Text
             }
-            (ObjectKind::User, "aliases") => Shape::List,
-            (ObjectKind::User, "locked_out" | "must_change_password") => Shape::Bool,
-            (ObjectKind::Group, "kind") => Shape::OneOf(|text| GroupKind::from_spelling(text).is_some()),
-            (ObjectKind::Group, "name" | "email" | "description") => Shape::Text,
-            (ObjectKind::Computer, "kind") => Shape::OneOf(|text| ComputerKind::from_spelling(text).is_some()),
-            (ObjectKind::Computer, "name" | "dns_name" | "os" | "os_version" | "owner") => Shape::Text,
-            (ObjectKind::Computer, "enabled") => Shape::Bool,
+            (ObjectKind::User, b"aliases") => Shape::List,
+            (ObjectKind::User, b"locked_out" | b"must_change_password") => Shape::Bool,
+            (ObjectKind::Group, b"kind") => Shape::OneOf(|text| GroupKind::from_spelling(text).is_some()),
+            (ObjectKind::Group, b"name" | b"email" | b"description") => Shape::Text,
+            (ObjectKind::Computer, b"kind") => Shape::OneOf(|text| ComputerKind::from_spelling(text).is_some()),
+            (ObjectKind::Computer, b"name" | b"dns_name" | b"os" | b"os_version" | b"owner") => Shape::Text,
+            (ObjectKind::Computer, b"enabled") => Shape::Bool,
             _ => return None,
         })
     }
@@ -312,7 +451,13 @@ impl Attributes {
                 Ok(at) => self.0[at].1 = value,
                 Err(at) => self.0.insert(at, (name, value)),
             },
-            _ => self.0.push((name, value)),
+            _ => {
+                if self.0.is_empty() {
+                    // Most objects have about so many.
+                    self.0.reserve(16);
+                }
+                self.0.push((name, value));
+            }
         }
     }
 
@@ -333,6 +478,10 @@ impl Attributes {
 
     /// Takes over everything that a later reading knows. What it does not know stays.
     pub fn merge(&mut self, later: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&later.0);
+            return;
+        }
         for (name, value) in &later.0 {
             self.set(name.clone(), value.clone());
         }
@@ -394,7 +543,7 @@ impl<'de> Deserialize<'de> for Attributes {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
                 let mut attributes = Attributes(Vec::with_capacity(16));
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    attributes.set(AttributeName(Cow::Owned(name)), value);
+                    attributes.set(AttributeName::parse(&name), value);
                 }
                 Ok(attributes)
             }
@@ -411,14 +560,14 @@ pub(crate) fn attribute_differences(before: &Attributes, after: &Attributes) -> 
     loop {
         let order = match (old.peek(), new.peek()) {
             (None, None) => return differing,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
             (Some((a, _)), Some((b, _))) => a.cmp(b),
         };
         match order {
-            std::cmp::Ordering::Less => differing.extend(old.next().map(|(name, _)| name.clone())),
-            std::cmp::Ordering::Greater => differing.extend(new.next().map(|(name, _)| name.clone())),
-            std::cmp::Ordering::Equal => {
+            Ordering::Less => differing.extend(old.next().map(|(name, _)| name.clone())),
+            Ordering::Greater => differing.extend(new.next().map(|(name, _)| name.clone())),
+            Ordering::Equal => {
                 if let (Some((name, a)), Some((_, b))) = (old.next(), new.next())
                     && a != b
                 {
@@ -432,6 +581,20 @@ pub(crate) fn attribute_differences(before: &Attributes, after: &Attributes) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_name_has_one_form_and_the_order_of_its_text() {
+        let spelled = names::ALL.iter().copied().chain(["attributes.title", "attributes.a", "archived", "zz", ""]);
+        let forms: Vec<AttributeName> = spelled.map(AttributeName::parse).collect();
+        assert_eq!(AttributeName::fixed("kind"), AttributeName::parse("kind"));
+        assert_eq!(AttributeName::fixed("attributes.title"), AttributeName::extra("title"));
+        for a in &forms {
+            for b in &forms {
+                assert_eq!(a.cmp(b), a.as_str().cmp(b.as_str()), "{a} {b}");
+                assert_eq!(a == b, a.as_str() == b.as_str(), "{a} {b}");
+            }
+        }
+    }
 
     #[test]
     fn unknown_never_overwrites_and_empty_does() {

@@ -44,26 +44,19 @@ pub(crate) fn hold_back(stored: &Attributes, new: &mut Attributes, held: &[Attri
 
 /// Checks the attributes of an object against the contract's list; names the first that does not fit.
 pub(crate) fn misfit(kind: ObjectKind, attributes: &Attributes) -> Option<String> {
-    attributes
-        .iter()
-        .find_map(|(name, value)| {
-            let fits = match (names::shape(kind, name)?, value) {
-                (names::Shape::OneOf(known), Value::Text(text)) => known(text),
-                (names::Shape::OneOf(_), _) => false,
-                (names::Shape::Free, _)
-                | (names::Shape::Text, Value::Text(_) | Value::Empty)
-                | (names::Shape::List, Value::List(_) | Value::Empty)
-                | (names::Shape::Bool, Value::Bool(_) | Value::Empty) => true,
-                _ => false,
-            };
-            (!fits).then(|| format!("attribute {name} of a {kind} cannot hold what was read"))
-        })
-        .or_else(|| {
-            attributes
-                .iter()
-                .find(|(name, _)| names::shape(kind, name).is_none())
-                .map(|(name, _)| format!("a {kind} has no attribute {name}"))
-        })
+    attributes.iter().find_map(|(name, value)| {
+        let Some(shape) = names::shape(kind, name) else { return Some(format!("a {kind} has no attribute {name}")) };
+        let fits = match (shape, value) {
+            (names::Shape::OneOf(known), Value::Text(text)) => known(text),
+            (names::Shape::OneOf(_), _) => false,
+            (names::Shape::Free, _)
+            | (names::Shape::Text, Value::Text(_) | Value::Empty)
+            | (names::Shape::List, Value::List(_) | Value::Empty)
+            | (names::Shape::Bool, Value::Bool(_) | Value::Empty) => true,
+            _ => false,
+        };
+        (!fits).then(|| format!("attribute {name} of a {kind} cannot hold what was read"))
+    })
 }
 
 #[cfg(test)]

@@ -184,9 +184,10 @@ impl Import {
             let step = step
                 .ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?
                 .map_err(|error| self.in_endpoint(error))?;
+            // The page comes back and is dropped where it was made: memory that changes threads is dear.
             let read = match step {
-                Step::Snapshot(page) => self.hold.with(move |run| run.stage_snapshot(page)).await?,
-                Step::Delta(page) => self.hold.with(move |run| run.stage_delta(page)).await?,
+                Step::Snapshot(page) => self.hold.with(move |run| Ok((run.stage_snapshot(&page)?, page))).await?.0,
+                Step::Delta(page) => self.hold.with(move |run| Ok((run.stage_delta(&page)?, page))).await?.0,
                 Step::End(cursor) => return Ok(Some(cursor)),
                 Step::Expired => return Ok(None),
             };

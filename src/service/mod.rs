@@ -1,7 +1,9 @@
-//! What an embedding host calls: customers and their endpoints, imports in the background, events.
+//! What an embedding host calls: customers and their endpoints, imports in the background, actions on
+//! remote accounts, events.
 //!
 //! There is no global state: everything hangs on a [`Service`], and a process may have several.
 
+mod act;
 mod handle;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use act::{ActionResult, RecordResult};
 pub use handle::RunHandle;
 
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};

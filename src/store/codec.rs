@@ -5,7 +5,7 @@
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AttributeName, Attributes, Member, MemberKind, SourceId, SourceKey, Value, names};
+use crate::model::{AttributeName, Attributes, Member, MemberKind, SourceId, SourceKey, Value};
 
 /// The layout that this file writes, as the first byte of each image.
 const LAYOUT: u8 = 1;
@@ -87,8 +87,8 @@ pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) fn push_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
     out.push(LAYOUT);
     for (name, value) in attributes.iter() {
-        match names::ALL.iter().position(|known| known == name) {
-            Some(code) => out.push(u8::try_from(code + 1).expect("the list of names is short")),
+        match name.number() {
+            Some(number) => out.push(number + 1),
             None => {
                 out.push(0);
                 push_bytes(out, name.as_str().as_bytes());
@@ -127,7 +127,7 @@ pub(crate) fn read_attributes(bytes: &[u8]) -> Result<Attributes> {
     while !reader.is_at_end() {
         let name = match reader.byte()? {
             0 => AttributeName::parse(reader.text()?),
-            code => names::ALL.get(usize::from(code) - 1).cloned().ok_or_else(|| damaged(what))?,
+            code => AttributeName::from_number(code - 1).ok_or_else(|| damaged(what))?,
         };
         let value = match reader.byte()? {
             0 => Value::Empty,
@@ -237,6 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::names;
 
     fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
@@ -256,7 +257,7 @@ mod tests {
         ) {
             let attributes: Attributes = known
                 .into_iter()
-                .map(|(at, value)| (names::ALL[at].clone(), value))
+                .map(|(at, value)| (AttributeName::parse(names::ALL[at]), value))
                 .chain(extra.into_iter().map(|(name, value)| (AttributeName::extra(&name), value)))
                 .collect();
             let mut bytes = Vec::new();

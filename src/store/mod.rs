@@ -229,8 +229,8 @@ pub(crate) trait RunStore: Send + Debug {
     /// Throws away what is staged and begins anew.
     fn restart(&mut self, coverage: &CoverageInfo) -> Result<()>;
     fn cursor(&self) -> Result<Option<Cursor>>;
-    fn stage_snapshot(&mut self, page: SnapshotPage) -> Result<Read>;
-    fn stage_delta(&mut self, page: DeltaPage) -> Result<Read>;
+    fn stage_snapshot(&mut self, page: &SnapshotPage) -> Result<Read>;
+    fn stage_delta(&mut self, page: &DeltaPage) -> Result<Read>;
     /// Stages what look-ups found after the listing has ended.
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()>;
     /// Ends the listing; returns what it closed and spoiled.

@@ -31,6 +31,12 @@ pub enum Lie {
     CancelsAfter(usize),
     /// No lie: the caller wants to stop while what seems to be gone is looked up.
     CancelsAtLookup,
+    /// Actions on these objects fail: the connection breaks each time.
+    ActionFails(Vec<SourceId>),
+    /// No lie: actions on these objects are refused.
+    ActionRefused(Vec<SourceId>),
+    /// No lie: the caller wants to stop once this object was acted on.
+    CancelsAfterAction(SourceId),
     /// These attributes are no longer told.
     Unreadable(Vec<crate::model::AttributeName>),
 }

@@ -7,12 +7,16 @@ use async_trait::async_trait;
 
 use super::{Lie, ScriptedDirectory, delta};
 use crate::endpoint::{
-    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Evidence, Membership,
-    ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
+    EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
+    Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
-use crate::model::{Edges, EndpointName, Member, MemberKind, ObjectKind, Patch, Quarantined, Scope, SourceId, Via};
+use crate::model::{
+    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, UserState,
+    Via, names,
+};
 
 /// An endpoint over a directory that tests change.
 #[derive(Debug, Clone)]
@@ -22,6 +26,7 @@ pub struct ScriptedEndpoint {
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
     deltas: bool,
+    actions: bool,
 }
 
 type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
@@ -70,6 +75,7 @@ impl ScriptedEndpoint {
             })),
             pages: Arc::default(),
             deltas: false,
+            actions: false,
         })
     }
 
@@ -77,6 +83,13 @@ impl ScriptedEndpoint {
     #[must_use]
     pub fn with_deltas(mut self) -> Self {
         self.deltas = true;
+        self
+    }
+
+    /// Takes actions on users as well, all but the end of sessions.
+    #[must_use]
+    pub fn with_actions(mut self) -> Self {
+        self.actions = true;
         self
     }
 
@@ -434,6 +447,10 @@ impl Endpoint for ScriptedEndpoint {
         self.deltas.then_some(self)
     }
 
+    fn as_actor(&self) -> Option<&dyn Actor> {
+        self.actions.then_some(self)
+    }
+
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         cx.check_cancelled()?;
         let state = self.state();
@@ -450,5 +467,46 @@ impl Endpoint for ScriptedEndpoint {
             .iter()
             .map(|member| if all.contains(member) { Membership::Member } else { Membership::NotMember })
             .collect())
+    }
+}
+
+#[async_trait]
+impl Actor for ScriptedEndpoint {
+    fn offers(&self, action: Action, kind: ObjectKind) -> bool {
+        kind == ObjectKind::User && action != Action::RevokeSessions
+    }
+
+    async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
+        cx.check_cancelled()?;
+        let act = |_| std::future::ready(self.state().act(action, &account.id));
+        let outcome = cx.gate().call(Cost::default(), "scripted action", act).await;
+        if self.state().lies(|lie| matches!(lie, Lie::CancelsAfterAction(id) if *id == account.id)) {
+            cx.cancel().cancel();
+        }
+        outcome
+    }
+}
+
+impl State {
+    fn act(&mut self, action: Action, id: &SourceId) -> Result<ActionOutcome> {
+        if self.lies(|lie| matches!(lie, Lie::ActionFails(ids) if ids.contains(id))) {
+            return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
+        }
+        let refused = |why: &'static str| Ok(ActionOutcome::Refused(Error::config(why)));
+        if self.lies(|lie| matches!(lie, Lie::ActionRefused(ids) if ids.contains(id))) {
+            return refused("scripted: protected; leave it alone");
+        }
+        let Some(object) = self.directory.objects.get_mut(id) else {
+            return refused("scripted: there is no such account");
+        };
+        let before = object.attributes.clone();
+        match action {
+            Action::Suspend => object.attributes.set(names::STATE, UserState::Suspended),
+            Action::Resume => object.attributes.set(names::STATE, UserState::Active),
+            Action::Unlock => object.attributes.set(names::LOCKED_OUT, false),
+            Action::ForcePasswordChange => object.attributes.set(names::MUST_CHANGE_PASSWORD, true),
+            Action::RevokeSessions => return Err(Error::new(ErrorKind::Unsupported, "scripted: not offered")),
+        }
+        Ok(if object.attributes == before { ActionOutcome::AlreadySo } else { ActionOutcome::Done })
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 #![allow(clippy::print_stdout, clippy::print_stderr)] // children, failures and skipped tests are to be heard
 
+mod actions;
 mod conformance;
 mod deltas;
 mod dump;

@@ -156,6 +156,7 @@ impl ActiveDirectoryConfig {
             contacts: self.contacts,
             builtin_groups: self.builtin_groups,
             page_size: self.page_size,
+            bind: self.bind.trim().to_owned(),
             settings: Settings::new(servers, credentials).trust(trust).plain_text(plain_text).limits(limits),
         })
     }
@@ -196,6 +197,8 @@ pub(crate) struct Checked {
     pub(crate) contacts: Contacts,
     pub(crate) builtin_groups: BuiltinGroups,
     pub(crate) page_size: u32,
+    /// The name to bind with.
+    pub(crate) bind: String,
     pub(crate) settings: Settings,
 }
 

@@ -5,11 +5,14 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tenantry::endpoint::Context;
 use tenantry::gate::Cost;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings};
+use tenantry_ldap::{
+    Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings,
+};
 use tenantry_ldap::{code, is_cookie_lost};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -236,6 +239,29 @@ impl Connection {
             self.keep(&live, outcome).await
         };
         cx.gate().call(Cost::default(), "read the server's entry", read).await
+    }
+
+    /// Changes one object on the controller with this invocation id. `unknown` counts the tries that the server has not
+    /// refused: those that it took, and those without an answer.
+    pub(crate) async fn modify(
+        &self,
+        cx: &Context,
+        pin: Uuid,
+        name: &str,
+        changes: &[Change],
+        unknown: &AtomicU32,
+    ) -> Result<()> {
+        let write = |_| async move {
+            let live = self.live(Some(pin)).await?;
+            // Before it is sent, because whoever gives up while it is under way does not come back to say so.
+            unknown.fetch_add(1, Ordering::Relaxed);
+            let outcome = live.session.modify(name, changes, &[]).await;
+            if outcome.as_ref().is_err_and(|error| code(error).is_some()) {
+                unknown.fetch_sub(1, Ordering::Relaxed);
+            }
+            self.keep(&live, outcome).await
+        };
+        cx.gate().call(Cost::default(), "change the account", write).await
     }
 
     async fn keep<T>(&self, live: &Live, outcome: Result<T>) -> Result<T> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Checkpoint, CoverageInfo, Endpoint, Membership, ObjectRef, Presence, SnapshotPager, Verification,
+    Actor, Checkpoint, CoverageInfo, Endpoint, Membership, ObjectRef, Presence, SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
 use tenantry::{Context, EndpointInfo, Error, Result};
@@ -19,6 +19,7 @@ use crate::controller::Controller;
 use crate::error::{base_gone, setting};
 use crate::listing::{Class, Detail, identity};
 use crate::members::Kinds;
+use crate::own::Known;
 use crate::snapshot::Snapshot;
 use crate::{lookup, members, probe, verify};
 
@@ -40,6 +41,7 @@ pub struct ActiveDirectory {
 pub(crate) struct Shared {
     pub(crate) config: Checked,
     pub(crate) connection: Connection,
+    pub(crate) own: Known,
 }
 
 impl ActiveDirectory {
@@ -56,10 +58,14 @@ impl ActiveDirectory {
         }
         let config = config.check().map_err(|error| error.with_context("endpoint", &info.name))?;
         let connection = Connection::new(config.settings.clone());
-        Ok(Self { info, shared: Arc::new(Shared { config, connection }) })
+        Ok(Self { info, shared: Arc::new(Shared { config, connection, own: Known::default() }) })
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn named(&self, error: Error) -> Error {
         error.with_context("endpoint", &self.info.name)
     }
 }
@@ -196,5 +202,9 @@ impl Endpoint for ActiveDirectory {
 
     async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
         lookup::check_members(&self.shared, cx, group, members).await.map_err(|error| self.named(error))
+    }
+
+    fn as_actor(&self) -> Option<&dyn Actor> {
+        Some(self)
     }
 }

@@ -13,6 +13,7 @@
 //! - A group without members looks like one whose members may not be read. It counts as empty only if the account can read
 //!   members of the built-in administrators, and no object names the group among its own.
 
+mod actor;
 mod config;
 mod connection;
 mod controller;
@@ -24,6 +25,7 @@ mod listing;
 mod lookup;
 mod map;
 mod members;
+mod own;
 mod probe;
 mod slices;
 mod snapshot;

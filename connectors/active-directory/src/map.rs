@@ -188,7 +188,7 @@ fn lockout_lasts(since: i64, moment: &Moment) -> Option<bool> {
     }
 }
 
-fn user_kind(entry: &Entry) -> Result<UserKind> {
+pub(crate) fn user_kind(entry: &Entry) -> Result<UserKind> {
     if entry.texts("objectClass")?.iter().any(|class| class.eq_ignore_ascii_case("contact")) {
         return Ok(UserKind::Contact);
     }

@@ -316,12 +316,12 @@ impl RunStore for SqliteRun {
             .and_then(|stored| Cursor::from_stored(&stored)))
     }
 
-    fn stage_snapshot(&mut self, page: SnapshotPage) -> Result<Read> {
+    fn stage_snapshot(&mut self, page: &SnapshotPage) -> Result<Read> {
         self.stage_mut()?.add_snapshot_page(page)?;
         Ok(self.read())
     }
 
-    fn stage_delta(&mut self, page: DeltaPage) -> Result<Read> {
+    fn stage_delta(&mut self, page: &DeltaPage) -> Result<Read> {
         self.wakes = true;
         self.stage_mut()?.add_delta_page(page)?;
         Ok(self.read())
@@ -330,8 +330,7 @@ impl RunStore for SqliteRun {
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()> {
         let figures = self.stage()?.figures;
         let stage = self.stage_mut()?;
-        stage.add_snapshot_page(SnapshotPage { patches, ..SnapshotPage::default() })?;
-        stage.commit_batch()?;
+        stage.add_found(&patches)?;
         // They are not part of the listing: its figures stay.
         stage.figures = figures;
         Ok(())

@@ -236,6 +236,16 @@ pub trait Remote: Send + Sync {
         declined("refuse_changes", user)
     }
 
+    /// Adds a user that nobody's mistake may touch: one of the system, a protected one, or the endpoint's own.
+    async fn put_protected(&mut self) -> Done<SourceId> {
+        declined("put_protected", ())
+    }
+
+    /// Leaves the next change without an answer, made or not.
+    async fn swallow_answer(&mut self) -> Done {
+        declined("swallow_answer", ())
+    }
+
     /// Lets changes succeed without any effect.
     async fn ignore_changes(&mut self) -> Done {
         declined("ignore_changes", ())

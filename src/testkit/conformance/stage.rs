@@ -138,6 +138,14 @@ impl Stage {
         }
     }
 
+    /// Lets others go on: the remote, and whoever waits for it.
+    pub(super) async fn pause(&self) {
+        match self.patience {
+            Patience::Real(_) => Clock::system().sleep(Duration::from_millis(1)).await,
+            Patience::Virtual => tokio::task::yield_now().await,
+        }
+    }
+
     /// Begins an outage with the n-th call. `false`: the remote cannot count so far.
     pub(super) async fn outage(&mut self, nth: u32) -> Verdict<bool> {
         match self.remote.fail_from_call(nth).await {

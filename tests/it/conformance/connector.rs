@@ -1,6 +1,7 @@
 //! The right connector for the server in memory: the one that all wrong ones lead astray.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
@@ -325,8 +326,12 @@ impl DeltaPager for Changes {
 
 #[async_trait]
 impl Actor for Memory {
-    fn offers(&self, action: Action) -> bool {
-        matches!(action, Action::Suspend | Action::Resume)
+    fn offers(&self, action: Action, kind: ObjectKind) -> bool {
+        kind == ObjectKind::User && matches!(action, Action::Suspend | Action::Resume)
+    }
+
+    async fn begin(&self, cx: &Context) -> Result<()> {
+        self.about(cx).await.map(drop)
     }
 
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
@@ -338,17 +343,30 @@ impl Actor for Memory {
         };
         self.sign_in(cx).await?;
         let id = guid(&account.id);
-        let is_so = async || match self.find(cx, id).await? {
-            Found::There(row) => Ok::<_, Error>(row.suspended == Some(wanted)),
-            _ => Ok(false),
+        let row = match self.find(cx, id).await? {
+            Found::There(row) if !row.outside && !row.system => row,
+            _ => return refused("not an account that is imported; leave it alone"),
         };
-        if is_so().await? {
+        if row.suspended == Some(wanted) {
             return Ok(ActionOutcome::AlreadySo);
         }
-        let server = &self.server;
-        if !cx.gate().call(Cost::default(), "suspend", |_| server.set_suspended(id, wanted)).await? {
-            return refused("the account is protected; let the endpoint's account change it");
+        let sent = AtomicBool::new(false);
+        let change = |_| {
+            sent.store(true, Ordering::Relaxed);
+            self.server.set_suspended(id, wanted)
+        };
+        match cx.gate().call(Cost::default(), "suspend", change).await {
+            Ok(true) => {}
+            Ok(false) => return refused("the account is protected; let the endpoint's account change it"),
+            Err(error) if sent.load(Ordering::Relaxed) => {
+                let maybe = "the change may have been made; the next import tells";
+                return Err(Error::new(ErrorKind::Unavailable, maybe).with_source(error));
+            }
+            Err(error) => return Err(error),
         }
-        if is_so().await? { Ok(ActionOutcome::Done) } else { refused("the server took it and did nothing; ask again") }
+        match self.find(cx, id).await? {
+            Found::There(row) if row.suspended == Some(wanted) => Ok(ActionOutcome::Done),
+            _ => refused("the server took it and did nothing; ask again"),
+        }
     }
 }

@@ -528,6 +528,28 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("repeats changes forever", "delta::repeated_pages_are_an_error", || {
             wrong().delta(|_, _| Box::new(|step| Some(step.or_else(|_| Ok(DeltaStep::Page(DeltaPage::default()))))))
         }),
+        ("asks the server what it offers", "actor::knows_without_the_network_what_it_offers", || {
+            wrong().offers(|memory| memory.server.state().faults.from_call.is_none())
+        }),
+        ("tries its rights out on somebody", "actor::begin_changes_nothing", || {
+            wrong().begin(|memory, right| {
+                let mut state = memory.server.state();
+                let somebody = state.rows.keys().next().copied().unwrap();
+                state.edit(somebody, |row| row.suspended = Some(true));
+                right
+            })
+        }),
+        ("begins without asking", "actor::begin_tells_what_concerns_every_account", || wrong().begin(|_, _| Ok(()))),
+        ("suspends whom it does not import", "actor::leaves_alone_what_is_not_its_own", || {
+            acts(|memory, action, account, _| {
+                let suspended = Some(action == Action::Suspend);
+                memory.server.state().edit(guid(account), |row| row.suspended = suspended);
+                Ok(ActionOutcome::Done)
+            })
+        }),
+        ("says cancelled of what was sent", "actor::a_cancellation_tells_whether_something_was_sent", || {
+            acts(|_, _, _, right| right.map_err(|_| Error::cancelled()))
+        }),
         ("clobbers the flags beside", "actor::touches_nothing_else", || {
             acts(|memory, _, account, right| {
                 memory.server.state().edit(guid(account), |row| row.locked = true);

@@ -222,6 +222,18 @@ impl Remote for MemoryRemote {
         Ok(())
     }
 
+    async fn put_protected(&mut self) -> Done<SourceId> {
+        let mut state = self.server.state();
+        let id = state.add(ObjectKind::User, "first", "System", "System", None);
+        state.edit(id, |row| row.system = true);
+        Ok(id.into())
+    }
+
+    async fn swallow_answer(&mut self) -> Done {
+        self.faults(|faults| faults.swallow_answer = true);
+        Ok(())
+    }
+
     async fn ignore_changes(&mut self) -> Done {
         self.faults(|faults| faults.ignore_changes = true);
         Ok(())

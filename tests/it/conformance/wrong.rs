@@ -9,7 +9,7 @@ use tenantry::endpoint::{
     Action, ActionOutcome, Actor, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep, Membership,
     ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
-use tenantry::model::{ObjectKey, SourceId};
+use tenantry::model::{ObjectKey, ObjectKind, SourceId};
 use tenantry::{Context, Endpoint, EndpointInfo, Result};
 
 use super::connector::Memory;
@@ -36,6 +36,8 @@ pub(crate) struct Hooks {
     members: Hook<dyn Fn(&ObjectRef, Result<Vec<Membership>>) -> Result<Vec<Membership>> + Send + Sync>,
     delta: Hook<dyn Fn(&Memory, &Cursor) -> Steps<DeltaStep> + Send + Sync>,
     tells: Hook<dyn Fn(&Memory) -> bool + Send + Sync>,
+    offers: Hook<dyn Fn(&Memory) -> bool + Send + Sync>,
+    begin: Hook<dyn Fn(&Memory, Result<()>) -> Result<()> + Send + Sync>,
     act: Hook<dyn Fn(&Memory, Action, &SourceId, Result<ActionOutcome>) -> Result<ActionOutcome> + Send + Sync>,
 }
 
@@ -61,6 +63,8 @@ impl Hooks {
         members(Fn(&ObjectRef, Result<Vec<Membership>>) -> Result<Vec<Membership>>);
         delta(Fn(&Memory, &Cursor) -> Steps<DeltaStep>);
         tells(Fn(&Memory) -> bool);
+        offers(Fn(&Memory) -> bool);
+        begin(Fn(&Memory, Result<()>) -> Result<()>);
         act(Fn(&Memory, Action, &SourceId, Result<ActionOutcome>) -> Result<ActionOutcome>);
     }
 
@@ -231,8 +235,16 @@ impl DeltaEndpoint for Wrong {
 
 #[async_trait]
 impl Actor for Wrong {
-    fn offers(&self, action: Action) -> bool {
-        self.memory.offers(action)
+    fn offers(&self, action: Action, kind: ObjectKind) -> bool {
+        self.memory.offers(action, kind) && self.hooks.offers.as_ref().is_none_or(|hook| hook(&self.memory))
+    }
+
+    async fn begin(&self, cx: &Context) -> Result<()> {
+        let right = self.memory.begin(cx).await;
+        match &self.hooks.begin {
+            Some(hook) => hook(&self.memory, right),
+            None => right,
+        }
     }
 
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {

@@ -1,5 +1,6 @@
 //! The connector against a fake domain controller: a module for each promise that it makes.
 
+mod actions;
 mod conformance;
 mod coverage;
 mod domain;

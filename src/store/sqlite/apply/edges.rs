@@ -54,7 +54,7 @@ impl Apply {
             }
         }
         // Before the state file: done twice, the way back ends the same; not done, it would be lost.
-        stage.flush_reverse()?;
+        stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
         fault::point();
         Ok(reached.map_or(Reached::End, Reached::Position))
@@ -163,7 +163,7 @@ impl Apply {
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &going));
             self.change_group(stage, chunk, &group, group_via, &stored, Vec::new(), &going)?;
         }
-        stage.flush_reverse()?;
+        stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
         fault::point();
         Ok(Reached::Position(last))

@@ -102,7 +102,6 @@ pub(super) struct Apply {
     containers: HashMap<String, i64>,
     /// Keys of all objects in memory, once it is decided whether that pays.
     index: Index,
-    new_keys: Option<Vec<([u8; 16], i64)>>,
 }
 
 /// Whether the keys of all objects are held in memory.
@@ -198,7 +197,7 @@ struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), index: Index::Undecided, new_keys: None }
+        Self { target, wakes, containers: HashMap::new(), index: Index::Undecided }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -230,7 +229,7 @@ impl Apply {
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
-            ApplyPhase::Ids => self.ids(stage, &chunk, at)?,
+            ApplyPhase::Ids => Self::ids(stage, &chunk, at)?,
             ApplyPhase::Groups => self.groups(stage, &mut chunk, at)?,
             ApplyPhase::Endings => self.endings(stage, &mut chunk, at)?,
             ApplyPhase::Reverse => self.reverse(stage, &chunk, at)?,

@@ -9,9 +9,9 @@ use crate::model::{
 };
 use crate::rules::diff;
 use crate::rules::precedence::{Image, Own, compose};
-use crate::store::codec;
-use crate::store::sqlite::stage::{Disposition, Stage};
+use crate::store::sqlite::stage::{Disposition, Stage, Subject};
 use crate::store::sqlite::{Standing, damaged, kind_from_number, kind_number, sql};
+use crate::store::{codec, fault};
 
 /// Staged objects of one transaction: each takes a few rows.
 const OBJECTS_A_CHUNK: usize = 5000;
@@ -92,6 +92,7 @@ impl Apply {
         }
         let Some(last) = rows.last() else { return Ok(Reached::End) };
         let reached = Reached::Position(last.stage_no);
+        stage.file.execute_batch("BEGIN").map_err(sql("note changes"))?;
         let mut rest = rows.as_slice();
         while let Some(first) = rest.first() {
             let (own, others) = rest.split_at(rest.partition_point(|row| row.object_no() == first.object_no()));
@@ -104,10 +105,14 @@ impl Apply {
                 facets => self.update_facets(stage, chunk, facets)?,
             }
         }
+        // Before the state file: noted twice, they end the same; not noted, they would be lost.
+        stage.flush_notes()?;
+        stage.file.execute_batch("COMMIT").map_err(sql("note changes"))?;
+        fault::point();
         Ok(reached)
     }
 
-    fn create(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
+    fn create(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
         let step = || sql("store an object");
         let target = self.target.clone();
         let (object_no, key) = (row.object_no(), row.source_id.key());
@@ -119,6 +124,7 @@ impl Apply {
             .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
             .map_err(step())?;
         let record_no = known.unwrap_or(object_no);
+        self.note_new(stage, chunk, row, &key, &New { id, record_no })?;
         let primary = self.primary_no(stage, chunk, row)?;
         chunk
             .transaction
@@ -374,92 +380,97 @@ impl Apply {
         insert_probe(chunk, self.target.endpoint_no, &row.source_id.key().0, &probe, container)
     }
 
+    /// Notes what is to be written of a new object in another order than that of the listing.
+    fn note_new(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, row: &Row, key: &SourceKey, new: &New) -> Result<()> {
+        let container = match &row.container {
+            Some(path) => self.container_no(chunk.transaction, path)?,
+            None => 0,
+        };
+        stage.note(Subject::Probe, range_of(&key.0), |notes| {
+            notes.extend_from_slice(&key.0);
+            codec::push_number(notes, row.object_no().unsigned_abs());
+            codec::push_number(notes, kind_number(row.kind).unsigned_abs());
+            codec::push_number(notes, container.unsigned_abs());
+            notes.extend_from_slice(&row.fingerprint);
+            notes.extend_from_slice(&row.observed.to_le_bytes());
+        })?;
+        stage.note(Subject::Id, range_of(new.id.0.as_bytes()), |notes| {
+            notes.extend_from_slice(new.id.0.as_bytes());
+            codec::push_number(notes, new.record_no.unsigned_abs());
+        })
+    }
+
     /// Writes the probes of new objects in the order of their keys, so that a first import appends.
     pub(super) fn probes(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
-        let start = usize::try_from(at).map_err(|_| damaged("a position"))?;
-        if self.new_keys.is_none() {
-            // One goes before the other comes: both at once would be the peak of the whole import.
-            stage.forget_new_keys();
-            let mut keys = new_keys(stage)?;
-            keys.sort_unstable();
-            self.new_keys = Some(keys);
+        stage.forget_new_keys();
+        let mut probes: Vec<([u8; 16], Option<i64>, ProbeRow)> = Vec::new();
+        let reached = read_ranges(stage, Subject::Probe, at, |note| {
+            let key = note.array()?;
+            let object_no = note.number()?.cast_signed();
+            let kind = kind_from_number(note.number()?.cast_signed())?;
+            let container = Some(note.number()?.cast_signed()).filter(|container| *container != 0);
+            let (fingerprint, observed) = (note.array()?, i64::from_le_bytes(note.array()?));
+            probes.push((key, container, ProbeRow { object_no, facet: 0, kind, fingerprint, observed }));
+            Ok(probes.len())
+        })?;
+        probes.sort_unstable_by_key(|(key, ..)| *key);
+        for (key, container, probe) in &probes {
+            insert_probe(chunk, self.target.endpoint_no, key, probe, *container)?;
         }
-        let keys = self.new_keys.take().unwrap_or_default();
-        for (key, object_no) in keys.iter().skip(start).take(ROWS_A_CHUNK) {
-            let Some(row) = staged_probe(stage, *object_no)? else { continue };
-            let container = match &row.container {
-                Some(path) => Some(self.container_no(chunk.transaction, path)?),
-                None => None,
-            };
-            insert_probe(chunk, self.target.endpoint_no, key, &row.probe, container)?;
-        }
-        let reached = start + ROWS_A_CHUNK;
-        if reached >= keys.len() {
-            return Ok(Reached::End);
-        }
-        self.new_keys = Some(keys);
-        Ok(Reached::Position(i64::try_from(reached).map_err(|_| damaged("a position"))?))
+        Ok(reached)
     }
 
     /// Writes the ids of new records in their order.
-    pub(super) fn ids(&mut self, stage: &Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
-        let start = usize::try_from(at).map_err(|_| damaged("a position"))?;
-        let mut ids = match self.new_keys.take() {
-            Some(ids) => ids,
-            None => self.new_ids(stage)?,
-        };
-        for (id, record_no) in ids.iter().skip(start).take(ROWS_A_CHUNK) {
+    pub(super) fn ids(stage: &Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
+        let mut ids: Vec<([u8; 16], u64)> = Vec::new();
+        let reached = read_ranges(stage, Subject::Id, at, |note| {
+            ids.push((note.array()?, note.number()?));
+            Ok(ids.len())
+        })?;
+        ids.sort_unstable();
+        for (id, record_no) in ids {
             chunk
                 .transaction
                 .prepare_cached("INSERT OR IGNORE INTO record_ids VALUES (?1, ?2)")
                 .and_then(|mut insert| insert.execute(params![id, record_no]))
                 .map_err(sql("store the id of a record"))?;
         }
-        let reached = start + ROWS_A_CHUNK;
-        if reached >= ids.len() {
-            return Ok(Reached::End);
-        }
-        ids.shrink_to_fit();
-        self.new_keys = Some(ids);
-        Ok(Reached::Position(i64::try_from(reached).map_err(|_| damaged("a position"))?))
-    }
-
-    fn new_ids(&self, stage: &Stage) -> Result<Vec<([u8; 16], i64)>> {
-        let step = || sql("read the stage");
-        let mut ids = Vec::new();
-        let mut query = stage
-            .file
-            .prepare("SELECT stage_no / 4, kind, source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0")
-            .map_err(step())?;
-        let mut rows = query.query([]).map_err(step())?;
-        while let Some(row) = rows.next().map_err(step())? {
-            let kind = kind_from_number(row.get(1).map_err(step())?)?;
-            let key = stored_key(row.get_ref(2).map_err(step())?.as_blob().unwrap_or_default())?;
-            let id = RecordId::founded_by(&self.target.customer, &self.target.endpoint, kind, &key);
-            ids.push((*id.0.as_bytes(), row.get(0).map_err(step())?));
-        }
-        ids.sort_unstable();
-        Ok(ids)
+        Ok(reached)
     }
 }
 
-fn stored_key(stored: &[u8]) -> Result<SourceKey> {
-    Ok(SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?.key())
+/// What is new in an object's row.
+struct New {
+    id: RecordId,
+    record_no: i64,
 }
 
-fn new_keys(stage: &Stage) -> Result<Vec<([u8; 16], i64)>> {
-    let step = || sql("read the stage");
-    let mut keys = Vec::new();
-    let mut query = stage
-        .file
-        .prepare("SELECT stage_no / 4, source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0")
-        .map_err(step())?;
-    let mut rows = query.query([]).map_err(step())?;
-    while let Some(row) = rows.next().map_err(step())? {
-        let key = stored_key(row.get_ref(1).map_err(step())?.as_blob().unwrap_or_default())?;
-        keys.push((key.0, row.get(0).map_err(step())?));
+/// Ranges of keys: one is sorted in memory, some thousand keys of a million.
+const KEY_RANGE_BITS: u32 = 6;
+
+fn range_of(key: &[u8; 16]) -> u64 {
+    u64::from(key[0]) >> (8 - KEY_RANGE_BITS)
+}
+
+/// Reads notes range by range until they fill a chunk; `take` returns how many there are by now.
+fn read_ranges(
+    stage: &Stage,
+    subject: Subject,
+    at: i64,
+    mut take: impl FnMut(&mut codec::Reader<'_>) -> Result<usize>,
+) -> Result<Reached> {
+    let (mut at, mut rows) = (at, 0);
+    while rows < ROWS_A_CHUNK {
+        let range = stage.read_notes(subject, at, |note| {
+            rows = take(note)?;
+            Ok(())
+        })?;
+        match range {
+            Some(range) => at = range + 1,
+            None => return Ok(Reached::End),
+        }
     }
-    Ok(keys)
+    Ok(Reached::Position(at))
 }
 
 /// What a probe is written from.
@@ -469,29 +480,6 @@ struct ProbeRow {
     kind: ObjectKind,
     fingerprint: [u8; 16],
     observed: i64,
-}
-
-/// A staged object, as far as its probe needs it.
-struct StagedProbe {
-    probe: ProbeRow,
-    container: Option<String>,
-}
-
-/// Reads one staged object by its number. Asked once per new object: by equality, which SQLite plans once, while a
-/// range with bound values is planned anew for each value.
-fn staged_probe(stage: &Stage, object_no: i64) -> Result<Option<StagedProbe>> {
-    let row: Option<(i64, Option<String>, [u8; 16], i64)> = stage
-        .file
-        .prepare_cached("SELECT kind, container, fingerprint, observed FROM objects WHERE stage_no = ?1")
-        .and_then(|mut query| {
-            query.query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()
-        })
-        .map_err(sql("read the stage"))?;
-    row.map(|(kind, container, fingerprint, observed)| {
-        let kind = kind_from_number(kind)?;
-        Ok(StagedProbe { probe: ProbeRow { object_no, facet: 0, kind, fingerprint, observed }, container })
-    })
-    .transpose()
 }
 
 fn insert_probe(

@@ -250,7 +250,7 @@ impl Stage {
             let charge = Charge {
                 kind: per_group.clone(),
                 count: numbers.len() as u64,
-                known: self.stored_members(group_via)?.len() as u64,
+                known: self.count_members(group_via)?,
                 recent: terms.recent(&per_group),
                 limit: terms.limits.members_per_group,
             };

@@ -117,6 +117,15 @@ impl Stage {
             .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))
     }
 
+    /// Counts the stored members of a group.
+    pub(super) fn count_members(&self, group_via: i64) -> Result<u64> {
+        self.main
+            .prepare_cached("SELECT count FROM group_members WHERE group_via = ?1")
+            .and_then(|mut query| query.query_row([group_via], |row| row.get(0)).optional())
+            .map(Option::unwrap_or_default)
+            .map_err(sql("read memberships"))
+    }
+
     /// Calls back for each staged member of a group.
     pub(in super::super) fn listed_members(
         &self,
@@ -440,6 +449,9 @@ impl Stage {
                     _ => kept.push(object_no),
                 }
             }
+        }
+        if ended.is_empty() && kept.is_empty() {
+            return Ok(());
         }
         for group_via in self.groups_with_losses()? {
             let [explained, going, doubted, held] = self.loss(group_via)?;

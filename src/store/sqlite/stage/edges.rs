@@ -3,11 +3,13 @@
 //! Members of an open group are kept in memory up to a bound, then spilled; a group that closes unchanged leaves
 //! nothing behind.
 
+use std::collections::{HashMap, HashSet};
+
 use rusqlite::{OptionalExtension, params};
 
 use super::Stage;
 use crate::error::Result;
-use crate::model::{Edges, Facet, Member, SourceKey, Via};
+use crate::model::{Edges, Facet, Member, Scope, SourceKey, Via};
 use crate::store::codec;
 use crate::store::sqlite::sql;
 
@@ -15,6 +17,9 @@ use crate::store::sqlite::sql;
 const MAX_OPEN_BYTES: usize = 8 << 20;
 /// Bytes of one group in memory before it is spilled.
 const MAX_GROUP_BYTES: usize = 1 << 20;
+
+/// Members that are added between two looks at these bounds.
+const MEMBERS_AT_ONCE: usize = 4096;
 
 /// A group of which more members may come.
 #[derive(Debug, Default)]
@@ -25,6 +30,19 @@ pub(in super::super) struct OpenGroup {
     spilled: bool,
 }
 
+impl OpenGroup {
+    /// Adds members; returns how many bytes they take.
+    fn add(&mut self, seed: u64, members: &[Member]) -> usize {
+        let before = self.members.len();
+        for member in members {
+            self.digest = self.digest.wrapping_add(codec::member_digest(seed, &member.id.key()));
+            codec::push_member(&mut self.members, member);
+        }
+        self.count += members.len() as u64;
+        self.members.len() - before
+    }
+}
+
 pub(in super::super) fn via_number(via: Via) -> i64 {
     match via {
         Via::Explicit => 0,
@@ -33,28 +51,71 @@ pub(in super::super) fn via_number(via: Via) -> i64 {
 }
 
 impl Stage {
+    /// Adds the memberships of a page of a snapshot. Returns the groups that came whole on this one page and are as they
+    /// are stored: nothing is kept of them.
+    pub(super) fn add_listed_edges(&mut self, listed: &[Edges], closed: &[Scope]) -> Result<HashSet<(SourceKey, Via)>> {
+        let mut whole: HashMap<(SourceKey, Via), u32> = closed
+            .iter()
+            .filter_map(|scope| match scope {
+                Scope::Members(group, via) => Some(((group.key(), *via), 0)),
+                _ => None,
+            })
+            .collect();
+        if !whole.is_empty() {
+            for edges in listed {
+                if let Some(parts) = whole.get_mut(&(edges.group.key(), edges.via)) {
+                    *parts += 1;
+                }
+            }
+        }
+        let mut settled = HashSet::new();
+        for edges in listed {
+            let key = (edges.group.key(), edges.via);
+            if whole.get(&key) == Some(&1) && !self.open.contains_key(&key) {
+                let digest = edges.members.iter().fold(0_u128, |digest, member| {
+                    digest.wrapping_add(codec::member_digest(self.seed, &member.id.key()))
+                });
+                if self.stored_digest(key.0, key.1)? == (edges.members.len() as u64, digest) {
+                    self.figures.memberships += edges.members.len() as u64;
+                    settled.insert(key);
+                    continue;
+                }
+            }
+            self.add_edges(edges)?;
+        }
+        Ok(settled)
+    }
+
     pub(super) fn add_edges(&mut self, edges: &Edges) -> Result<()> {
         let key = edges.group.key();
         self.figures.memberships += edges.members.len() as u64;
         // A group without members is a statement as well.
-        self.open.entry((key, edges.via)).or_default();
-        for member in &edges.members {
-            self.add_member(key, edges.via, member)?;
+        let open = self.open.entry((key, edges.via)).or_default();
+        // A long list in parts, so that the bounds hold in between.
+        let mut parts = edges.members.chunks(MEMBERS_AT_ONCE);
+        if let Some(first) = parts.next() {
+            self.open_bytes += open.add(self.seed, first);
+            self.keep_bounds(key, edges.via)?;
+        }
+        for part in parts {
+            self.open_bytes += self.open.entry((key, edges.via)).or_default().add(self.seed, part);
+            self.keep_bounds(key, edges.via)?;
         }
         Ok(())
     }
 
     pub(in super::super) fn add_member(&mut self, group: SourceKey, via: Via, member: &Member) -> Result<()> {
         let open = self.open.entry((group, via)).or_default();
-        open.digest = open.digest.wrapping_add(codec::member_digest(self.seed, &member.id.key()));
-        open.count += 1;
-        let before = open.members.len();
-        codec::push_member(&mut open.members, member);
-        self.open_bytes += open.members.len() - before;
-        if open.members.len() > MAX_GROUP_BYTES {
-            self.spill_group(group, via)?;
-        } else if self.open_bytes > MAX_OPEN_BYTES {
+        self.open_bytes += open.add(self.seed, std::slice::from_ref(member));
+        self.keep_bounds(group, via)
+    }
+
+    /// Spills where too much is in memory.
+    fn keep_bounds(&mut self, group: SourceKey, via: Via) -> Result<()> {
+        if self.open_bytes > MAX_OPEN_BYTES {
             self.spill_open_groups()?;
+        } else if self.open.get(&(group, via)).is_some_and(|open| open.members.len() > MAX_GROUP_BYTES) {
+            self.spill_group(group, via)?;
         }
         Ok(())
     }

@@ -3,9 +3,11 @@
 //! Nothing in here is believed before the listing has ended; the file can be thrown away at any time.
 
 mod edges;
+mod notes;
 mod objects;
+mod unchanged;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,16 +18,18 @@ use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
-use crate::model::{PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
+use crate::model::{Patch, PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
 use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
+pub(super) use notes::Subject;
 pub(super) use objects::Disposition;
+use unchanged::Unchanged;
 
 /// Pages without a checkpoint after which the batch is committed all the same.
 const MAX_UNCOMMITTED_PAGES: u32 = 64;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +74,13 @@ pub(super) struct Stage {
     /// Memberships that a second reading found to be there.
     pub(super) still_members: std::collections::BTreeSet<(i64, u64)>,
     numbers: std::ops::Range<i64>,
+    /// What is stored, as far as a snapshot finds it unchanged.
+    unchanged: Option<Unchanged>,
     /// Objects that are new in this listing.
     new: KeyIndex,
     open: HashMap<(SourceKey, Via), OpenGroup>,
     open_bytes: usize,
-    /// Changes for the way back from member to group, by range of members.
-    pub(super) reverse: BTreeMap<usize, Vec<u8>>,
+    pending: notes::Pending,
     buffer: Vec<u8>,
 }
 
@@ -118,10 +123,11 @@ impl Stage {
             restaged: false,
             still_members: std::collections::BTreeSet::new(),
             numbers: 0..0,
+            unchanged: None,
             new: KeyIndex::with_room(0, 0),
             open: HashMap::new(),
             open_bytes: 0,
-            reverse: BTreeMap::new(),
+            pending: notes::Pending::new(),
             buffer: Vec::new(),
         };
         if usable {
@@ -169,6 +175,9 @@ impl Stage {
             let [pages, objects, memberships, quarantined] =
                 serde_json::from_str(&figures).map_err(|_| damaged("figures"))?;
             self.figures = Figures { pages, objects, memberships, quarantined };
+        }
+        if !self.is_listing() {
+            self.be_durable()?;
         }
         self.restore_open_groups()
     }
@@ -228,9 +237,17 @@ impl Stage {
     /// Notes that the plan is fixed.
     pub(super) fn set_phase(&self, phase: StagePhase) -> Result<()> {
         fault::point();
+        if phase == StagePhase::Applying {
+            self.be_durable()?;
+        }
         put(&self.file, "phase", &i64::from(phase == StagePhase::Applying))?;
         fault::point();
         Ok(())
+    }
+
+    /// From here on a commit is on the disk when it returns: the state file, written behind it, relies on it.
+    fn be_durable(&self) -> Result<()> {
+        self.file.pragma_update(None, "synchronous", "FULL").map_err(sql("note the plan"))
     }
 
     /// Forgets what an interrupted run found out behind its listing: who was gone then may be back by now.
@@ -330,31 +347,47 @@ impl Stage {
     }
 
     /// Stages one page of a snapshot.
-    pub(super) fn add_snapshot_page(&mut self, page: SnapshotPage) -> Result<()> {
+    pub(super) fn add_snapshot_page(&mut self, page: &SnapshotPage) -> Result<()> {
         self.begin_page()?;
-        for patch in page.patches {
+        if self.unchanged.is_none() && !page.patches.is_empty() {
+            self.unchanged = Some(Unchanged::read(&self.main, self.endpoint_no)?);
+        }
+        for patch in &page.patches {
             self.add_patch(patch)?;
         }
         for object in &page.withdrawn {
             self.withdraw(object)?;
         }
-        for edges in &page.edges {
-            self.add_edges(edges)?;
-        }
-        self.add_notes(page.quarantined, page.unreadable)?;
-        for scope in page.closed {
+        let settled = self.add_listed_edges(&page.edges, &page.closed)?;
+        self.add_notes(&page.quarantined, &page.unreadable)?;
+        for scope in &page.closed {
             match scope {
-                Scope::Members(group, via) => self.close_group(group.key(), via)?,
-                scope => self.closes.close(scope),
+                Scope::Members(group, via) => {
+                    let key = (group.key(), *via);
+                    if !settled.contains(&key) {
+                        self.close_group(key.0, key.1)?;
+                    }
+                }
+                scope => self.closes.close(scope.clone()),
             }
         }
         self.end_page(page.checkpoint.as_ref())
     }
 
-    /// Stages one page of a delta.
-    pub(super) fn add_delta_page(&mut self, page: DeltaPage) -> Result<()> {
+    /// Stages objects that look-ups found behind the listing.
+    pub(super) fn add_found(&mut self, patches: &[Patch]) -> Result<()> {
         self.begin_page()?;
-        for patch in page.patches {
+        for patch in patches {
+            self.add_patch(patch)?;
+        }
+        self.end_page(None)?;
+        self.commit_batch()
+    }
+
+    /// Stages one page of a delta.
+    pub(super) fn add_delta_page(&mut self, page: &DeltaPage) -> Result<()> {
+        self.begin_page()?;
+        for patch in &page.patches {
             self.add_patch(patch)?;
         }
         for edges in &page.edges_added {
@@ -363,21 +396,21 @@ impl Stage {
         for edges in &page.edges_removed {
             self.end_edges(edges)?;
         }
-        for tombstone in page.tombstones {
-            self.add_tombstone(&tombstone)?;
+        for tombstone in &page.tombstones {
+            self.add_tombstone(tombstone)?;
         }
-        self.add_notes(page.quarantined, page.unreadable)?;
-        for scope in page.closed {
+        self.add_notes(&page.quarantined, &page.unreadable)?;
+        for scope in &page.closed {
             if let Scope::Members(group, via) = scope {
-                self.close_group(group.key(), via)?;
+                self.close_group(group.key(), *via)?;
             }
         }
         self.end_page(None)
     }
 
-    fn add_notes(&mut self, quarantined: Vec<Quarantined>, unreadable: Vec<Unreadable>) -> Result<()> {
+    fn add_notes(&mut self, quarantined: &[Quarantined], unreadable: &[Unreadable]) -> Result<()> {
         for entry in quarantined {
-            self.quarantine(&entry)?;
+            self.quarantine(entry)?;
         }
         for entry in unreadable {
             self.closes.spoil(entry.scope.clone());
@@ -453,6 +486,7 @@ impl Stage {
     /// Ends the listing: what is staged is now whole.
     pub(super) fn end_listing(&mut self, cursor: Option<&Cursor>) -> Result<()> {
         self.commit_batch()?;
+        self.unchanged = None;
         if let Some(cursor) = cursor {
             put(&self.file, "cursor", &cursor.to_stored())?;
         }

@@ -99,22 +99,32 @@ impl Stage {
     }
 
     /// Compares one object with what is stored, and stages it if it differs.
-    pub(super) fn add_patch(&mut self, patch: Patch) -> Result<()> {
+    pub(super) fn add_patch(&mut self, patch: &Patch) -> Result<()> {
         self.figures.objects += 1;
         if let Some(reason) = diff::misfit(patch.object.kind, &patch.attributes) {
-            return self.quarantine(&Quarantined { kind: patch.object.kind, id: Some(patch.object.id), reason });
+            return self.quarantine(&Quarantined {
+                kind: patch.object.kind,
+                id: Some(patch.object.id.clone()),
+                reason,
+            });
         }
         let key = patch.object.id.key();
-        let fingerprint = self.fingerprint(&patch);
-        let observed = self.observed(&patch);
+        let fingerprint = self.fingerprint(patch);
+        let observed = self.observed(patch);
         let kind = patch.object.kind;
+        if patch.facet == Facet::Core
+            && let Some(object_no) = self.unchanged.as_ref().and_then(|index| index.find(&key, &fingerprint, observed))
+        {
+            self.seen.push(object_no.cast_unsigned());
+            return self.unstage(object_no, Facet::Core);
+        }
 
         let probe = self.probe(&key, patch.facet)?;
         if let Some(probe) = &probe {
             match probe.standing.class {
                 Class::Object(known) if known != kind => {
                     let reason = format!("its source id is known as a {known}'s; ids must differ between kinds");
-                    return self.quarantine(&Quarantined { kind, id: Some(patch.object.id), reason });
+                    return self.quarantine(&Quarantined { kind, id: Some(patch.object.id.clone()), reason });
                 }
                 _ => {}
             }
@@ -129,7 +139,7 @@ impl Stage {
             {
                 return self.unstage(probe.object_no, patch.facet);
             }
-            return self.stage_known(&patch, probe, &fingerprint, observed);
+            return self.stage_known(patch, probe, &fingerprint, observed);
         }
         // The facets beside the core belong to an object that is known already.
         let object_no = match self.new_key(&key)? {
@@ -145,15 +155,7 @@ impl Stage {
             }
         };
         let listed = self.staged_base(object_no, patch.facet)?;
-        self.write_staged(
-            object_no,
-            Disposition::New,
-            &patch,
-            &Base::default(),
-            listed.as_ref(),
-            &fingerprint,
-            observed,
-        )
+        self.write_staged(object_no, Disposition::New, patch, &Base::default(), listed.as_ref(), &fingerprint, observed)
     }
 
     fn stage_known(&mut self, patch: &Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {

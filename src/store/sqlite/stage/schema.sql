@@ -85,10 +85,11 @@ CREATE TABLE edge_losses (
     held      BLOB NOT NULL
 ) STRICT;
 
--- Membership changes by member, for the way back from member to group.
-CREATE TABLE reverse (
+-- What an apply leaves for its later steps, by subject (see `Subject`) and range.
+CREATE TABLE notes (
     block_no INTEGER PRIMARY KEY,
-    bucket   INTEGER NOT NULL,
-    changes  BLOB NOT NULL
+    subject  INTEGER NOT NULL,
+    range    INTEGER NOT NULL,
+    notes    BLOB NOT NULL
 ) STRICT;
-CREATE INDEX reverse_by_bucket ON reverse (bucket);
+CREATE INDEX notes_by_range ON notes (subject, range);

@@ -3,12 +3,9 @@
 use super::super::remote::Dump;
 use super::super::report::{Verdict, ensure, failed, not_checked};
 use super::super::stage::{Stage, key, person};
-use crate::endpoint::{Action, ActionOutcome, Actor};
-use crate::error::Result;
+use crate::endpoint::{Action, ActionOutcome, Actor, Endpoint};
+use crate::error::{ErrorKind, Result};
 use crate::model::{ObjectKind, SourceId};
-
-const ACTIONS: [Action; 5] =
-    [Action::Suspend, Action::Resume, Action::Unlock, Action::ForcePasswordChange, Action::RevokeSessions];
 
 /// Names what differs, for people.
 pub(super) fn difference(before: &Dump, after: &Dump) -> String {
@@ -19,12 +16,16 @@ pub(super) fn difference(before: &Dump, after: &Dump) -> String {
     told.join("; ")
 }
 
+fn actor(endpoint: &dyn Endpoint) -> Verdict<&dyn Actor> {
+    endpoint.as_actor().map_or_else(|| not_checked("the endpoint has no actions"), Ok)
+}
+
 fn offered(actor: &dyn Actor) -> Vec<Action> {
-    ACTIONS.into_iter().filter(|action| actor.offers(*action)).collect()
+    Action::ALL.into_iter().filter(|action| actor.offers(*action, ObjectKind::User)).collect()
 }
 
 async fn act(stage: &Stage, action: Action, account: &SourceId) -> Verdict<Result<ActionOutcome>> {
-    let Some(actor) = stage.endpoint.as_actor() else { return not_checked("the endpoint has no actions") };
+    let actor = actor(&*stage.endpoint)?;
     stage.wait("act", actor.act(&stage.cx, action, &key(ObjectKind::User, account))).await
 }
 
@@ -37,8 +38,7 @@ async fn done(stage: &Stage, action: Action, account: &SourceId) -> Verdict {
 
 /// Three accounts, and the actions that are offered.
 async fn accounts(stage: &mut Stage) -> Verdict<(Vec<SourceId>, Vec<Action>)> {
-    let Some(actor) = stage.endpoint.as_actor() else { return not_checked("the endpoint has no actions") };
-    let actions = offered(actor);
+    let actions = offered(actor(&*stage.endpoint)?);
     ensure(!actions.is_empty(), "an actor offers something", || "nothing".into())?;
     let mut users = Vec::new();
     for number in 0..3 {
@@ -112,4 +112,102 @@ pub(super) async fn reads_back_what_it_did(stage: &mut Stage) -> Verdict {
         }
         _ => Ok(()),
     }
+}
+
+/// Before and during an outage, by a process that has just started.
+pub(super) async fn knows_without_the_network_what_it_offers(stage: &mut Stage) -> Verdict {
+    let offers = |endpoint: &dyn Endpoint| {
+        let all = |kind| Action::ALL.map(|action| endpoint.as_actor().is_some_and(|actor| actor.offers(action, kind)));
+        ObjectKind::ALL.iter().map(|kind| all(*kind)).collect::<Vec<_>>()
+    };
+    actor(&*stage.endpoint)?;
+    let before = offers(&*stage.endpoint);
+    stage.remote.fail_from_call(1).await?;
+    let after = [offers(&*stage.endpoint), offers(&*stage.remote.endpoint())];
+    ensure(after.iter().all(|after| *after == before), format!("{before:?}"), || format!("{after:?}"))
+}
+
+/// By the remote's own account of itself.
+pub(super) async fn begin_changes_nothing(stage: &mut Stage) -> Verdict {
+    accounts(stage).await?;
+    let before = stage.remote.dump().await?;
+    stage.told("begin", actor(&*stage.endpoint)?.begin(&stage.cx)).await?;
+    let after = stage.remote.dump().await?;
+    ensure(before == after, "the remote is as it was", || difference(&before, &after))
+}
+
+/// Nobody answers, or the password is wrong.
+pub(super) async fn begin_tells_what_concerns_every_account(stage: &mut Stage) -> Verdict {
+    accounts(stage).await?;
+    stage.remote.fail_from_call(1).await?;
+    let begun = stage.wait("begin", actor(&*stage.endpoint)?.begin(&stage.cx)).await?;
+    ensure(begun.is_err(), "an error, as nobody answers", || "all is well".into())?;
+    stage.remote.heal().await?;
+    stage.renew();
+    stage.remote.refuse_credentials().await?;
+    let before = stage.remote.sign_ins().await?;
+    let begun = stage.wait("begin", actor(&*stage.endpoint)?.begin(&stage.cx)).await?;
+    let tried = stage.remote.sign_ins().await? - before;
+    let refused = begun.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Unauthenticated);
+    ensure(refused && tried == 1, "kind unauthenticated, behind one attempt to sign in", || {
+        format!("{begun:?} behind {tried}")
+    })
+}
+
+/// A protected account, and one outside of base and filter.
+pub(super) async fn leaves_alone_what_is_not_its_own(stage: &mut Stage) -> Verdict {
+    let (users, actions) = accounts(stage).await?;
+    let mut alone = Vec::new();
+    let protected = stage.remote.put_protected().await;
+    alone.extend(protected.clone());
+    if stage.remote.move_out_of_scope(&users[0]).await.is_ok() {
+        alone.push(users[0].clone());
+    }
+    if let (Err(declined), true) = (protected, alone.is_empty()) {
+        return not_checked(declined.to_string());
+    }
+    let before = stage.remote.dump().await?;
+    for account in &alone {
+        for action in &actions {
+            let outcome = act(stage, *action, account).await?;
+            ensure(matches!(outcome, Ok(ActionOutcome::Refused(_))), format!("{action} is refused"), || {
+                format!("{outcome:?}")
+            })?;
+        }
+    }
+    let after = stage.remote.dump().await?;
+    ensure(before == after, "nothing was changed", || difference(&before, &after))
+}
+
+/// Cancelled before, and while the answer to a change is awaited.
+pub(super) async fn a_cancellation_tells_whether_something_was_sent(stage: &mut Stage) -> Verdict {
+    let (users, actions) = accounts(stage).await?;
+    let action = if actions.contains(&Action::Suspend) { Action::Suspend } else { actions[0] };
+    let before = stage.remote.dump().await?;
+    stage.cx.cancel().cancel();
+    let outcome = act(stage, action, &users[0]).await?;
+    let cancelled =
+        |outcome: &Result<ActionOutcome>| outcome.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Cancelled);
+    ensure(cancelled(&outcome), "kind cancelled", || format!("{outcome:?}"))?;
+    let after = stage.remote.dump().await?;
+    ensure(before == after, "nothing was sent", || difference(&before, &after))?;
+    stage.renew();
+    stage.remote.swallow_answer().await?;
+    let (endpoint, cx) = (std::sync::Arc::clone(&stage.endpoint), stage.cx.clone());
+    let key = key(ObjectKind::User, &users[0]);
+    let stop = async {
+        for _ in 0..50 {
+            stage.pause().await;
+        }
+        cx.cancel().cancel();
+    };
+    let actor = actor(&*endpoint)?;
+    let sent = async { tokio::join!(actor.act(&cx, action, &key), stop).0 };
+    let outcome = stage.wait("an action without an answer", sent).await?;
+    stage.remote.heal().await?;
+    let changed = stage.remote.dump().await? != before;
+    ensure(outcome.is_err(), "an error, as no answer came", || format!("{outcome:?}"))?;
+    ensure(!(changed && cancelled(&outcome)), "an error that says that the change may have been made", || {
+        format!("{outcome:?}, and it was made")
+    })
 }

@@ -58,13 +58,13 @@ pub(super) async fn obey_cancellation(stage: &mut Stage) -> Verdict {
     }
     let cancel = stage.cx.cancel().clone();
     let endpoint = std::sync::Arc::clone(&stage.endpoint);
-    let cx = stage.cx.clone();
+    let (cx, pause) = (stage.cx.clone(), &*stage);
     let silent = async move {
         let call = endpoint.coverage(&cx);
         let stop = async {
             // Not before the call has gone as far as it goes without an answer.
             for _ in 0..50 {
-                tokio::task::yield_now().await;
+                pause.pause().await;
             }
             cancel.cancel();
         };

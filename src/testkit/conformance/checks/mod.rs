@@ -204,16 +204,31 @@ checks! {
         "A page of changes that comes again and again is an error.",
         "remember the token before, and fail with `ErrorKind::Protocol` where it comes again";
 
+    actor::knows_without_the_network_what_it_offers, "Actor::offers",
+        "Needs no network and always returns the same.",
+        "decide by action and kind alone";
+    actor::begin_changes_nothing, "Actor::begin",
+        "Changes nothing there.",
+        "only read in `begin`";
+    actor::begin_tells_what_concerns_every_account, "Actor::begin",
+        "What would keep every account from being changed is an error here: nobody answers, the password is wrong, the server takes no changes. A wrong password is tried once.",
+        "sign in and read something in `begin`";
     actor::touches_nothing_else, "Actor::act",
         "Touches nothing but what the action names.",
         "write the single flag, and only if it is still what was read";
     actor::twice_is_once, "Actor::act",
         "Doing it twice is the same as doing it once.",
         "read first, and answer `AlreadySo`";
+    actor::leaves_alone_what_is_not_its_own, "Actor::act",
+        "What is not to be touched by anybody's mistake is `ActionOutcome::Refused` before anything is sent: accounts of the system, protected ones, the account that the endpoint itself uses, everything that it does not import.",
+        "read the account as a listing does, and refuse what a listing would leave out";
     actor::a_refusal_is_no_error, "Actor::act",
         "What the remote refuses for this account is `ActionOutcome::Refused` with the remedy; an error is for what concerns every account.",
         "map missing rights on the account to `Refused`";
     actor::reads_back_what_it_did, "Actor::act",
         "`Done` is read back from the server that was written to.",
         "read the account again, and fail where it is as it was";
+    actor::a_cancellation_tells_whether_something_was_sent, "Actor::act",
+        "`Cancelled` means that nothing was sent. Who is cancelled later, while a change is under way, returns another error, which says that the change may have been made.",
+        "note when the change is put on the way, and return another kind from then on";
 }

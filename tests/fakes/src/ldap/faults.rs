@@ -1,5 +1,7 @@
 //! Faults and lies that a test turns on while the server runs; it knows no directory and no socket.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ pub enum When {
     Binds,
     /// At every write.
     Writes,
+    /// At the n-th write, from 1; once.
+    Write(u64),
 }
 
 /// What goes wrong.
@@ -40,6 +44,8 @@ pub enum Fault {
         /// The diagnostic message.
         text: String,
     },
+    /// What was asked for is done, and the connection is cut instead of the answer. Of writes only.
+    LoseAnswer,
     /// No answer ever comes; the connection stays.
     Hang,
     /// The answer is no BER.
@@ -106,12 +112,58 @@ pub(crate) struct Occasion {
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     rules: Arc<Mutex<Vec<Rule>>>,
+    rivals: Arc<Mutex<Rivals>>,
+}
+
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// What somebody else does around the next writes.
+#[derive(Default)]
+struct Rivals {
+    before: VecDeque<Deed>,
+    after: VecDeque<Deed>,
+}
+
+impl fmt::Debug for Rivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rivals({} before, {} after)", self.before.len(), self.after.len())
+    }
 }
 
 impl Faults {
     /// Makes a rule; rules add up.
     pub fn on(&self, when: When, fault: Fault) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(Rule { when, fault, seen: 0, spent: false });
+    }
+
+    /// Lets somebody else do something right before the next write is looked at; each call waits for a write of its own.
+    pub fn before_write(&self, deed: impl FnOnce() + Send + 'static) {
+        self.rivals().before.push_back(Box::new(deed));
+    }
+
+    /// Lets somebody else do something right after the next write, before it is answered.
+    pub fn after_write(&self, deed: impl FnOnce() + Send + 'static) {
+        self.rivals().after.push_back(Box::new(deed));
+    }
+
+    fn rivals(&self) -> std::sync::MutexGuard<'_, Rivals> {
+        self.rivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a write with what others do around it.
+    pub(crate) fn among_others<T>(&self, write: impl FnOnce() -> T) -> T {
+        let (before, after) = {
+            let mut rivals = self.rivals();
+            (rivals.before.pop_front(), rivals.after.pop_front())
+        };
+        if let Some(deed) = before {
+            deed();
+        }
+        let outcome = write();
+        if let Some(deed) = after {
+            deed();
+        }
+        outcome
     }
 
     /// Ends all rules.
@@ -121,8 +173,9 @@ impl Faults {
 
     /// Returns how many rules that happen once have not happened yet.
     pub fn pending(&self) -> usize {
-        let once =
-            |rule: &&Rule| matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_)) && !rule.spent;
+        let once = |rule: &&Rule| {
+            matches!(rule.when, When::Message(_) | When::Search(_) | When::Page(_) | When::Write(_)) && !rule.spent
+        };
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(once).count()
     }
 
@@ -139,6 +192,10 @@ impl Rule {
             When::Always => true,
             When::Binds => occasion.bind,
             When::Writes => occasion.write,
+            When::Write(n) => {
+                self.seen += u64::from(occasion.write);
+                occasion.write && self.seen == *n && !std::mem::replace(&mut self.spent, true)
+            }
             When::FilterContains(text) => {
                 occasion.filter.as_ref().is_some_and(|filter| filter.to_lowercase().contains(&text.to_lowercase()))
             }

@@ -54,4 +54,4 @@ pub use faults::{Fault, Faults, When};
 pub use ids::{BadIdentifier, Guid, Sid};
 pub use log::{Logged, Request, RequestLog};
 pub use server::FakeLdap;
-pub use settings::{DirSyncDenial, RangeEnd, RangeSpelling, Settings};
+pub use settings::{DirSyncDenial, RangeEnd, RangeSpelling, Settings, TokenGroups};

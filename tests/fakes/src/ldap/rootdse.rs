@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::ber::{OCTETS, SEQUENCE};
 use super::clock;
 use super::controls::SUPPORTED;
-use super::directory::state::State;
+use super::directory::state::{Id, State};
 use super::entry::Selection;
+use super::ids::Sid;
 use super::message;
 
 /// Returns the attributes in the order in which real servers give them.
@@ -68,7 +69,12 @@ fn attributes(state: &State) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-pub(crate) fn write(state: &State, selection: &Selection, message_id: i64) -> Vec<u8> {
+/// Returns what the bound account counts as: itself, and the groups that it is in.
+fn token(state: &State, who: Id) -> Vec<Sid> {
+    state.entry(who).sid.iter().cloned().chain(state.token_groups(who)).collect()
+}
+
+pub(crate) fn write(state: &State, who: Option<Id>, selection: &Selection, message_id: i64) -> Vec<u8> {
     message::write(message_id, &[], |message| {
         message.nested(0x64, |body| {
             body.text(OCTETS, "");
@@ -78,6 +84,11 @@ pub(crate) fn write(state: &State, selection: &Selection, message_id: i64) -> Ve
                         let values: Vec<_> = values.into_iter().map(|value| Cow::Owned(value.into_bytes())).collect();
                         selection.put(list, name, &values);
                     }
+                }
+                // Computed, so that only who asks for it gets it.
+                if let Some(who) = who.filter(|_| selection.named.iter().any(|wanted| wanted.lower == "tokengroups")) {
+                    let sids: Vec<_> = token(state, who).iter().map(|sid| Cow::Owned(sid.to_wire())).collect();
+                    selection.put(list, "tokenGroups", &sids);
                 }
             });
         });

@@ -13,7 +13,7 @@ use super::filter::Test;
 use super::ids::hash;
 use super::message::{self, Scope, Search};
 use super::rootdse;
-use super::settings::Settings;
+use super::settings::{Settings, TokenGroups};
 use super::view::{Overlay, View};
 
 /// What goes back to the client, message by message.
@@ -101,7 +101,8 @@ impl Request<'_> {
         let selection = Selection::new(&self.search.attributes, self.search.types_only);
         if self.search.base.is_empty() && self.search.scope == Scope::Base {
             let mut answer = Answer::only(message::success());
-            answer.entries.push(rootdse::write(self.state, &selection, self.message_id));
+            let who = self.who.filter(|_| self.settings.token == TokenGroups::Told);
+            answer.entries.push(rootdse::write(self.state, who, &selection, self.message_id));
             return Ok(answer);
         }
         if self.who.is_none() {

@@ -221,7 +221,15 @@ impl Session {
                 self.search(id, &search, &controls, faults, reaction, line);
                 return;
             }
-            (operation, Ok(controls)) => self.write(operation, &controls).err().unwrap_or_else(message::success),
+            (operation, Ok(controls)) => {
+                let write = || self.write(operation, &controls).err().unwrap_or_else(message::success);
+                let result = self.shared.faults.among_others(write);
+                if faults.contains(&Fault::LoseAnswer) {
+                    reaction.then = Then::Close;
+                    return;
+                }
+                result
+            }
         };
         line.result = Some(result.code);
         reaction.bytes = message::write_result(id, tag, &result, &[]);

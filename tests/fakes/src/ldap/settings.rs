@@ -29,6 +29,15 @@ pub enum DirSyncDenial {
     SilentlyEmpty,
 }
 
+/// Whether the server's own entry tells what the bound account counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenGroups {
+    /// To who asks for it.
+    Told,
+    /// To nobody.
+    Silent,
+}
+
 /// Limits and policies of the server; the defaults are those of a real one.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -46,6 +55,8 @@ pub struct Settings {
     pub dirsync_denial: DirSyncDenial,
     /// Refuses passwords over connections without TLS with strongerAuthRequired (8).
     pub require_tls: bool,
+    /// Tells at its own entry what the bound account counts as.
+    pub token: TokenGroups,
     /// Sends `SearchResultReference` messages for the other naming contexts.
     pub referrals: bool,
     /// Largest request in bytes.
@@ -66,6 +77,7 @@ impl Default for Settings {
             dirsync_batch: 1000,
             dirsync_denial: DirSyncDenial::Refused,
             require_tls: false,
+            token: TokenGroups::Told,
             referrals: true,
             max_receive_buffer: 10_485_760,
             certificate_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],

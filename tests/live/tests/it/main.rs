@@ -1,5 +1,6 @@
 //! Suites against real servers; each module is one suite, named after it.
 
+mod actions;
 mod active_directory;
 mod changes;
 mod import;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ldap3::{Mod, Scope};
-use tenantry_fakes::ldap::{Directory, FakeLdap, WriteRights};
+use tenantry_fakes::ldap::{Directory, FakeLdap, Fault, TokenGroups, When, WriteRights};
 
 use super::*;
 
@@ -38,6 +38,49 @@ async fn compare_and_swap_changes_the_value_or_nothing() {
     assert_eq!(modify(&mut ldap, CARL, swap("66048", "66050")).await, 0);
     assert_eq!(directory.get("cdahl", "userAccountControl"), ["66050"]);
     assert_eq!(server.log().writes().len(), 2);
+}
+
+#[tokio::test]
+async fn others_write_before_and_after_and_an_answer_can_be_lost() {
+    let directory = tenant();
+    let (server, mut ldap) = with_admin(&directory).await;
+    let title = |text: &str| vec![Mod::Replace("title".to_owned(), set(text))];
+    let rival = |text: &'static str| {
+        let directory = directory.clone();
+        move || {
+            assert_ne!(directory.get("cdahl", "title"), [text], "it comes at its time");
+            directory.set("cdahl", "title", [text]);
+        }
+    };
+    server.faults().before_write(rival("before"));
+    let add = vec![Mod::Add("title".to_owned(), set("mine"))];
+    assert_eq!(modify(&mut ldap, CARL, add).await, 19, "there is one already");
+    assert_eq!(directory.get("cdahl", "title"), ["before"]);
+    server.faults().after_write(rival("after"));
+    assert_eq!(modify(&mut ldap, CARL, title("mine")).await, 0);
+    assert_eq!(directory.get("cdahl", "title"), ["after"]);
+    assert_eq!(modify(&mut ldap, CARL, title("mine")).await, 0, "each waits for one write only");
+    assert_eq!(directory.get("cdahl", "title"), ["mine"]);
+    server.faults().on(When::Write(2), Fault::LoseAnswer);
+    assert_eq!(modify(&mut ldap, CARL, title("first")).await, 0);
+    assert!(ldap.modify(CARL, title("second")).await.is_err(), "the answer is lost");
+    assert_eq!(directory.get("cdahl", "title"), ["second"], "and what was asked for is done");
+    assert_eq!(server.faults().pending(), 0);
+}
+
+#[tokio::test]
+async fn the_server_tells_what_the_bound_account_counts_as_to_who_asks_for_it() {
+    let directory = tenant();
+    let (server, mut ldap) = with_admin(&directory).await;
+    let mut token = async |attributes: &[&str]| {
+        let root = search(&mut ldap, "", Scope::Base, "(objectClass=*)", attributes).await.entries.remove(0);
+        root.bin_attrs.get("tokenGroups").cloned().unwrap_or_default()
+    };
+    let admins = directory.domain_sid().with_rid(512).to_wire();
+    assert!(token(&["tokenGroups"]).await.contains(&admins));
+    assert_eq!(token(&[]).await, Vec::<Vec<u8>>::new());
+    server.edit_settings(|settings| settings.token = TokenGroups::Silent);
+    assert_eq!(token(&["tokenGroups"]).await, Vec::<Vec<u8>>::new());
 }
 
 #[tokio::test]
