@@ -24,6 +24,17 @@ impl DeltaPager for Pager {
     }
 }
 
+/// The delta of a cursor that was given by another directory, or by nobody.
+pub(super) struct Expired(pub(super) Context);
+
+#[async_trait]
+impl DeltaPager for Expired {
+    async fn next(&mut self) -> Result<DeltaStep> {
+        self.0.check_cancelled()?;
+        Ok(DeltaStep::CursorExpired)
+    }
+}
+
 /// Tells what a directory that shows its deletions tells of the way from one state to another.
 pub(super) fn between(old: &ScriptedDirectory, new: &ScriptedDirectory, page_size: usize) -> Vec<DeltaPage> {
     let mut pages = vec![DeltaPage::default()];

@@ -6,6 +6,7 @@ mod docs;
 mod file;
 mod mistakes;
 mod remote;
+mod scripted;
 mod server;
 mod wrong;
 
