@@ -67,7 +67,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use outbox::Consumer;
 pub use run::{IdListing, ImportOptions};
 pub use secret::Secret;
-pub use service::{RunHandle, Service};
+pub use service::{Export, RunHandle, Service};
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Customer, Store};

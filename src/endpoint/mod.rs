@@ -208,6 +208,8 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
 
     /// Begins a listing of source ids only. By default a snapshot with the bodies dropped.
     ///
+    /// Checkpoints on its pages are not looked at.
+    ///
     /// # Behaviour
     /// - Every object of a snapshot taken at the same moment is on its pages, and no other; it closes the same kinds.
     /// - Its patches have no attributes, and its pages no memberships.
@@ -258,17 +260,19 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - A cursor that the directory has forgotten is the step [`DeltaStep::CursorExpired`], too.
     /// - Every object that is new, changed or restored comes, at least with what changed.
     /// - Every membership that began or ended comes, by itself or with a group whose members are listed whole and
-    ///   closed.
+    ///   closed; of a member that was deleted or restored its groups need not tell.
     /// - What is gone comes as a tombstone, where [`tells_removals`](Self::tells_removals) says so.
     /// - What left base or filter is never a tombstone: it exists.
     /// - What changed while the delta is read comes in this one or in the next, never in neither.
+    /// - Statements come in the order in which they became true; of several on one object the last one counts.
+    /// - A group that comes into scope comes with all of its members, and its scope of members is closed.
     /// - No kind is closed, and the members of a group only where all of them are in this delta.
     /// - Applied to what a snapshot showed, the changes give what a snapshot of now shows.
     /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
     /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind
-    /// every delta, and looks up what is not among them.
+    /// every delta, unless the host has set an interval of its own, and looks up what is not among them.
     ///
     /// # Behaviour
     /// - Knows it without the network.

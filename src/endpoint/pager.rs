@@ -50,6 +50,9 @@ pub trait SnapshotPager: Send {
 }
 
 /// One page of changes.
+///
+/// Where several statements are on one object or membership, the later one counts: that of a later page, and on one page the
+/// one that comes later here (records that cannot be understood count as objects that are there).
 #[derive(Debug, Default)]
 pub struct DeltaPage {
     /// Objects that are new or changed: whole or in part.

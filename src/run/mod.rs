@@ -7,6 +7,7 @@ mod blocking;
 mod confirm;
 mod list;
 mod report;
+mod review;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub enum IdListing {
     /// Behind every delta that does not report what is gone; behind others once a day.
     #[default]
     Auto,
-    /// When the last listing of all ids is this old.
+    /// When the last listing of all ids, by a snapshot or by itself, is this old; whatever deltas report.
     Every(Duration),
 }
 
@@ -93,6 +94,10 @@ pub(crate) struct Import {
     clock_start: Duration,
     stats_start: Stats,
     alerts: Vec<Alert>,
+    /// Whether the ids were listed behind a delta.
+    ids_listed: bool,
+    /// Whether a listing was short, or could not be looked into.
+    doubtful: bool,
 }
 
 /// What the listing left to be done.
@@ -129,6 +134,8 @@ impl Job {
             clock_start: self.gate.clock().monotonic(),
             stats_start: self.gate.stats(),
             alerts: Vec::new(),
+            ids_listed: false,
+            doubtful: false,
             job: self,
         })
     }
@@ -158,7 +165,10 @@ impl Import {
     /// The one path.
     async fn steps(&mut self) -> Result<RunReport> {
         let mut listing = match self.list().await? {
-            Listed::Planned => return self.apply().await,
+            Listed::Planned => {
+                self.review().await?;
+                return self.apply().await;
+            }
             Listed::Whole(listing) => listing,
         };
         self.plan(&listing).await?;
@@ -178,8 +188,13 @@ impl Import {
     async fn plan(&mut self, listing: &list::Listing) -> Result<()> {
         self.show(|progress| progress.phase = Phase::Planning);
         self.look_up_parked().await?;
-        let proofs = listing.proofs(self.mode);
+        let proofs = if self.lists_ids() { listing.proofs() } else { Vec::new() };
         self.hold.with(move |run| run.find_candidates(proofs)).await
+    }
+
+    /// Tells whether all ids were listed, by a snapshot or behind a delta: a delta itself proves no absence.
+    fn lists_ids(&self) -> bool {
+        self.mode == Mode::Snapshot || self.ids_listed
     }
 
     fn terms(&self, listing: &list::Listing) -> GuardTerms {
@@ -229,10 +244,15 @@ impl Import {
             coverage: (plan.held.is_empty() || listing.suspicion.is_none())
                 .then(|| listing.coverage.clone())
                 .filter(|_| listing.suspicion.is_none() || listing.all_proven),
-            listed: listing.closed(),
+            listed: if self.mode == Mode::Snapshot { listing.closed() } else { Vec::new() },
             whole: self.mode == Mode::Snapshot && listing.all_proven,
             alerts: std::mem::take(&mut self.alerts),
             plan,
+            mode: self.mode,
+            planned_at: self.job.now(),
+            // Counted from its beginning: a run at the same hour each day is a day behind the one before it.
+            listed_at: (self.lists_ids() && listing.all_proven && !self.doubtful).then_some(self.started_at),
+            relist: false,
         };
         self.hold.with(move |run| run.conclude(&conclusion)).await
     }

@@ -5,6 +5,7 @@
 
 mod act;
 mod handle;
+mod operations;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use act::{ActionResult, RecordResult};
 pub use handle::RunHandle;
+pub use operations::Export;
 
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
-use crate::model::{CustomerId, EndpointName, Progress, RunReport};
+use crate::model::{CustomerId, EndpointName, Progress, Retention, RunReport};
 use crate::outbox::{Consumer, blocking};
 use crate::run::{ImportOptions, Job};
 use crate::store::{Customer, Parked, Store, Totals};
@@ -31,6 +33,7 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero"
 #[derive(Debug, Clone)]
 pub struct Service {
     inner: Arc<Inner>,
+    retention: Retention,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,8 @@ impl Service {
 
     /// Creates a service over a store, on a clock of the caller's.
     pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, endpoints: Mutex::default() }) }
+        let inner = Arc::new(Inner { store, clock, endpoints: Mutex::default() });
+        Self { inner, retention: Retention::default() }
     }
 
     /// Makes a customer and its endpoints known. Their order is the order in which their values count.
@@ -134,7 +138,12 @@ impl Service {
             progress,
         };
         let import = blocking(move || job.begin()).await?;
-        let task = tokio::spawn(import.run());
+        let (service, customer) = (self.clone(), customer.clone());
+        let task = tokio::spawn(async move {
+            let report = import.run().await;
+            service.tidy(&customer).await;
+            report
+        });
         Ok(RunHandle::new(task, cancel, watched, gate))
     }
 

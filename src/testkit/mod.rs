@@ -8,6 +8,7 @@ mod directory;
 mod lies;
 mod scripted;
 
+pub use delta::Telling;
 pub use directory::{ScriptedDirectory, ScriptedObject};
 pub use lies::Lie;
 pub use scripted::ScriptedEndpoint;

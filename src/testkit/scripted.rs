@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Lie, ScriptedDirectory, delta};
+use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
     Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
     EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
@@ -25,6 +25,8 @@ pub struct ScriptedEndpoint {
     state: Arc<Mutex<State>>,
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
+    /// Id listings that were begun.
+    id_listings: Arc<AtomicUsize>,
     deltas: bool,
     actions: bool,
 }
@@ -44,6 +46,10 @@ struct State {
     rights_lost: bool,
     /// States of the directory at which a cursor was given.
     states: Vec<ScriptedDirectory>,
+    /// Cursors that were given before this one have expired.
+    expired: usize,
+    /// What deltas tell.
+    told: delta::Told,
     /// The cursor of the listing under way: taken before its first page.
     listing: usize,
     /// To be done once so many pages of a listing are given.
@@ -73,10 +79,13 @@ impl ScriptedEndpoint {
                 revision: 1,
                 rights_lost: false,
                 states: Vec::new(),
+                expired: 0,
+                told: delta::Told::default(),
                 listing: 0,
                 while_listing: None,
             })),
             pages: Arc::default(),
+            id_listings: Arc::default(),
             deltas: false,
             actions: false,
         })
@@ -110,7 +119,7 @@ impl ScriptedEndpoint {
         change(&mut self.state().directory)
     }
 
-    /// Changes the directory once so many pages of the next listing are given.
+    /// Changes the directory once so many pages of the next listing are given; with 0, an id listing shows the change.
     pub fn change_while_listing(&self, pages: usize, change: impl FnOnce(&mut ScriptedDirectory) + Send + 'static) {
         self.state().while_listing = Some((pages, Box::new(change)));
     }
@@ -138,6 +147,27 @@ impl ScriptedEndpoint {
     /// Pretends that the configured filter is another one.
     pub fn set_filter(&self, filter: &str) {
         filter.clone_into(&mut self.state().filter);
+    }
+
+    /// Sets whether deltas tell what is gone or moved out of scope. Tombstones that cannot be read are never told.
+    pub fn set_removals(&self, telling: Telling) {
+        self.state().told.removals = telling;
+    }
+
+    /// Sets whether deltas tell the members of a group that is restored.
+    pub fn set_restored_groups(&self, telling: Telling) {
+        self.state().told.restored_groups = telling;
+    }
+
+    /// Forgets all cursors given so far.
+    pub fn expire_cursors(&self) {
+        let mut state = self.state();
+        state.expired = state.states.len();
+    }
+
+    /// Returns how many id listings were begun so far.
+    pub fn id_listings(&self) -> usize {
+        self.id_listings.load(Ordering::Relaxed)
     }
 
     /// Returns how many pages were listed so far.
@@ -170,6 +200,34 @@ impl State {
             .collect();
         ids.sort_by_key(|(kind, id)| (rank(*kind), (*id).clone()));
         ids.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Keeps the state at which a cursor is given. A membership that began and went to sleep since the one before was told
+    /// to nobody: deltas say so when it wakes.
+    fn remember(&mut self) {
+        let last = self.states.last();
+        for ((group, member), silent) in &mut self.directory.asleep {
+            *silent &= last.is_some_and(|last| {
+                last.asleep.contains_key(&(group.clone(), member.clone()))
+                    || last.members.get(group).is_some_and(|members| members.contains(member))
+            });
+        }
+        self.states.push(self.directory.clone());
+    }
+
+    /// Lists the ids that can be seen.
+    fn visible_ids(&self) -> Vec<SourceId> {
+        let mut ids = self.visible();
+        ids.retain(|id| {
+            let container = self.directory.objects.get(id).map(|object| &object.container);
+            !self.lies(|lie| match lie {
+                Lie::IdsEmpty => true,
+                Lie::IdsDrop(ids) => ids.contains(id),
+                Lie::IdsHide(hidden) => container == Some(hidden),
+                _ => false,
+            })
+        });
+        ids
     }
 
     /// Answers for an object that cannot be seen.
@@ -205,6 +263,9 @@ impl State {
     }
 }
 
+/// The right without which tombstones cannot be read.
+const READ_TOMBSTONES: &str = "read tombstones";
+
 /// A place in a listing: before this object, so many of its members given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Place {
@@ -220,6 +281,8 @@ struct Pager {
     pages: usize,
     repeat: Option<Place>,
     closed: bool,
+    /// Whether only ids are listed.
+    ids_only: bool,
 }
 
 impl Pager {
@@ -232,7 +295,12 @@ impl Pager {
         if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
             change(&mut state.directory);
         }
-        if state.lies(|lie| matches!(lie, Lie::FailsAfter(pages) if done >= *pages)) {
+        let ids_only = self.ids_only;
+        if state.lies(|lie| match lie {
+            Lie::FailsAfter(pages) => done >= *pages,
+            Lie::IdsFailAfter(pages) => ids_only && done >= *pages,
+            _ => false,
+        }) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
         assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
@@ -249,7 +317,8 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor = endpoint.deltas.then(|| cursor_of(&state.directory.identity, state.listing));
+            let cursor =
+                (endpoint.deltas && !self.ids_only).then(|| cursor_of(&state.directory.identity, state.listing));
             return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
@@ -276,6 +345,10 @@ impl Pager {
     fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
         // Deleted while the listing runs.
         let Some(object) = state.directory.objects.get(id) else { return true };
+        if self.ids_only {
+            page.patches.push(Patch::new(object.kind, id.clone()).in_container(object.container.clone()));
+            return true;
+        }
         if object.unintelligible {
             page.quarantined.push(Quarantined {
                 kind: object.kind,
@@ -286,12 +359,7 @@ impl Pager {
         }
         if self.place.members == 0 {
             page.patches.extend(state.patch(id));
-            for ((_, facet), attributes) in state.directory.facets.iter().filter(|((of, _), _)| of == id) {
-                let mut patch = Patch::new(object.kind, id.clone());
-                patch.facet = *facet;
-                patch.attributes = attributes.clone();
-                page.patches.push(patch);
-            }
+            page.patches.extend(state.directory.facets_of(id));
         }
         if object.kind != ObjectKind::Group {
             return true;
@@ -335,16 +403,23 @@ impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let mut state = self.state();
         let place = since.bytes().split_first_chunk::<8>().filter(|_| since.version() == VERSION);
-        let at =
-            place.filter(|(_, of)| *of == state.directory.identity.as_bytes()).map(|(at, _)| u64::from_be_bytes(*at));
-        let Some(old) = at.and_then(|at| state.states.get(usize::try_from(at).ok()?)) else {
-            return Ok(Box::new(delta::Expired(cx.clone())));
+        let at = place.filter(|(_, of)| *of == state.directory.identity.as_bytes());
+        let at = at.and_then(|(at, _)| usize::try_from(u64::from_be_bytes(*at)).ok());
+        let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
+            return Ok(Box::new(delta::Expired));
         };
-        let pages = delta::between(old, &state.directory, state.page_size);
-        let now = state.directory.clone();
-        state.states.push(now);
+        let pages = delta::with_lies(old, &state.directory, state.page_size, state.told, &state.lies);
+        let fails_after = state.lies.iter().find_map(|lie| match lie {
+            Lie::DeltaFailsAfter(pages) => Some(*pages),
+            _ => None,
+        });
+        state.remember();
         let cursor = cursor_of(&state.directory.identity, state.states.len() - 1);
-        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), cursor }))
+        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
+    }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.state().told.removals == Telling::Told && coverage.rights.contains(READ_TOMBSTONES)
     }
 }
 
@@ -398,7 +473,7 @@ impl Endpoint for ScriptedEndpoint {
             coverage.rights.insert("read".into());
         }
         if state.directory.tombstones_readable {
-            coverage.rights.insert("read tombstones".into());
+            coverage.rights.insert(READ_TOMBSTONES.into());
         }
         coverage.filters.insert("users".into(), state.filter.clone());
         Ok(coverage)
@@ -412,9 +487,8 @@ impl Endpoint for ScriptedEndpoint {
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let mut state = self.state();
         if from.is_none() && self.deltas {
-            let now = state.directory.clone();
             state.listing = state.states.len();
-            state.states.push(now);
+            state.remember();
         }
         let ids = state.visible();
         let place = match from {
@@ -425,7 +499,19 @@ impl Endpoint for ScriptedEndpoint {
         drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
         let (endpoint, cx) = (self.clone(), cx.clone());
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false }))
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: false }))
+    }
+
+    async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
+        self.id_listings.fetch_add(1, Ordering::Relaxed);
+        let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
+        let mut state = self.state();
+        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages == 0) {
+            change(&mut state.directory);
+        }
+        let ids = state.visible_ids();
+        drop(state);
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {

@@ -29,8 +29,8 @@ mod replica;
 mod script;
 
 use replica::{Edge, Replica};
-pub(crate) use script::Dice;
-use script::{OUTSIDE, Op, PLACES, Script, Step, Trick, a_history, ids, pick};
+pub(crate) use script::{Dice, OUTSIDE, Op, Script, an_op, pick};
+use script::{PLACES, Step, Trick, a_history, ids};
 
 /// Whether each import is told: once, of the history that was cut down.
 static TELL: AtomicBool = AtomicBool::new(false);

@@ -5,13 +5,19 @@
 
 mod actions;
 mod conformance;
+mod delta_and_snapshot_agree;
+mod delta_order;
 mod deltas;
 mod dump;
 mod histories;
 mod house;
+mod id_listings;
 mod images;
 mod imports;
+mod killed_deltas;
 mod kills;
+mod old_plans;
+mod operations;
 mod removals;
 mod state_file;
 mod watching;

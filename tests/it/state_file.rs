@@ -61,7 +61,7 @@ fn a_file_of_a_newer_version_is_refused_also_where_it_has_no_layout_in_common() 
     drop(SqliteStore::open(&path).unwrap());
     {
         let file = Connection::open(&path).unwrap();
-        file.execute_batch("DROP TABLE outbox; PRAGMA user_version = 2").unwrap();
+        file.execute_batch("DROP TABLE outbox; PRAGMA user_version = 99").unwrap();
     }
     std::fs::remove_dir(folder.path().join("state.db.work")).unwrap();
     refused(&path);

@@ -4,13 +4,21 @@
 
 mod apply;
 mod directory;
+mod erasure;
+mod export;
 mod key_index;
+mod left_over;
 mod locks;
+mod member;
 mod outbox;
 mod plan;
+mod redaction;
+mod release;
+mod retention;
 mod run;
 mod schema;
 mod stage;
+mod turn;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

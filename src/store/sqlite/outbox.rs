@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::retention::no_longer_kept;
 use super::{SqliteStore, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -15,10 +16,10 @@ use crate::store::codec::{self, Reader};
 /// Bytes of a segment before compression at which the next one begins.
 const SEGMENT_BYTES: usize = 512 << 10;
 /// The layout of a segment.
-const LAYOUT: u8 = 1;
+pub(super) const LAYOUT: u8 = 1;
 
-const ENTRY_JSON: u8 = 0;
-const ENTRY_MEMBERS: u8 = 1;
+pub(super) const ENTRY_JSON: u8 = 0;
+pub(super) const ENTRY_MEMBERS: u8 = 1;
 
 /// The record of a member, as a packed entry keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -310,7 +311,16 @@ impl SqliteStore {
         let step = || sql("read events");
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Vec::new()) };
-        let mut query = host
+        // One statement would not do: between two, the first events that are asked for may go.
+        let transaction = host.unchecked_transaction().map_err(step())?;
+        let dropped: u64 = transaction
+            .prepare_cached("SELECT dropped FROM customers WHERE customer_no = ?1")
+            .and_then(|mut query| query.query_row([customer_no], |row| row.get(0)))
+            .map_err(step())?;
+        if after < dropped {
+            return Err(no_longer_kept(after, dropped));
+        }
+        let mut query = transaction
             .prepare_cached(
                 "SELECT first_sequence, time, segment FROM outbox
                  WHERE customer_no = ?1 AND last_sequence > ?2 ORDER BY last_sequence",

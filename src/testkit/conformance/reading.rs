@@ -149,6 +149,14 @@ pub(super) fn add(members: &mut Members, edges: Edges) {
     }
 }
 
+/// What a delta says of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    There,
+    Gone,
+    Outside,
+}
+
 /// A delta, as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
@@ -157,6 +165,8 @@ pub(super) struct Changes {
     pub(super) removed: Members,
     pub(super) tombstones: Vec<Tombstone>,
     pub(super) out_of_scope: Vec<ObjectKey>,
+    /// What was said last of each object, in the order in which the engine reads a page.
+    pub(super) last_word: BTreeMap<ObjectKey, Word>,
     pub(super) closed: Vec<Scope>,
     pub(super) caught_up: Option<Cursor>,
     pub(super) expired: bool,
@@ -165,6 +175,10 @@ pub(super) struct Changes {
 
 impl Changes {
     fn take(&mut self, page: DeltaPage) {
+        let there = page.patches.iter().map(|patch| (&patch.object, Word::There));
+        let gone = page.tombstones.iter().map(|tombstone| (&tombstone.object, Word::Gone));
+        let outside = page.out_of_scope.iter().map(|object| (object, Word::Outside));
+        self.last_word.extend(there.chain(gone).chain(outside).map(|(object, word)| (object.clone(), word)));
         for patch in page.patches {
             let known = self.patches.entry(patch.object.clone()).or_insert_with(|| patch.clone());
             known.attributes.merge(&patch.attributes);

@@ -503,6 +503,15 @@ pub(crate) fn all() -> Vec<Mistake> {
                 })
             })
         }),
+        ("buries at the end who came back before", "delta::tells_the_last_word_last", || {
+            changes(|page| {
+                let back: Vec<_> = page.patches.iter().map(|patch| patch.object.clone()).collect();
+                page.tombstones.extend(back.into_iter().map(|object| Tombstone { object, kind: TombstoneKind::Soft }));
+            })
+        }),
+        ("tells new groups without members", "delta::a_new_group_comes_whole", || {
+            changes(|page| page.edges_added.clear())
+        }),
         ("closes users in a delta", "delta::closes_no_kind", || changes(|page| page.closed.push(Scope::Users))),
         ("closes a group with half of its members", "delta::closes_no_kind", || {
             changes(|page| {

@@ -96,7 +96,7 @@ impl Remote for MemoryRemote {
     }
 
     async fn move_to(&mut self, user: &SourceId, to: Place) -> Done {
-        self.server.state().edit(guid(user), |row| row.place = place(to));
+        self.server.state().edit(guid(user), |row| (row.place, row.outside) = (place(to), false));
         Ok(())
     }
 

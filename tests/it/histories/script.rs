@@ -6,7 +6,7 @@ use tenantry::model::{AttributeName, ObjectKind, SourceId, TombstoneKind, UserSt
 use tenantry::testkit::{ScriptedDirectory, ScriptedObject};
 
 pub(super) const PLACES: [&str; 4] = ["berlin", "oslo", "rome", "lima"];
-pub(super) const OUTSIDE: &str = "attic";
+pub(crate) const OUTSIDE: &str = "attic";
 
 /// A small generator of its own: the same seed gives the same history on every machine.
 #[derive(Clone)]
@@ -25,14 +25,14 @@ impl Dice {
         self.roll() % bound
     }
 
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
 
 /// A change of the directory. Numbers choose among what is there when it happens, so that any cut-down history is one.
 #[derive(Debug, Clone)]
-pub(super) enum Op {
+pub(crate) enum Op {
     AddUser(u64),
     AddGroup,
     AddComputer(u64),
@@ -77,7 +77,7 @@ pub(super) enum Step {
     Wait(u64),
 }
 
-pub(super) fn an_op(dice: &mut Dice) -> Op {
+pub(crate) fn an_op(dice: &mut Dice) -> Op {
     let (a, b) = (dice.roll() >> 8, dice.roll() >> 8);
     match dice.below(44) {
         0..=3 => Op::AddUser(a),
@@ -144,14 +144,14 @@ pub(super) fn a_history(seed: u64) -> Vec<Step> {
 
 /// The script's own memory: who can come back.
 #[derive(Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     pub(super) graves: BTreeMap<SourceId, (ScriptedObject, Vec<SourceId>, BTreeSet<SourceId>)>,
     pub(super) next: u128,
     /// Who moved since a listing that could see them: a place that hides them then hides where they are.
     pub(super) moved: BTreeSet<SourceId>,
 }
 
-pub(super) fn pick<T: Clone>(all: &[T], number: u64) -> Option<T> {
+pub(crate) fn pick<T: Clone>(all: &[T], number: u64) -> Option<T> {
     let len = u64::try_from(all.len()).unwrap();
     (len > 0).then(|| all[usize::try_from(number % len).unwrap()].clone())
 }
@@ -167,7 +167,7 @@ pub(super) fn ids(directory: &ScriptedDirectory, kind: Option<ObjectKind>) -> Ve
 
 impl Script {
     #[allow(clippy::too_many_lines)] // one arm a change
-    pub(super) fn apply(&mut self, op: &Op, directory: &mut ScriptedDirectory) {
+    pub(crate) fn apply(&mut self, op: &Op, directory: &mut ScriptedDirectory) {
         // Somebody always stays: an endpoint without a single user is refused by design.
         let anchor = ScriptedDirectory::id(1);
         let place = |n: u64| pick(&PLACES, n).unwrap();

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::removals::Told;
 use super::{Apply, Chunk, Reached, images, record_row};
 use crate::error::Result;
 use crate::model::{
@@ -236,7 +237,9 @@ impl Apply {
                 .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
                 .and_then(|mut update| update.execute([record_no]))
                 .map_err(step())?;
-            self.wake(chunk, object_no)?;
+            let told =
+                Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
+            self.wake(chunk, object_no, &told)?;
         }
         let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)

@@ -66,7 +66,10 @@ impl Stage {
         let joined: Vec<i64> = {
             let mut query = self
                 .main
-                .prepare("SELECT object_no FROM objects WHERE record_no <> object_no AND endpoint_no = ?1")
+                .prepare(
+                    "SELECT object_no FROM objects INDEXED BY joined_objects
+                     WHERE record_no <> object_no AND endpoint_no = ?1",
+                )
                 .map_err(step())?;
             let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
             let mut joined = rows.collect::<Result<Vec<_>, _>>().map_err(step())?;
@@ -101,10 +104,12 @@ impl Stage {
         let Some(probe) = self.probe(key, Facet::Core)? else { return Ok(None) };
         let joined = self
             .main
-            .prepare_cached("SELECT record_no <> object_no FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([probe.object_no], |row| row.get(0)).optional())
-            .map_err(sql("read an object"))?
-            .unwrap_or(false);
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_objects
+                                WHERE endpoint_no = ?1 AND object_no = ?2 AND record_no <> object_no)",
+            )
+            .and_then(|mut query| query.query_row([self.endpoint_no, probe.object_no], |row| row.get(0)))
+            .map_err(sql("read an object"))?;
         Ok(Some(Found { object_no: probe.object_no, standing: probe.standing, joined }))
     }
 
@@ -144,6 +149,9 @@ impl Stage {
             let mut reader = Reader::new(block, "staged members");
             while !reader.is_at_end() {
                 let listed = codec::read_member(&mut reader)?;
+                if self.is_retracted(group, via, &listed.id.key())? {
+                    continue;
+                }
                 if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
                     member(listed)?;
                 }
@@ -152,7 +160,7 @@ impl Stage {
         Ok(())
     }
 
-    fn is_staged(&self, object_no: i64) -> Result<bool> {
+    pub(in super::super) fn is_staged(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM objects WHERE stage_no = ?1)")
             .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
@@ -360,7 +368,10 @@ impl Stage {
                 statements.entry(row.get(0).map_err(step())?).or_default().push(row.get(1).map_err(step())?);
             }
         }
-        for (group_via, said) in statements {
+        self.add_gone(&mut statements)?;
+        for (group_via, mut said) in statements {
+            said.sort_unstable();
+            said.dedup();
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
             let [_, _, doubted, _] = self.loss(group_via)?;
@@ -394,7 +405,8 @@ impl Stage {
 
     /// Tells whether all groups were listed, not only what changed of some.
     pub(super) fn lists_groups(&self) -> bool {
-        self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
+        // An id listing closes them too, and names no member.
+        !self.is_delta() && self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
     }
 
     /// Tells whether the end of a primary membership is held back.
@@ -444,7 +456,7 @@ impl Stage {
                 let held: bool = row.get(2).map_err(step())?;
                 match verdict {
                     // Its groups may list it still: that they do not is to be read a second time like any other ending.
-                    Verdict::OutOfScope if !held => {}
+                    verdict if verdict.is_out_of_scope() && !held => {}
                     verdict if verdict.is_proof() && !held => ended.push(object_no),
                     _ => kept.push(object_no),
                 }

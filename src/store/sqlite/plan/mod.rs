@@ -2,6 +2,7 @@
 //!
 //! Candidates come only from proofs ([`Complete`]) or from the directory's own statements.
 
+mod again;
 mod candidates;
 mod held;
 mod judge;

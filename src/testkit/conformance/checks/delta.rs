@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::reading::{Changes, Listing, Members};
+use super::super::reading::{Changes, Listing, Members, Word};
+use super::super::remote::Place;
 use super::super::report::{Finding, Verdict, ensure, failed, not_checked};
 use super::super::stage::{Population, Stage, key, person};
 use crate::endpoint::Cursor;
@@ -221,6 +222,51 @@ async fn changes_beside(stage: &mut Stage, since: &Cursor, at: usize) -> Verdict
     // Told already: then the cursor before him is as good.
     let told = changes.patches.contains_key(&key(ObjectKind::User, &late));
     Ok((late, if told { since.clone() } else { next }))
+}
+
+/// Gone and back, out and in, new and gone: between two deltas.
+pub(super) async fn tells_the_last_word_last(stage: &mut Stage) -> Verdict {
+    let (people, _, cursor) = begin(stage).await?;
+    let coverage = stage.told("coverage", stage.endpoint.coverage(&stage.cx)).await?;
+    let brief = stage.remote.put_user(&person(900)).await?;
+    let deleted = stage.remote.delete(&brief).await;
+    let mut back = Vec::new();
+    if stage.remote.delete(&people.users[0]).await.is_ok() && stage.remote.restore(&people.users[0]).await.is_ok() {
+        back.push(&people.users[0]);
+    }
+    if stage.remote.move_out_of_scope(&people.users[2]).await.is_ok()
+        && stage.remote.move_to(&people.users[2], Place::First).await.is_ok()
+    {
+        back.push(&people.users[2]);
+    }
+    if let (Err(declined), true) = (&deleted, back.is_empty()) {
+        return not_checked(declined.to_string());
+    }
+    let (changes, _) = stage.changes(&cursor).await?;
+    let word = |id: &SourceId| changes.last_word.get(&key(ObjectKind::User, id)).copied();
+    for id in back {
+        ensure(
+            matches!(word(id), None | Some(Word::There)),
+            format!("the last word on {id} is that it is there"),
+            || format!("{:?}", word(id)),
+        )?;
+    }
+    let gone = deleted.is_ok() && tells_removals(stage, &coverage);
+    ensure(!gone || word(&brief) != Some(Word::There), format!("the last word on {brief} is that it is gone"), || {
+        format!("{:?}", word(&brief))
+    })
+}
+
+/// A group that was not there, with members that were.
+pub(super) async fn a_new_group_comes_whole(stage: &mut Stage) -> Verdict {
+    let (people, _, cursor) = begin(stage).await?;
+    let group = stage.remote.put_group("New").await?;
+    stage.remote.add_members(&group, &people.users).await?;
+    let (changes, _) = stage.changes(&cursor).await?;
+    let came = changes.added.get(&group).map_or(0, BTreeSet::len);
+    ensure(came == people.users.len() && changes.whole(&group), "all of its members, and their scope closed", || {
+        format!("{came} of {} members, closed: {}", people.users.len(), changes.whole(&group))
+    })
 }
 
 /// Many changes of every kind.

@@ -177,7 +177,7 @@ checks! {
         "Every object that is new, changed or restored comes, at least with what changed.",
         "ask for changes of every kind that is listed";
     delta::tells_memberships, "DeltaEndpoint::delta",
-        "Every membership that began or ended comes, by itself or with a group whose members are listed whole and closed.",
+        "Every membership that began or ended comes, by itself or with a group whose members are listed whole and closed; of a member that was deleted or restored its groups need not tell.",
         "read the members of every group that changed";
     delta::tells_what_is_gone, "DeltaEndpoint::delta",
         "What is gone comes as a tombstone, where `tells_removals` says so.",
@@ -188,6 +188,12 @@ checks! {
     delta::loses_nothing_while_it_is_read, "DeltaEndpoint::delta",
         "What changed while the delta is read comes in this one or in the next, never in neither.",
         "take the next cursor before the first page of changes is read";
+    delta::tells_the_last_word_last, "DeltaEndpoint::delta",
+        "Statements come in the order in which they became true; of several on one object the last one counts.",
+        "give changes in the directory's own order, or say of each object only how it is now";
+    delta::a_new_group_comes_whole, "DeltaEndpoint::delta",
+        "A group that comes into scope comes with all of its members, and its scope of members is closed.",
+        "read the members of every group that was not there before";
     delta::closes_no_kind, "DeltaEndpoint::delta",
         "No kind is closed, and the members of a group only where all of them are in this delta.",
         "close nothing but `Scope::Members`, behind a whole list";
