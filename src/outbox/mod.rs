@@ -61,6 +61,16 @@ impl Consumer {
         blocking(move || this.store.start_after(&this.customer, &this.name, position)).await
     }
 
+    /// Counts the events that are yet to be acknowledged.
+    pub async fn backlog(&self) -> Result<u64> {
+        let this = self.clone();
+        blocking(move || {
+            let position = this.store.position(&this.customer, &this.name)?;
+            Ok(this.store.last_position(&this.customer)?.saturating_sub(position))
+        })
+        .await
+    }
+
     /// Returns the acknowledged position.
     pub async fn position(&self) -> Result<u64> {
         let this = self.clone();

@@ -130,8 +130,13 @@ impl Import {
         let canaries = answers.split_off(candidates.len());
         // A place vouches for absence only if all of its siblings, and at least one, were found.
         let mut vouched: BTreeMap<Option<i64>, bool> = BTreeMap::new();
-        for ((place, _), answer) in vouching.iter().zip(&canaries) {
-            *vouched.entry(*place).or_insert(true) &= matches!(answer, Presence::Present(_));
+        for ((place, sibling), answer) in vouching.iter().zip(&canaries) {
+            // Found elsewhere, it shows nothing of the place where it was thought to be.
+            *vouched.entry(*place).or_insert(true) &= match answer {
+                Presence::Present(Some(patch)) => patch.container.is_none() || patch.container == sibling.container,
+                Presence::Present(None) => true,
+                _ => false,
+            };
         }
         Ok(candidates
             .iter()
@@ -187,7 +192,9 @@ impl Import {
         if patches.is_empty() {
             return Ok(());
         }
-        self.hold.with(move |run| run.stage_found(patches)).await
+        self.hold.with(move |run| run.stage_found(patches)).await?;
+        self.count_read();
+        Ok(())
     }
 
     /// Reads a second time the memberships that seem to have ended.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::{IdListing, Import, Listed};
 use crate::coverage::{Closes, Complete, CoverageSeal, CoverageWatch};
@@ -91,14 +93,17 @@ impl Pager {
         })
     }
 
-    /// Reads ahead in a task of its own.
-    fn spawn(mut self) -> (Reader, mpsc::Receiver<Result<Step>>) {
+    /// Reads ahead in a task of its own, each page in a span that ends when the page is staged.
+    fn spawn(mut self) -> (Reader, mpsc::Receiver<(Span, Result<Step>)>) {
         let (send, receive) = mpsc::channel(PAGES_AHEAD);
+        // A task of its own does not begin in the span of who started it.
+        let import = Span::current();
         let task = tokio::spawn(async move {
-            loop {
-                let step = self.next().await;
+            for number in 1_u64.. {
+                let page = tracing::debug_span!(parent: &import, "page", number, objects = Empty, memberships = Empty);
+                let step = self.next().instrument(page.clone()).await;
                 let last = !matches!(step, Ok(Step::Snapshot(_) | Step::Delta(_) | Step::Ids(_)));
-                if send.send(step).await.is_err() || last {
+                if send.send((page, step)).await.is_err() || last {
                     return;
                 }
             }
@@ -247,21 +252,28 @@ impl Import {
     /// Stages page after page. `None`: the cursor has expired, or only a snapshot brings what is there.
     async fn read(&mut self, pager: Pager) -> Result<Option<Option<Cursor>>> {
         let (_reader, mut steps) = pager.spawn();
+        self.begin_counting();
         loop {
             let step = tokio::select! {
                 step = steps.recv() => step,
                 () = self.cx.cancel().cancelled() => return Err(Error::cancelled()),
             };
             // A task that went without a word (it panicked) is a listing that merely stopped.
-            let step = step
-                .ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?
-                .map_err(|error| self.in_endpoint(error))?;
+            let (span, step) = step.ok_or_else(|| Error::protocol("the listing stopped without coming to its end"))?;
+            let before = self.counted;
             // The page comes back and is dropped where it was made: memory that changes threads is dear.
-            let read = match step {
-                Step::Snapshot(page) => self.hold.with(move |run| Ok((run.stage_snapshot(&page)?, page))).await?.0,
-                Step::Delta(page) => self.hold.with(move |run| Ok((run.stage_delta(&page)?, page))).await?.0,
+            let read = match step.map_err(|error| self.in_endpoint(error))? {
+                Step::Snapshot(page) => {
+                    let staged = self.hold.with(move |run| Ok((run.stage_snapshot(&page)?, page)));
+                    staged.instrument(span.clone()).await?.0
+                }
+                Step::Delta(page) => {
+                    let staged = self.hold.with(move |run| Ok((run.stage_delta(&page)?, page)));
+                    staged.instrument(span.clone()).await?.0
+                }
                 Step::Ids(page) => {
-                    let ((read, strangers), _) = self.hold.with(move |run| Ok((run.stage_ids(&page)?, page))).await?;
+                    let staged = self.hold.with(move |run| Ok((run.stage_ids(&page)?, page)));
+                    let ((read, strangers), _) = staged.instrument(span.clone()).await?;
                     if !self.meet(&strangers).await? {
                         return Ok(None);
                     }
@@ -270,6 +282,9 @@ impl Import {
                 Step::End(cursor) => return Ok(Some(cursor)),
                 Step::Expired => return Ok(None),
             };
+            span.record("objects", read.objects.saturating_sub(before.objects));
+            span.record("memberships", read.memberships.saturating_sub(before.memberships));
+            self.count_read();
             self.show(|progress| {
                 progress.pages = read.pages;
                 progress.objects = read.objects;

@@ -5,6 +5,7 @@
 mod apply;
 mod blocking;
 mod confirm;
+mod figures;
 mod list;
 mod report;
 mod review;
@@ -20,11 +21,12 @@ use crate::coverage::CoverageSeal;
 use crate::endpoint::{Context, CoverageInfo, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
+use crate::meter;
 use crate::model::{
     CustomerId, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport, Scope,
     Timestamp,
 };
-use crate::store::{Alert, Conclusion, GuardTerms, RunStart, Store};
+use crate::store::{Alert, Conclusion, GuardTerms, Read, RunStart, Store};
 use blocking::Hold;
 
 /// The guard counts what went in this time.
@@ -98,6 +100,8 @@ pub(crate) struct Import {
     ids_listed: bool,
     /// Whether a listing was short, or could not be looked into.
     doubtful: bool,
+    /// What was read and is counted already.
+    counted: Read,
 }
 
 /// What the listing left to be done.
@@ -136,6 +140,7 @@ impl Job {
             alerts: Vec::new(),
             ids_listed: false,
             doubtful: false,
+            counted: Read::default(),
             job: self,
         })
     }
@@ -145,13 +150,17 @@ impl Import {
     /// Runs to the end. A failure is reported, not returned: the report says what became of it.
     pub(crate) async fn run(mut self) -> RunReport {
         let run = self.hold.run_id();
-        let span = tracing::info_span!("import", customer = %self.job.customer, endpoint = %self.job.endpoint.info().name, %run);
+        let info = self.job.endpoint.info();
+        let (customer, kind) = (&self.job.customer, info.kind);
+        let span = tracing::info_span!("import", kind, %customer, endpoint = %info.name, %run);
+        let _active = meter::RUNS_ACTIVE.hold(kind);
         async {
             let report = match self.steps().await {
                 Ok(report) => report,
                 Err(error) => self.fail(error).await,
             };
             self.hold.close().await;
+            self.count_run(&report);
             self.show(|progress| {
                 progress.phase = Phase::Finished;
                 progress.waiting = None;
@@ -276,7 +285,8 @@ impl Import {
         self.job.progress.send_modify(change);
     }
 
-    fn alert(&mut self, about: &str, message: String) {
+    fn alert(&mut self, about: &'static str, message: String) {
+        self.count_alert(about);
         tracing::warn!(about, "{message}");
         self.alerts.push(Alert { about: about.to_owned(), message });
     }
@@ -285,8 +295,10 @@ impl Import {
         let outcome = if *error.kind() == ErrorKind::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
         tracing::warn!(kind = error.kind().as_str(), "import ended early: {error}");
         let report = self.report(outcome, Some(&error), PlanSummary::default());
-        let alert =
-            (outcome == Outcome::Failed).then(|| Alert { about: "import-failed".into(), message: error.to_string() });
+        let alert = (outcome == Outcome::Failed).then(|| {
+            self.count_alert("import-failed");
+            Alert { about: "import-failed".into(), message: error.to_string() }
+        });
         let (stored, now) = (report.clone(), self.job.now());
         if let Err(second) = self.hold.with(move |run| run.abort(&stored, alert, now)).await {
             tracing::error!("the end of the run could not be stored: {second}");

@@ -7,7 +7,7 @@ mod act;
 mod handle;
 mod operations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,7 @@ pub use operations::Export;
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
+use crate::meter;
 use crate::model::{CustomerId, EndpointName, Progress, Retention, RunReport};
 use crate::outbox::{Consumer, blocking};
 use crate::run::{ImportOptions, Job};
@@ -87,7 +88,8 @@ impl Service {
     fn remember(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) {
         let mut known = self.endpoints();
         for endpoint in endpoints {
-            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY).build();
+            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY);
+            let gate = gate.kind(endpoint.info().kind).build();
             known.insert((customer.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
         }
     }
@@ -169,6 +171,28 @@ impl Service {
     /// Returns a named consumer of a customer's events. The same name goes on where it was.
     pub fn consumer(&self, customer: &CustomerId, name: &str) -> Consumer {
         Consumer::new(Arc::clone(&self.inner.store), customer.clone(), name)
+    }
+
+    /// Sets the gauges that have to be asked for: what waits for approval, and what consumers have yet to acknowledge.
+    ///
+    /// Counted are the customers that have endpoints here and their registered consumers; sums, so that no customer
+    /// becomes a label. To be called before the host's figures are collected; see [`meter`](crate::meter).
+    pub async fn measure(&self) -> Result<()> {
+        let customers: BTreeSet<CustomerId> = self.endpoints().keys().map(|(customer, _)| customer.clone()).collect();
+        let store = Arc::clone(&self.inner.store);
+        let (parked, backlog) = blocking(move || {
+            let (mut parked, mut backlog) = (0, 0);
+            for customer in &customers {
+                parked += store.parked(customer)?.iter().flat_map(|set| &set.held).map(|held| held.count).sum::<u64>();
+                let last = store.last_position(customer)?;
+                backlog += store.consumers(customer)?.iter().map(|one| last.saturating_sub(one.position)).sum::<u64>();
+            }
+            Ok((parked, backlog))
+        })
+        .await?;
+        meter::PARKED_NOW.set(parked, &[]);
+        meter::BACKLOG.set(backlog, &[]);
+        Ok(())
     }
 
     /// Returns the position of a customer's last event; 0 before the first.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+#[cfg(fuzzing)]
+pub use sqlite::{event_segment, held_items};
 
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{
@@ -358,6 +360,8 @@ pub(crate) trait RunStore: Send + Debug {
     fn remember_plan(&mut self, plan: &PlanId) -> Result<()>;
     /// Tries to take the right to apply to the customer.
     fn try_lock_apply(&mut self) -> Result<bool>;
+    /// Returns what was applied of the plan so far.
+    fn applied(&self) -> Result<Applied>;
     /// Applies one chunk; returns what was applied so far, and whether the finish is next.
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)>;
     /// Stores the end of a run that was applied.

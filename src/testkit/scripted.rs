@@ -203,10 +203,19 @@ impl State {
     }
 
     /// Keeps the state at which a cursor is given. A membership that began and went to sleep since the one before was told
-    /// to nobody: deltas say so when it wakes.
+    /// to nobody, and that of a group out of scope is not known: deltas say so when they wake.
     fn remember(&mut self) {
         let last = self.states.last();
+        let directory = &self.directory;
+        let known: std::collections::BTreeSet<SourceId> = directory
+            .asleep
+            .keys()
+            .map(|(group, _)| group)
+            .filter(|group| directory.in_scope(group) || directory.bin.contains_key(*group))
+            .cloned()
+            .collect();
         for ((group, member), silent) in &mut self.directory.asleep {
+            *silent &= known.contains(group);
             *silent &= last.is_some_and(|last| {
                 last.asleep.contains_key(&(group.clone(), member.clone()))
                     || last.members.get(group).is_some_and(|members| members.contains(member))

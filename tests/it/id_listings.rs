@@ -125,6 +125,38 @@ async fn a_container_that_nobody_can_see_any_more_is_not_gone() {
 }
 
 #[tokio::test]
+async fn who_moved_and_nobody_understands_vouches_for_nobody_at_the_old_place() {
+    let mut directory = World::directory(40);
+    directory.add_user(500, "hut");
+    directory.add_user(501, "hut");
+    let world = World::with_deltas(directory).await;
+    world.import_done().await;
+    // Garbled, its move is told to nobody; later on the place is hidden, and it is not there any more.
+    world.endpoint.change(|directory| {
+        let id = ScriptedDirectory::id(500);
+        directory.move_to(&id, "oslo");
+        directory.objects.get_mut(&id).unwrap().unintelligible = true;
+    });
+    world.import_done().await;
+    world.endpoint.lie([Lie::Hides("hut".into())]);
+    let report = world.import_done().await;
+    assert_eq!((report.mode, report.removed, report.missing), (Mode::Delta, 0, 1), "{report:?}");
+}
+
+#[tokio::test]
+async fn who_moved_and_was_not_told_to_vouches_for_nobody_at_the_old_place() {
+    let mut directory = World::directory(40);
+    directory.add_user(500, "hut");
+    directory.add_user(501, "hut");
+    let world = World::with_deltas(directory).await;
+    world.import_done().await;
+    world.endpoint.change(|directory| directory.move_to(&ScriptedDirectory::id(500), "oslo"));
+    world.endpoint.lie([Lie::DeltaDropsPage(0), Lie::Hides("hut".into())]);
+    let report = world.import_done().await;
+    assert_eq!((report.mode, report.removed, report.missing), (Mode::Delta, 0, 1), "{report:?}");
+}
+
+#[tokio::test]
 async fn rights_that_are_lost_while_ids_are_listed_prove_nothing() {
     let world = silent_world().await;
     delete(&world, [4]);

@@ -184,8 +184,7 @@ fn remove_logs(live: &Path) {
 }
 
 fn runner_variable() -> Result<String, String> {
-    let version = process::output_of(Command::new("rustc").arg("-vV")).ok_or("rustc does not run")?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    let host = process::host().ok_or("rustc does not run")?;
     Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
 }
 

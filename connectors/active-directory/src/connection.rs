@@ -308,7 +308,8 @@ impl Connection {
             }
         };
         state.opened += 1;
-        tracing::debug!(server = %session.server(), "session opened");
+        tracing::debug!("session opened");
+        tracing::trace!(server = %session.server(), "session opened");
         let live = Arc::new(Live { session, number: state.opened, controller });
         state.live = Some(Arc::clone(&live));
         Ok(live)

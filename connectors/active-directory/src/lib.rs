@@ -21,6 +21,9 @@ mod cursor;
 mod endpoint;
 mod error;
 mod exclusion;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listing;
 mod lookup;
 mod map;

@@ -8,6 +8,7 @@ use tenantry::{Error, Secret};
 use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
 use tenantry_ldap::{Dn, Encryption, Filter, PlainText, Server, Trust};
 
+use crate::key::{Form, Key};
 use crate::reading::Reading;
 use crate::secret;
 use crate::table::{Field, Table};
@@ -95,6 +96,34 @@ impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
     }
 }
 
+/// The keys that only endpoints of this kind have.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("url", Form::Texts, "ldaps://host[:port] or ldap://host[:port], or a list of them, tried in order."),
+    Key::optional("starttls", Form::Switch, "Encrypts connections of ldap:// before anything is said."),
+    Key::optional("insecure", Form::Switch, "Leaves connections of ldap:// unencrypted, the password too."),
+    Key::required("bind", Form::Text, "The account: a distinguished name, user@domain, or DOMAIN\\user."),
+    Key::required("password", secret::FORM, "Where its secret is."),
+    Key::optional("base", Form::Text, "Only what lies below this distinguished name is read."),
+    Key::optional("users", Form::Text, "LDAP filter: only users that it selects."),
+    Key::optional("groups", Form::Text, "LDAP filter: only groups that it selects."),
+    Key::optional("computers", Form::Text, "LDAP filter: only computers that it selects."),
+    Key::optional("exclude", Form::Texts, "Distinguished names that are left out, with everything below them."),
+    Key::optional("ca_file", Form::Path, "PEM file of the certificate authorities to believe, and no others."),
+    Key::optional("delta", Form::Choice(&["usn", "dirsync", "off"]), "How changes since the last run are found."),
+    Key::optional("contacts", Form::Switch, "Whether contacts come in as users of kind contact."),
+    Key::optional("builtin_groups", Form::Switch, "Whether the groups of CN=Builtin come in."),
+    Key::optional(
+        "id_listing",
+        ID_LISTING,
+        "When a delta run ends with a listing of ids: auto, or when it is that old.",
+    ),
+    Key::optional("timeout", TIMEOUT, "How long one call to the server may take."),
+];
+
+const ID_LISTING: Form =
+    Form::Time { least: Duration::from_mins(1), most: Duration::from_hours(24 * 365), word: Some("auto") };
+const TIMEOUT: Form = Form::Time { least: Duration::from_secs(1), most: Duration::from_hours(1), word: None };
+
 /// Reads what is left in the table of an endpoint.
 pub(crate) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<ActiveDirectorySettings> {
     const URL: &str = r#"write url = "ldaps://dc1.corp.example""#;
@@ -120,9 +149,7 @@ pub(crate) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<Ac
     let contacts = table.take("contacts").and_then(|field| field.switch(reading)).unwrap_or_default();
     let builtin_groups = table.take("builtin_groups").and_then(|field| field.switch(reading)).unwrap_or_default();
     let id_listing = table.take("id_listing").and_then(|field| read_id_listing(&field, reading)).unwrap_or_default();
-    let timeout = table
-        .take("timeout")
-        .and_then(|field| field.duration(Duration::from_secs(1), Duration::from_hours(1), reading));
+    let timeout = table.take("timeout").and_then(|field| field.duration(reading));
     table.finish(reading);
     let (servers, plain_text) = connection?;
     Some(ActiveDirectorySettings {
@@ -291,8 +318,8 @@ fn read_ca(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Vec<u8>> {
 }
 
 fn read_id_listing(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<IdListing> {
-    if field.value.as_str() == Some("auto") {
+    if field.is_word() {
         return Some(IdListing::Auto);
     }
-    field.duration(Duration::from_mins(1), Duration::from_hours(24 * 365), reading).map(IdListing::Every)
+    field.duration(reading).map(IdListing::Every)
 }

@@ -13,6 +13,7 @@ use tenantry_active_directory::ActiveDirectory;
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
 use crate::guard;
+use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
@@ -115,6 +116,23 @@ impl EndpointConfig {
     }
 }
 
+/// The keys of endpoints of every kind.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("name", Form::Name, "The key of the endpoint; it must never change."),
+    Key::optional("title", Form::Text, "Shown to people; also the name of the group of everyone imported here."),
+    Key::optional("guard", Form::Table(Keys(guard::KEYS)), "Limits of this endpoint over those of [guard]."),
+    Key::required("kind", Form::Kind, "What it connects to."),
+];
+
+/// Returns the keys that only endpoints of this kind have; none if this program cannot connect to them.
+pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [Key]> {
+    match kind {
+        #[cfg(feature = "active-directory")]
+        EndpointKind::ActiveDirectory => Some(active_directory::KEYS),
+        _ => None,
+    }
+}
+
 /// Reads one `[[endpoint]]`; `earlier` are the names before it with their lines.
 pub(crate) fn read(
     mut table: Table<'_>,
@@ -142,7 +160,8 @@ pub(crate) fn read(
     Some(EndpointConfig { name, title, kind: kind?, guard, settings: settings?, line })
 }
 
-fn read_settings(kind: EndpointKind, table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
+fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
+    table.extend(Keys(keys_of(kind)?));
     match kind {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => {

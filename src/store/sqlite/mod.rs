@@ -20,6 +20,11 @@ mod schema;
 mod stage;
 mod turn;
 
+#[cfg(fuzzing)]
+pub use outbox::event_segment;
+#[cfg(fuzzing)]
+pub use plan::held_items;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -505,6 +505,10 @@ impl RunStore for SqliteRun {
         Ok(self.apply_lock.is_some())
     }
 
+    fn applied(&self) -> Result<Applied> {
+        super::apply::applied(&self.store.host(), &self.target)
+    }
+
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)> {
         let (mut writer, mut apply) = match self.apply.take() {
             Some(apply) => apply,

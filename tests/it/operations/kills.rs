@@ -221,7 +221,8 @@ fn a_file_of_version_1_is_brought_to_the_newest_and_keeps_everything() {
         // What the second version added, taken away again: the tables of the first are untouched by it.
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute_batch(
-            "DROP TABLE releases; DROP TABLE local_records; DROP TABLE chores;
+            "DROP TABLE releases; DROP TABLE local_records; DROP TABLE chores; DROP INDEX joined_by_object;
+             ALTER TABLE sleeping DROP COLUMN deleted;
              ALTER TABLE customers DROP COLUMN dropped; PRAGMA user_version = 1",
         )
         .unwrap();

@@ -182,7 +182,7 @@ impl Apply {
             .transaction
             .prepare_cached(
                 "SELECT object_no, standing,
-                        EXISTS (SELECT 1 FROM objects o INDEXED BY joined_objects
+                        EXISTS (SELECT 1 FROM objects o INDEXED BY joined_by_object
                                 WHERE o.endpoint_no = ?1 AND o.object_no = probes.object_no AND record_no <> object_no)
                  FROM probes WHERE probes.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
             )

@@ -323,6 +323,11 @@ pub(super) fn reached(connection: &Connection, target: &Target, phase: ApplyPhas
     })
 }
 
+/// Returns what was applied of the run's plan so far.
+pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applied> {
+    position(connection, target).map(|(_, _, applied)| applied)
+}
+
 /// Reads a record's own row.
 fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection

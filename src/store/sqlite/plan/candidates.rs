@@ -301,7 +301,8 @@ impl Stage {
                 .prepare_cached("SELECT exists (SELECT 1 FROM quarantine WHERE source_id = ?1)")
                 .and_then(|mut query| query.query_row([&source_id], |row| row.get(0)))
                 .map_err(step())?;
-            if garbled {
+            // The same for what an earlier run set aside, if this one read no more of it than the id.
+            if garbled || self.is_delta() && self.was_set_aside(&source_id)? {
                 continue;
             }
             found.push((container_no, self.object_ref(kind, container_no, &source_id)?));

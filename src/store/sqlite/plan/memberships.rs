@@ -67,7 +67,7 @@ impl Stage {
             let mut query = self
                 .main
                 .prepare(
-                    "SELECT object_no FROM objects INDEXED BY joined_objects
+                    "SELECT object_no FROM objects INDEXED BY joined_by_object
                      WHERE record_no <> object_no AND endpoint_no = ?1",
                 )
                 .map_err(step())?;
@@ -105,7 +105,7 @@ impl Stage {
         let joined = self
             .main
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_objects
+                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_by_object
                                 WHERE endpoint_no = ?1 AND object_no = ?2 AND record_no <> object_no)",
             )
             .and_then(|mut query| query.query_row([self.endpoint_no, probe.object_no], |row| row.get(0)))

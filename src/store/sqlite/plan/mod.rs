@@ -11,5 +11,7 @@ mod parked;
 
 pub(super) use candidates::Verdict;
 pub(super) use held::HeldItems;
+#[cfg(fuzzing)]
+pub use held::held_items;
 pub(super) use judge::{Judgement, Terms};
 pub(super) use memberships::{merge_sorted, subtract_sorted};

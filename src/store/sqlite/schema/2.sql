@@ -29,4 +29,4 @@ CREATE TABLE chores (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ALTER TABLE sleeping ADD COLUMN deleted INTEGER NOT NULL DEFAULT 1;
 
 -- Objects whose record another object founded: few, and asked for with every membership.
-CREATE INDEX joined_objects ON objects (endpoint_no, object_no) WHERE record_no <> object_no;
+CREATE INDEX joined_by_object ON objects (endpoint_no, object_no) WHERE record_no <> object_no;

@@ -247,6 +247,14 @@ impl Stage {
             .map_err(step())
     }
 
+    /// Tells whether an earlier run set a record aside.
+    pub(in super::super) fn was_set_aside(&self, source_id: &[u8]) -> Result<bool> {
+        self.main
+            .prepare_cached("SELECT exists (SELECT 1 FROM quarantine WHERE endpoint_no = ?1 AND source_id = ?2)")
+            .and_then(|mut query| query.query_row(params![self.endpoint_no, source_id], |row| row.get(0)))
+            .map_err(sql("find siblings"))
+    }
+
     pub(super) fn flush_listed(&mut self) -> Result<()> {
         if self.listed.is_empty() {
             return Ok(());
