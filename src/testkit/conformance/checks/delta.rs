@@ -56,6 +56,9 @@ pub(super) async fn takes_a_foreign_cursor_as_expired(stage: &mut Stage) -> Verd
 pub(super) async fn takes_an_old_cursor_as_expired(stage: &mut Stage) -> Verdict {
     let (_, _, old) = begin(stage).await?;
     stage.remote.expire_cursors().await?;
+    // As a run begins: what was known of the server before may be forgotten.
+    stage.renew();
+    stage.told("coverage", stage.endpoint.coverage(&stage.cx)).await?;
     expired(stage, "that the directory has forgotten", &old).await
 }
 
