@@ -2,6 +2,7 @@
 //!
 //! Behind the feature `testkit`. It knows nothing of any provider.
 
+pub mod conformance;
 mod delta;
 mod directory;
 mod lies;

@@ -31,6 +31,9 @@ pub struct ScriptedEndpoint {
     actions: bool,
 }
 
+/// Of checkpoints and cursors.
+const VERSION: u16 = 1;
+
 type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
 
 struct State {
@@ -323,7 +326,8 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor = (endpoint.deltas && !self.ids_only).then(|| cursor_of(state.listing));
+            let cursor =
+                (endpoint.deltas && !self.ids_only).then(|| cursor_of(&state.directory.identity, state.listing));
             return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
@@ -395,19 +399,21 @@ impl Pager {
             let at = if next.is_some() { self.place.at as u64 } else { u64::MAX };
             bytes.extend(at.to_be_bytes());
         }
-        Checkpoint::new(1, bytes)
+        Checkpoint::new(VERSION, bytes)
     }
 }
 
-fn cursor_of(state: usize) -> Cursor {
-    Cursor::new(1, (state as u64).to_be_bytes())
+fn cursor_of(identity: &str, state: usize) -> Cursor {
+    Cursor::new(VERSION, [&(state as u64).to_be_bytes(), identity.as_bytes()].concat())
 }
 
 #[async_trait]
 impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let mut state = self.state();
-        let at = <[u8; 8]>::try_from(since.bytes()).ok().and_then(|at| usize::try_from(u64::from_be_bytes(at)).ok());
+        let place = since.bytes().split_first_chunk::<8>().filter(|_| since.version() == VERSION);
+        let at = place.filter(|(_, of)| *of == state.directory.identity.as_bytes());
+        let at = at.and_then(|(at, _)| usize::try_from(u64::from_be_bytes(*at)).ok());
         let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
             return Ok(Box::new(delta::Expired));
         };
@@ -417,7 +423,7 @@ impl DeltaEndpoint for ScriptedEndpoint {
             _ => None,
         });
         state.remember();
-        let cursor = cursor_of(state.states.len() - 1);
+        let cursor = cursor_of(&state.directory.identity, state.states.len() - 1);
         Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
     }
 
@@ -437,7 +443,7 @@ fn rank(kind: ObjectKind) -> u8 {
 
 /// Finds the place that a checkpoint names, in a listing of today.
 fn place_of(checkpoint: &Checkpoint, ids: &[SourceId], directory: &ScriptedDirectory) -> Option<Place> {
-    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>()?;
+    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>().filter(|_| checkpoint.version() == VERSION)?;
     let members = usize::try_from(u64::from_be_bytes(*members)).ok()?;
     let (kind, rest) = rest.split_first()?;
     if *kind == u8::MAX {
@@ -468,7 +474,8 @@ impl Endpoint for ScriptedEndpoint {
         &self.info
     }
 
-    async fn coverage(&self, _cx: &Context) -> Result<CoverageInfo> {
+    async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
+        cx.check_cancelled()?;
         let state = self.state();
         let mut coverage = CoverageInfo::new(&state.directory.identity, state.revision);
         if !state.rights_lost {
@@ -481,7 +488,8 @@ impl Endpoint for ScriptedEndpoint {
         Ok(coverage)
     }
 
-    async fn verify(&self, _cx: &Context) -> Result<Verification> {
+    async fn verify(&self, cx: &Context) -> Result<Verification> {
+        cx.check_cancelled()?;
         Ok(Verification { identity: self.state().directory.identity.clone(), ..Verification::default() })
     }
 
@@ -590,7 +598,8 @@ impl State {
         if self.lies(|lie| matches!(lie, Lie::ActionRefused(ids) if ids.contains(id))) {
             return refused("scripted: protected; leave it alone");
         }
-        let Some(object) = self.directory.objects.get_mut(id) else {
+        let in_scope = self.directory.in_scope(id);
+        let Some(object) = self.directory.objects.get_mut(id).filter(|_| in_scope) else {
             return refused("scripted: there is no such account");
         };
         let before = object.attributes.clone();

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // children, failures and skipped tests are to be heard
 
 mod actions;
+mod conformance;
 mod delta_and_snapshot_agree;
 mod delta_order;
 mod deltas;

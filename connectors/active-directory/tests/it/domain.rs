@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(crate) const ROOT: &str = "DC=corp,DC=example";
 pub(crate) const PEOPLE: &str = "OU=People,DC=corp,DC=example";
 pub(crate) const GROUPS: &str = "OU=Groups,DC=corp,DC=example";
-const PASSWORD: &str = "Passw0rd!Read1";
+pub(crate) const PASSWORD: &str = "Passw0rd!Read1";
 
 /// Creates a domain with an account that reads it and two empty units.
 pub(crate) fn directory() -> Directory {
