@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tenantry::Endpoint;
 use tenantry::model::{AttributeName, SourceId, names};
 use tenantry::testkit::conformance::{self, Done, Dump, NewUser, Place, Remote};
-use tenantry_active_directory::ActiveDirectoryConfig;
+use tenantry_active_directory::{ActiveDirectoryConfig, DeltaMethod};
 use tenantry_fakes::ldap::{ComputerKind, Directory, FakeLdap, Fault, Guid, When, WriteRights};
 
 use crate::domain::{Domain, PASSWORD, ROOT, endpoint, id, start};
@@ -301,7 +301,15 @@ impl Remote for Controller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connector_does_what_the_engine_counts_on() {
-    let report = conformance::run(Controller::start).await;
-    // Whatever it offers of these is checked as soon as it does.
-    report.assert_but(&["delta::", "resuming::takes_the_cursor_before_the_data"]);
+    conformance::run(Controller::start).await.assert();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_where_changes_come_by_dir_sync() {
+    let begin = || async {
+        let mut controller = Controller::start().await;
+        controller.domain.config.delta = DeltaMethod::DirSync;
+        controller
+    };
+    conformance::run(begin).await.assert();
 }
