@@ -28,6 +28,8 @@ usage: cargo xtask <command>
              then the live suites, then cleans up
   bench [ARGS]
              runs the import benchmark in release mode; ARGS are passed through
+  bench --samba [--rounds N] [--users N] [--limit X]
+             compares an import from a Samba domain controller with `ldapsearch`; installs both if need be
   ci         everything a change has to pass: format, lints, docs, licences, tests, examples, embedding host
   clean      ends servers and removes files that killed tests left behind; `test` does it too
   help       prints this text

@@ -125,12 +125,8 @@ impl Snapshot {
 
     async fn read_page(&mut self, class: Class) -> Result<()> {
         let filter = Filter::and([class.filter(&self.shared.config)?, self.slices.filter()?]);
-        let mut attributes = class.attributes(self.detail);
-        if class == Class::Groups && self.detail == Detail::Full {
-            attributes.push("member");
-        }
         let request = SearchRequest::new(self.shared.base(&self.controller), filter)
-            .attributes(attributes)
+            .attributes(class.listed_attributes(self.detail))
             .page_size(Self::page_size(&self.shared, class))
             .control(members::extended())
             .control(Control::domain_scope().optional());
