@@ -48,6 +48,8 @@ pub(crate) struct Snapshot {
     listed: HashSet<Uuid>,
     restarts: u32,
     ready: VecDeque<SnapshotPage>,
+    /// Groups of this slice that came without members: nobody has said yet that they have none.
+    empty: Vec<(Uuid, String)>,
     /// Groups whose members did not all come with the listing.
     pending: VecDeque<Uuid>,
     long: Option<LongList>,
@@ -91,7 +93,7 @@ impl Snapshot {
         };
         let page_size = Self::page_size(&shared, class);
         Ok(Self {
-            slices: Slices::new(slice, width, position.usn, page_size),
+            slices: Slices::new(slice, width, position.usn, page_size, shared.config.page_size),
             members_readable: detail == Detail::Full && probe::members(&shared.connection, cx, &controller).await?,
             shared,
             cx: cx.clone(),
@@ -105,6 +107,7 @@ impl Snapshot {
             listed: HashSet::new(),
             restarts: 0,
             ready: VecDeque::new(),
+            empty: Vec::new(),
             pending: VecDeque::new(),
             long: None,
             kinds: None,
@@ -197,7 +200,6 @@ impl Snapshot {
             Some(kinds) => kinds,
             None => self.shared.kinds(&self.cx, &self.controller).await?,
         };
-        let mut empty = Vec::new();
         for (group, dn, entry) in groups {
             let first = match RangedValues::first(entry, "member") {
                 Ok(first) => first,
@@ -209,7 +211,7 @@ impl Snapshot {
             if first.next != NextRange::Done {
                 self.pending.push_back(group);
             } else if first.values.is_empty() {
-                empty.push((group, dn));
+                self.empty.push((group, dn));
             } else {
                 let (members, wrong) = kinds.read(first.values);
                 self.give(group, &members);
@@ -220,6 +222,13 @@ impl Snapshot {
             }
         }
         self.kinds = Some(kinds);
+        Ok(())
+    }
+
+    /// Judges all groups of the slice that came without members together: a server that has no index for this question
+    /// goes through every object each time it is asked.
+    async fn judge_empty(&mut self) -> Result<()> {
+        let empty = std::mem::take(&mut self.empty);
         let named = if self.members_readable {
             members::named_by_members(&self.shared.connection, &self.cx, &self.controller, &empty).await?
         } else {
@@ -331,7 +340,8 @@ impl Snapshot {
             tracing::debug!(class = class.operation(), ?excluded, "class listed");
             self.class = class.next();
             if let Some(next) = self.class {
-                self.slices = Slices::new(0, None, self.position.usn, Self::page_size(&self.shared, next));
+                let (page_size, full_page) = (Self::page_size(&self.shared, next), self.shared.config.page_size);
+                self.slices = Slices::new(0, None, self.position.usn, page_size, full_page);
             }
         } else {
             self.slices.advance(objects);
@@ -358,7 +368,12 @@ impl SnapshotPager for Snapshot {
                 && self.pending.is_empty()
                 && self.long.is_none()
             {
-                self.seal(class);
+                if self.empty.is_empty() {
+                    self.seal(class);
+                } else if self.ready.is_empty() {
+                    self.judge_empty().await?;
+                    continue;
+                }
             }
             if let Some(page) = self.ready.pop_front() {
                 return Ok(SnapshotStep::Page(page));
