@@ -122,6 +122,12 @@ mod tests {
     }
 
     #[test]
+    fn a_class_with_smaller_pages_has_slices_as_wide_as_the_others() {
+        let (users, groups) = (Slices::new(0, None, 9, 1000, 1000), Slices::new(0, None, 9, 200, 1000));
+        assert_eq!(users.width(), groups.width());
+    }
+
+    #[test]
     fn a_small_domain_is_one_slice_that_reaches_to_the_end() {
         assert_eq!(list(&[12, 4711], 4800, 1000), [2]);
     }
