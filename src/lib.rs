@@ -16,6 +16,7 @@
 //! - [`Service`] is what a host calls: imports in the background, progress, events.
 //! - [`endpoint`] is what the author of a connector implements; [`testkit`] (feature `testkit`) tests it.
 //! - [`model`] has the words as data, [`gate`] is the only way to the network, [`store`] keeps everything.
+//! - [`meter`] lists the figures for a host's recorder.
 //!
 //! ```
 //! # #[cfg(all(feature = "sqlite", feature = "testkit"))] {
@@ -51,7 +52,11 @@
 pub mod coverage;
 pub mod endpoint;
 pub mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
+pub mod meter;
 pub mod model;
 pub mod outbox;
 mod rules;
@@ -67,7 +72,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use outbox::Consumer;
 pub use run::{IdListing, ImportOptions};
 pub use secret::Secret;
-pub use service::{RunHandle, Service};
+pub use service::{Export, RunHandle, Service};
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Customer, Store};

@@ -108,8 +108,7 @@ pub(crate) async fn import_all(
             full: arguments.full,
             dry_run: arguments.plan,
             approve: arguments.approve.clone(),
-            guard: chosen.guard,
-            ..ImportOptions::default()
+            ..chosen.options.clone()
         };
         import_one(service, &tenant.customer.id, chosen, options, &stop, console)
     });

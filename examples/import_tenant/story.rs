@@ -136,7 +136,7 @@ impl Stage<'_> {
         let customer = &self.tenant.customer.id;
         let behind = self.service.last_position(customer).await?;
         for chosen in self.tenant.chosen() {
-            let options = ImportOptions { full, guard: chosen.guard, ..ImportOptions::default() };
+            let options = ImportOptions { full, ..chosen.options.clone() };
             let stop = CancellationToken::new();
             let ended = import_one(&self.service, customer, chosen, options, &stop, self.console).await;
             self.console.say(&text::outcome(&ended));

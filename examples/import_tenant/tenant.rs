@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tenantry::model::{EndpointName, GuardLimits};
-use tenantry::{Customer, Endpoint, Error, ErrorKind, Result, Service, SqliteStore};
+use tenantry::model::EndpointName;
+use tenantry::{Customer, Endpoint, Error, ErrorKind, ImportOptions, Result, Service, SqliteStore};
 use tenantry_config::TenantConfig;
 
 /// One endpoint of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Configured {
     pub(crate) endpoint: Arc<dyn Endpoint>,
-    pub(crate) guard: GuardLimits,
+    /// How its imports are to be made.
+    pub(crate) options: ImportOptions,
 }
 
 impl Configured {
@@ -44,7 +45,7 @@ impl Tenant {
             domains: config.customer.domains.clone(),
         };
         let build = |config: &tenantry_config::EndpointConfig| {
-            Ok(Configured { endpoint: config.build()?, guard: config.guard })
+            Ok(Configured { endpoint: config.build()?, options: config.import_options() })
         };
         let all = config.endpoints.iter().map(build).collect::<Result<_>>()?;
         Ok(Self { customer, all, chosen: chosen.to_owned() })

@@ -8,6 +8,117 @@
 //!   [`Value::Empty`](crate::model::Value::Empty).
 //! - A scope is closed only when its last page was read from the server without an error.
 //! - A listing that cannot go on is an error, never an end.
+//!
+//! Every duty stands in a `# Behaviour` list of the item that it belongs to, and each line of these lists has a check of
+//! its own in `testkit::conformance` (feature `testkit`): a connector is done when it passes them.
+//!
+//! # What is called when
+//!
+//! ```text
+//! verify                      when somebody sets the endpoint up; nothing is stored
+//!
+//! coverage                    at the start of every import; another identity ends it here
+//!   delta(cursor) ─► next …   where there is a cursor and the coverage is as it was
+//!   │   CursorExpired ─► snapshot
+//!   └ id_listing ─► next …    behind a delta that does not tell what is gone, and from time to time
+//!   snapshot(None) ─► next …  else; snapshot(checkpoint) after an interruption
+//! coverage                    at the end: nothing is proven by a listing whose coverage changed on the way
+//! lookup                      what was not listed, with siblings that were: the proof behind removals
+//! check_members               memberships that were not listed: the proof behind their end
+//! act                         when an operator asks for it, at any time
+//! ```
+//!
+//! One value serves one endpoint for the life of the process; its calls may come at the same time, so that what it
+//! keeps (a connection, a token) lies behind a lock that is not held across an `.await`. After a restart a new value
+//! goes on with the ids, cursors and checkpoints of the old one. A pager is driven by one task; after an error, an end
+//! or a dropped call it is not used again.
+//!
+//! # What the types mean
+//!
+//! | type | what it is to a connector |
+//! |---|---|
+//! | [`SourceId`](crate::model::SourceId) | the directory's own id: `Guid` or `Id` if it never changes and is never given to another object; `Address` is the last resort, and is never removed by itself |
+//! | [`Patch`](crate::model::Patch) | what one page knows of one object: absent is unknown, [`Value::Empty`](crate::model::Value::Empty) is known to be nothing; [`names`](crate::model::names) has the attributes that hosts know, `AttributeName::extra` the others |
+//! | `Patch::container` | where the object lies, opaque to the engine: objects of one container vouch for each other's readability |
+//! | `Patch::anchors` | ids that other directories know the same object by |
+//! | `Patch::primary_group` | not read, none, or this group: it makes an edge of its own |
+//! | [`Edges`](crate::model::Edges) | some direct members of one group; several pages may each bring some |
+//! | [`Scope`](crate::model::Scope) | what is closed when its last page came: all users, all groups, all computers, all members of one group |
+//! | [`Unreadable`](crate::model::Unreadable) | a scope that the account may not read: said instead of closing it |
+//! | [`Quarantined`](crate::model::Quarantined) | a record that makes no sense: set aside, the rest goes on |
+//! | `withdrawn` | an object of an earlier page that vanished before its details were read |
+//! | [`Checkpoint`] | how to go on inside this listing: the connector's own bytes and their version |
+//! | [`Cursor`] | where the next delta begins: taken *before* the data that it stands for is read |
+//! | [`CoverageInfo`] | what can be seen at all; an unequal value makes absence prove nothing |
+//! | [`Presence`] | the answer for one object; doubt is [`Presence::Unknown`], never gone |
+//!
+//! # How errors map
+//!
+//! One `match` over the provider's codes, never over its texts, in a file of its own. The kind decides what happens:
+//!
+//! | what happened | kind, retry |
+//! |---|---|
+//! | connection refused, reset, timed out; "busy", "try later" | [`Unavailable`](crate::ErrorKind::Unavailable), [`Backoff`](crate::Retry::Backoff) |
+//! | too many calls | [`Throttled`](crate::ErrorKind::Throttled), [`After`](crate::Retry::After) what the server says, else `Backoff` |
+//! | too many calls at once | [`Concurrency`](crate::ErrorKind::Concurrency), `Backoff` |
+//! | name or password wrong, token refused once renewed | [`Unauthenticated`](crate::ErrorKind::Unauthenticated), never again: it may lock the account |
+//! | known, but may not | [`PermissionDenied`](crate::ErrorKind::PermissionDenied) with the rights' names |
+//! | an answer that makes no sense, a page that repeats | [`Protocol`](crate::ErrorKind::Protocol) |
+//! | a setting that cannot be right | [`Config`](crate::ErrorKind::Config) with what to do |
+//! | a checkpoint that is not usable | [`Conflict`](crate::ErrorKind::Conflict) |
+//! | something that this directory does not have | [`Unsupported`](crate::ErrorKind::Unsupported) |
+//!
+//! Every call to the network goes through [`Context::gate`]: it waits for its turn, repeats what `Retry` allows and
+//! obeys cancellation. A connector sleeps never and repeats nothing by itself. The engine adds the endpoint's name to an
+//! error; operation, page and the provider's request id are the connector's to add.
+//!
+//! # An outline
+//!
+//! ```
+//! # use tenantry::endpoint::*;
+//! # use tenantry::gate::Cost;
+//! # use tenantry::model::{names, ObjectKind, Patch, Scope, SourceId, Value};
+//! # use tenantry::Result;
+//! # #[derive(Debug, Clone)] struct Client;
+//! # struct Answer { people: Vec<Person>, next: Option<String> }
+//! # struct Person { id: String, mail: Option<String> }
+//! # impl Client { async fn page(&self, _: Option<&str>) -> Result<Answer> { unimplemented!() } }
+//! /// A listing of people only, page by page.
+//! struct Listing {
+//!     cx: Context,
+//!     client: Client,
+//!     next: Option<String>,
+//!     ended: bool,
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl SnapshotPager for Listing {
+//!     async fn next(&mut self) -> Result<SnapshotStep> {
+//!         if self.ended {
+//!             return Ok(SnapshotStep::End { cursor: None });
+//!         }
+//!         let (client, token) = (&self.client, self.next.as_deref());
+//!         let answer = self.cx.gate().call(Cost::default(), "list people", |_| client.page(token)).await?;
+//!         let mut page = SnapshotPage::default();
+//!         for person in answer.people {
+//!             let patch = Patch::new(ObjectKind::User, SourceId::parse(&person.id));
+//!             // Read, and perhaps without a value.
+//!             page.patches.push(patch.with(names::PRIMARY_EMAIL, Value::text(person.mail.as_deref())));
+//!         }
+//!         if answer.next.is_some() && answer.next == self.next {
+//!             return Err(tenantry::Error::protocol("the server gives the same page again"));
+//!         }
+//!         self.ended = answer.next.is_none();
+//!         self.next = answer.next;
+//!         if self.ended {
+//!             page.closed.push(Scope::Users);
+//!         }
+//!         Ok(SnapshotStep::Page(page))
+//!     }
+//! }
+//! ```
+//!
+//! `examples/custom_endpoint.rs` is a whole one.
 
 mod action;
 mod context;
@@ -35,6 +146,14 @@ use crate::error::Result;
 use crate::model::SourceId;
 
 /// One configured connection to a remote directory.
+///
+/// # Behaviour
+/// - Once the caller wants to stop, a call ends with an error of kind [`Cancelled`](crate::ErrorKind::Cancelled), and a
+///   pager does so at its next page.
+/// - A server that cannot be reached, or that says to come later, is an error of kind
+///   [`Unavailable`](crate::ErrorKind::Unavailable), [`Throttled`](crate::ErrorKind::Throttled) or
+///   [`Concurrency`](crate::ErrorKind::Concurrency).
+/// - No credential, cursor or checkpoint is in `Debug`, in an error, or in what a check tells.
 #[async_trait]
 pub trait Endpoint: Debug + Send + Sync + 'static {
     /// Returns name, title and kind.
@@ -48,8 +167,12 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// # Behaviour
     /// - The same directory seen with the same rights and filters gives an equal value, whichever of its servers
     ///   answers.
-    /// - Another directory, tenant or domain gives another `identity`.
-    /// - A right that was withdrawn, or a filter that was changed, gives an unequal value.
+    /// - Who comes and goes in the directory changes nothing of the value.
+    /// - Another directory, tenant or domain gives another `identity`, also where it has the same name.
+    /// - A right that was withdrawn gives an unequal value.
+    /// - A right that is lost while a listing runs shows in the value that is read behind it, unless the listing failed
+    ///   or left open what it could not read.
+    /// - A filter that was changed gives an unequal value.
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo>;
 
     /// Checks the endpoint before anything is saved: reachable, which rights, what will not be seen, how much work.
@@ -63,15 +186,34 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Every object in scope comes on at least one page; one that changes while it is listed may come twice.
+    /// - What lies outside of base and filter does not come.
+    /// - Every direct member of a listed group comes in its [`Edges`](crate::model::Edges), also one that is not
+    ///   listed itself.
+    /// - The group that an object names as its primary one is in the object's patch.
+    /// - Renamed, moved or given another address, an object keeps its source id.
+    /// - An attribute that was read and has no value is [`Value::Empty`](crate::model::Value::Empty).
+    /// - An attribute that was not read is left out of the patch.
+    /// - A record that cannot be understood is quarantined, with its id where that can be read; everything else comes.
+    /// - A scope is closed once, and nothing of it comes behind that page.
+    /// - A scope is closed only when its last page was read from the server without an error.
+    /// - A scope that the account may not read is told as unreadable and is not closed.
+    /// - A listing that cannot go on is an error, never an end.
+    /// - Objects that nobody touches come, whatever else changes while the listing runs.
     /// - Behind a checkpoint come exactly the objects that did not come before it.
     /// - A checkpoint that can no longer be used is an error of kind
     ///   [`Conflict`](crate::ErrorKind::Conflict): the engine then begins anew.
+    /// - Where there are deltas, the end tells a cursor from before the first page: what changes while the listing runs
+    ///   comes behind it.
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>>;
 
     /// Begins a listing of source ids only. By default a snapshot with the bodies dropped.
     ///
+    /// Checkpoints on its pages are not looked at.
+    ///
     /// # Behaviour
-    /// - Every object of a snapshot taken at the same moment is on its pages, in patches without attributes.
+    /// - Every object of a snapshot taken at the same moment is on its pages, and no other; it closes the same kinds.
+    /// - Its patches have no attributes, and its pages no memberships.
+    /// - An id listing that cannot go on is an error, never an end.
     async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
         Ok(Box::new(pager::IdsOnly(self.snapshot(cx, None).await?)))
     }
@@ -84,6 +226,7 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// - One that exists outside of base or filter is [`Presence::OutOfScope`].
     /// - [`Presence::Gone`] only with evidence: a tombstone, or the directory's statement that there is no such id.
     /// - When in doubt, or when the rights do not let gone be told from hidden: [`Presence::Unknown`].
+    /// - A look-up that fails is an error, or unknown for the objects that it concerns.
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>>;
 
     /// Reads a second time whether some are explicit members of a group: the proof behind every membership that ends.
@@ -112,15 +255,27 @@ pub trait DeltaEndpoint: Send + Sync {
     /// Begins to read the changes since a cursor.
     ///
     /// # Behaviour
-    /// - An expired, foreign or unreadable cursor is the step [`DeltaStep::CursorExpired`], not an error.
+    /// - A cursor that is unreadable or of another version is the step [`DeltaStep::CursorExpired`], not an error.
+    /// - A cursor of another directory is the step [`DeltaStep::CursorExpired`], too.
+    /// - A cursor that the directory has forgotten is the step [`DeltaStep::CursorExpired`], too.
+    /// - Every object that is new, changed or restored comes, at least with what changed.
+    /// - Every membership that began or ended comes, by itself or with a group whose members are listed whole and
+    ///   closed; of a member that was deleted or restored its groups need not tell.
+    /// - What is gone comes as a tombstone, where [`tells_removals`](Self::tells_removals) says so.
+    /// - What left base or filter is never a tombstone: it exists.
     /// - What changed while the delta is read comes in this one or in the next, never in neither.
+    /// - Statements come in the order in which they became true; of several on one object the last one counts.
+    /// - A group that comes into scope comes with all of its members, and its scope of members is closed.
+    /// - No kind is closed, and the members of a group only where all of them are in this delta.
+    /// - Applied to what a snapshot showed, the changes give what a snapshot of now shows.
+    /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
     /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind
-    /// every delta, and looks up what is not among them.
+    /// every delta, unless the host has set an interval of its own, and looks up what is not among them.
     ///
     /// # Behaviour
-    /// - Needs no network.
+    /// - Knows it without the network.
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
         let _ = coverage;
         true

@@ -37,7 +37,7 @@ pub enum SnapshotStep {
     },
 }
 
-/// A full listing under way. After an error, an end or a dropped call it is finished.
+/// A full listing under way. After an error, an end or a dropped call it is finished: the engine does not call it again.
 #[async_trait]
 pub trait SnapshotPager: Send {
     /// Reads the next page.
@@ -45,11 +45,14 @@ pub trait SnapshotPager: Send {
     /// # Behaviour
     /// - Goes on at empty pages.
     /// - A page that comes again and again, or a token that runs in a circle, is an error.
-    /// - Once [`SnapshotStep::End`] was given, it is not called again.
+    /// - Called again after an error, it fails again or leaves nothing out.
     async fn next(&mut self) -> Result<SnapshotStep>;
 }
 
 /// One page of changes.
+///
+/// Where several statements are on one object or membership, the later one counts: that of a later page, and on one page the
+/// one that comes later here (records that cannot be understood count as objects that are there).
 #[derive(Debug, Default)]
 pub struct DeltaPage {
     /// Objects that are new or changed: whole or in part.
@@ -86,6 +89,9 @@ pub enum DeltaStep {
 #[async_trait]
 pub trait DeltaPager: Send {
     /// Reads the next page.
+    ///
+    /// # Behaviour
+    /// - A page of changes that comes again and again is an error.
     async fn next(&mut self) -> Result<DeltaStep>;
 }
 

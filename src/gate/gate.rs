@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::attempt::{Attempt, Named};
 use super::bucket::{Bucket, LONGEST_PAUSE};
@@ -66,6 +68,7 @@ impl Gate {
             clock: Clock::system(),
             jitter: Jitter::system(),
             cancel: CancellationToken::new(),
+            kind: "other",
         }
     }
 
@@ -91,7 +94,11 @@ impl Gate {
         let shared = &*self.shared;
         let mut budget = Budget::new(&shared.retry, &shared.clock);
         shared.watch.request();
-        let outcome = self.tries(&cost, operation, &mut budget, &mut attempt).await;
+        let span = tracing::debug_span!("call", operation, outcome = Empty, tries = Empty, waited_ms = Empty);
+        let outcome = self.tries(&cost, operation, &mut budget, &mut attempt).instrument(span.clone()).await;
+        let word = outcome.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok");
+        shared.watch.ended(operation, word);
+        span.record("outcome", word).record("tries", budget.tries()).record("waited_ms", budget.waited_millis());
         outcome.map_err(|error| error.with_operation(operation).with_context("tries", budget.tries()))
     }
 
@@ -109,17 +116,23 @@ impl Gate {
         let shared = &*self.shared;
         let mut last: Option<Error> = None;
         loop {
-            let place = match self.admit(cost, budget).await {
+            let queued = shared.clock.monotonic();
+            let admitted = self.admit(cost, budget).await;
+            budget.waited(shared.clock.monotonic().saturating_sub(queued));
+            let place = match admitted {
                 Ok(place) => place,
                 // The server's own words say more than "it would take too long".
                 Err(error) if *error.kind() != ErrorKind::Cancelled => return Err(last.unwrap_or(error)),
                 Err(error) => return Err(error),
             };
             let handle = Attempt::new(budget.begin_try(), &shared.buckets, cost);
+            let begun = shared.clock.monotonic();
             let result = {
                 let _in_flight = shared.watch.attempt();
-                self.unless_cancelled(attempt(handle.clone())).await?
+                let span = tracing::debug_span!("try", attempt = handle.number());
+                self.unless_cancelled(attempt(handle.clone())).instrument(span).await?
             };
+            shared.watch.tried(operation, shared.clock.monotonic().saturating_sub(begun));
             let error = match result {
                 Ok(value) => {
                     place.succeeded();
@@ -131,14 +144,20 @@ impl Gate {
             self.heed(&handle, &error);
             let next = budget.next(&error, &shared.jitter);
             tracing::debug!(operation, tries = budget.tries(), kind = error.kind().as_str(), ?next, "try failed");
+            if next != Next::GiveUp {
+                shared.watch.retry(operation, error.kind().as_str());
+            }
             match next {
                 Next::GiveUp => return Err(error),
                 // The next admission waits, together with everybody else.
                 Next::Dictated => {}
                 Next::Backoff(wait) => {
-                    let until = shared.clock.monotonic().saturating_add(wait);
+                    let begun = shared.clock.monotonic();
+                    let until = begun.saturating_add(wait);
                     let _wait = shared.watch.wait(&shared.clock, WaitingFor::Backoff, Some(until));
-                    self.unless_cancelled(shared.clock.sleep_until(until)).await?;
+                    let slept = self.unless_cancelled(shared.clock.sleep_until(until)).await;
+                    budget.waited(shared.clock.monotonic().saturating_sub(begun));
+                    slept?;
                 }
             }
             last = Some(error);
@@ -148,7 +167,7 @@ impl Gate {
     /// Lets every caller know what the server said, even if this call is given up.
     fn heed(&self, handle: &Attempt, error: &Error) {
         if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Concurrency) {
-            self.shared.watch.throttled();
+            self.shared.watch.throttled(error.kind().as_str());
         }
         let concerned = handle.refused_by();
         match error.retry() {
@@ -245,9 +264,16 @@ pub struct GateBuilder {
     clock: Clock,
     jitter: Jitter,
     cancel: CancellationToken,
+    kind: &'static str,
 }
 
 impl GateBuilder {
+    /// Names the kind of endpoint behind the gate, the label of its [figures](crate::meter).
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Adds a bucket that every call passes; a bucket or a name that the gate has already is replaced.
     pub fn bucket(mut self, name: impl Into<Arc<str>>, bucket: Arc<Bucket>) -> Self {
         let name = name.into();
@@ -299,7 +325,7 @@ impl GateBuilder {
                 clock: self.clock,
                 jitter: self.jitter,
                 paused_until: AtomicU64::new(0),
-                watch: Watch::default(),
+                watch: Watch::new(self.kind),
             }),
             cancel: self.cancel,
         }

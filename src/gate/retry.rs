@@ -54,6 +54,7 @@ pub(super) struct Budget {
     tries: u32,
     own_waits: Duration,
     dictated_waits: Duration,
+    waited: Duration,
     growth: ExponentialBackoff<Stopped>,
 }
 
@@ -72,7 +73,14 @@ impl Budget {
             max_elapsed_time: None,
             clock: Stopped(clock.start()),
         };
-        Self { policy: policy.clone(), tries: 0, own_waits: Duration::ZERO, dictated_waits: Duration::ZERO, growth }
+        Self {
+            policy: policy.clone(),
+            tries: 0,
+            own_waits: Duration::ZERO,
+            dictated_waits: Duration::ZERO,
+            waited: Duration::ZERO,
+            growth,
+        }
     }
 
     /// Counts a try and returns its number, from 1.
@@ -83,6 +91,16 @@ impl Budget {
 
     pub(super) fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// Notes a wait of the call, whatever it was for; it decides nothing.
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.waited = self.waited.saturating_add(wait);
+    }
+
+    /// Returns the sum of all noted waits.
+    pub(super) fn waited_millis(&self) -> u64 {
+        u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Decides after a failed try; an own wait counts as waited.

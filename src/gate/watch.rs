@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
+use crate::meter;
 
 /// What a gate has done since it was built; the numbers only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +38,18 @@ pub enum WaitingFor {
     Server,
 }
 
+impl WaitingFor {
+    /// Returns the reason as one lower-case word, without the names of buckets.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::Bucket(_) => "quota",
+            Self::Backoff => "backoff",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// A wait of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -57,8 +70,13 @@ impl std::fmt::Display for Waiting {
     }
 }
 
-#[derive(Debug, Default)]
+/// Shorter waits are none: a call passes several places where it might have to wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
 pub(super) struct Watch {
+    /// What kind of endpoint is behind the gate, for figures.
+    kind: &'static str,
     requests: AtomicU64,
     tries: AtomicU64,
     throttled: AtomicU64,
@@ -69,12 +87,41 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub(super) fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            requests: AtomicU64::default(),
+            tries: AtomicU64::default(),
+            throttled: AtomicU64::default(),
+            waited_nanos: AtomicU64::default(),
+            in_flight: AtomicUsize::default(),
+            next_number: AtomicU64::default(),
+            waits: Mutex::default(),
+        }
+    }
+
+    /// Counts a call that has come to its end.
+    pub(super) fn ended(&self, operation: &'static str, outcome: &'static str) {
+        meter::CALLS.count(1, &[self.kind, operation, outcome]);
+    }
+
+    /// Notes how long a try took.
+    pub(super) fn tried(&self, operation: &'static str, took: Duration) {
+        meter::TRY_SECONDS.took(took, &[self.kind, operation]);
+    }
+
+    /// Counts a try that is to be repeated.
+    pub(super) fn retry(&self, operation: &'static str, reason: &'static str) {
+        meter::RETRIES.count(1, &[self.kind, operation, reason]);
+    }
+
     pub(super) fn request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn throttled(&self) {
+    pub(super) fn throttled(&self, reason: &'static str) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
+        meter::THROTTLED.count(1, &[self.kind, reason]);
     }
 
     /// Counts a try, which is in flight until the guard is dropped.
@@ -87,8 +134,9 @@ impl Watch {
     /// Notes a wait, which lasts until the guard is dropped.
     pub(super) fn wait<'a>(&'a self, clock: &'a Clock, on: WaitingFor, until: Option<Duration>) -> Wait<'a> {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let reason = on.as_str();
         self.waits().insert(number, (on, until));
-        Wait { watch: self, clock, number, since: clock.monotonic() }
+        Wait { watch: self, clock, number, reason, since: clock.monotonic() }
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -127,6 +175,7 @@ pub(super) struct Wait<'a> {
     watch: &'a Watch,
     clock: &'a Clock,
     number: u64,
+    reason: &'static str,
     since: Duration,
 }
 
@@ -136,5 +185,8 @@ impl Drop for Wait<'_> {
         let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         self.watch.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.watch.waits().remove(&self.number);
+        if waited >= SHORTEST_WAIT {
+            meter::WAIT_SECONDS.took(waited, &[self.watch.kind, self.reason]);
+        }
     }
 }

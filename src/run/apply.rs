@@ -22,9 +22,13 @@ impl Import {
             plan.created + plan.updated + plan.removed + plan.missing + plan.members_added + plan.members_removed;
         self.show(|progress| progress.planned = planned);
         self.await_turn().await?;
+        // An earlier run may have applied a part of this plan, and counted it.
+        let mut counted = self.hold.with(|run| run.applied()).await?;
         loop {
             let now = self.job.now();
             let (applied, done) = self.hold.with(move |run| run.apply_chunk(now)).await?;
+            self.count_applied(&counted, &applied);
+            counted = applied;
             self.show(|progress| progress.applied = applied.total());
             if !done {
                 // Between two chunks is a good place to stop: the next run goes on with the one that is missing.

@@ -9,7 +9,7 @@ use crate::model::{Mode, ObjectKind, Patch, Phase};
 use crate::store::Candidate;
 
 /// Candidates of one look-up.
-const CANDIDATES_A_LOOKUP: usize = 200;
+pub(super) const CANDIDATES_A_LOOKUP: usize = 200;
 /// Siblings that vouch for one place.
 const SIBLINGS_A_PLACE: usize = 2;
 
@@ -26,6 +26,7 @@ impl Import {
                 Err(error) => {
                     // Nothing was proven: everything else goes on.
                     let kind = *kind;
+                    self.doubtful = true;
                     self.hold.with(move |run| run.void(kind)).await?;
                     let error = self.in_endpoint(error);
                     self.alert(
@@ -75,8 +76,8 @@ impl Import {
             self.find_siblings(kind, &candidates, &mut siblings).await?;
             let present = self.look_up(&candidates, &siblings).await?;
             found += present.len() as u64;
-            // In a delta only what was parked before is looked up: no listing was short.
-            if self.mode == Mode::Snapshot && found * 100 > total {
+            // In a mere delta only what was parked before is looked up: no listing was short.
+            if self.lists_ids() && found * 100 > total {
                 return self.void(kind, total).await;
             }
             self.take_in(present).await?;
@@ -84,7 +85,7 @@ impl Import {
     }
 
     /// Finds siblings for the places that were not met before.
-    async fn find_siblings(
+    pub(super) async fn find_siblings(
         &mut self,
         kind: ObjectKind,
         candidates: &[Candidate],
@@ -105,12 +106,12 @@ impl Import {
         Ok(())
     }
 
-    /// Looks candidates up together with their siblings, and stores the verdicts. Returns what was found after all.
-    async fn look_up(
-        &mut self,
+    /// Looks candidates up together with their siblings. Answers for each, and tells whether its place vouches for it.
+    pub(super) async fn ask(
+        &self,
         candidates: &[Candidate],
         siblings: &BTreeMap<Option<i64>, Vec<ObjectRef>>,
-    ) -> Result<Vec<Option<Box<Patch>>>> {
+    ) -> Result<Vec<(i64, Presence, bool)>> {
         let mut places: Vec<Option<i64>> = candidates.iter().map(|candidate| candidate.container_no).collect();
         places.dedup();
         let vouching: Vec<(Option<i64>, &ObjectRef)> = places
@@ -122,27 +123,41 @@ impl Import {
             .map(|candidate| candidate.object.clone())
             .chain(vouching.iter().map(|(_, sibling)| (*sibling).clone()))
             .collect();
-        let answers = self.job.endpoint.lookup(&self.cx, &asked).await?;
+        let mut answers = self.job.endpoint.lookup(&self.cx, &asked).await?;
         if answers.len() != asked.len() {
             return Err(Error::protocol("a look-up answered for another number of objects than were asked for"));
         }
-        let (answers, canaries) = answers.split_at(candidates.len());
+        let canaries = answers.split_off(candidates.len());
         // A place vouches for absence only if all of its siblings, and at least one, were found.
         let mut vouched: BTreeMap<Option<i64>, bool> = BTreeMap::new();
-        for ((place, _), answer) in vouching.iter().zip(canaries) {
-            *vouched.entry(*place).or_insert(true) &= matches!(answer, Presence::Present(_));
+        for ((place, sibling), answer) in vouching.iter().zip(&canaries) {
+            // Found elsewhere, it shows nothing of the place where it was thought to be.
+            *vouched.entry(*place).or_insert(true) &= match answer {
+                Presence::Present(Some(patch)) => patch.container.is_none() || patch.container == sibling.container,
+                Presence::Present(None) => true,
+                _ => false,
+            };
         }
-        let verdicts: Vec<(i64, Presence, bool)> = candidates
+        Ok(candidates
             .iter()
             .zip(answers)
             .map(|(candidate, answer)| {
                 let vouched = vouched.get(&candidate.container_no).copied().unwrap_or(false);
-                (candidate.object_no, answer.clone(), vouched)
+                (candidate.object_no, answer, vouched)
             })
-            .collect();
-        let present = answers
+            .collect())
+    }
+
+    /// Looks candidates up, and stores the verdicts. Returns what was found after all.
+    async fn look_up(
+        &mut self,
+        candidates: &[Candidate],
+        siblings: &BTreeMap<Option<i64>, Vec<ObjectRef>>,
+    ) -> Result<Vec<Option<Box<Patch>>>> {
+        let verdicts = self.ask(candidates, siblings).await?;
+        let present = verdicts
             .iter()
-            .filter_map(|answer| match answer {
+            .filter_map(|(_, answer, _)| match answer {
                 Presence::Present(patch) => Some(patch.clone()),
                 _ => None,
             })
@@ -158,6 +173,7 @@ impl Import {
 
     /// Gives up on a kind: more than 1 % of what was not listed is there.
     async fn void(&mut self, kind: ObjectKind, total: u64) -> Result<()> {
+        self.doubtful = true;
         self.hold.with(move |run| run.void(kind)).await?;
         self.alert(
             "listing-short",
@@ -176,7 +192,9 @@ impl Import {
         if patches.is_empty() {
             return Ok(());
         }
-        self.hold.with(move |run| run.stage_found(patches)).await
+        self.hold.with(move |run| run.stage_found(patches)).await?;
+        self.count_read();
+        Ok(())
     }
 
     /// Reads a second time the memberships that seem to have ended.

@@ -5,8 +5,10 @@
 mod apply;
 mod blocking;
 mod confirm;
+mod figures;
 mod list;
 mod report;
+mod review;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +21,12 @@ use crate::coverage::CoverageSeal;
 use crate::endpoint::{Context, CoverageInfo, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
+use crate::meter;
 use crate::model::{
     CustomerId, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport, Scope,
     Timestamp,
 };
-use crate::store::{Alert, Conclusion, GuardTerms, RunStart, Store};
+use crate::store::{Alert, Conclusion, GuardTerms, Read, RunStart, Store};
 use blocking::Hold;
 
 /// The guard counts what went in this time.
@@ -53,7 +56,7 @@ pub enum IdListing {
     /// Behind every delta that does not report what is gone; behind others once a day.
     #[default]
     Auto,
-    /// When the last listing of all ids is this old.
+    /// When the last listing of all ids, by a snapshot or by itself, is this old; whatever deltas report.
     Every(Duration),
 }
 
@@ -93,6 +96,12 @@ pub(crate) struct Import {
     clock_start: Duration,
     stats_start: Stats,
     alerts: Vec<Alert>,
+    /// Whether the ids were listed behind a delta.
+    ids_listed: bool,
+    /// Whether a listing was short, or could not be looked into.
+    doubtful: bool,
+    /// What was read and is counted already.
+    counted: Read,
 }
 
 /// What the listing left to be done.
@@ -129,6 +138,9 @@ impl Job {
             clock_start: self.gate.clock().monotonic(),
             stats_start: self.gate.stats(),
             alerts: Vec::new(),
+            ids_listed: false,
+            doubtful: false,
+            counted: Read::default(),
             job: self,
         })
     }
@@ -138,13 +150,17 @@ impl Import {
     /// Runs to the end. A failure is reported, not returned: the report says what became of it.
     pub(crate) async fn run(mut self) -> RunReport {
         let run = self.hold.run_id();
-        let span = tracing::info_span!("import", customer = %self.job.customer, endpoint = %self.job.endpoint.info().name, %run);
+        let info = self.job.endpoint.info();
+        let (customer, kind) = (&self.job.customer, info.kind);
+        let span = tracing::info_span!("import", kind, %customer, endpoint = %info.name, %run);
+        let _active = meter::RUNS_ACTIVE.hold(kind);
         async {
             let report = match self.steps().await {
                 Ok(report) => report,
                 Err(error) => self.fail(error).await,
             };
             self.hold.close().await;
+            self.count_run(&report);
             self.show(|progress| {
                 progress.phase = Phase::Finished;
                 progress.waiting = None;
@@ -158,7 +174,10 @@ impl Import {
     /// The one path.
     async fn steps(&mut self) -> Result<RunReport> {
         let mut listing = match self.list().await? {
-            Listed::Planned => return self.apply().await,
+            Listed::Planned => {
+                self.review().await?;
+                return self.apply().await;
+            }
             Listed::Whole(listing) => listing,
         };
         self.plan(&listing).await?;
@@ -178,8 +197,13 @@ impl Import {
     async fn plan(&mut self, listing: &list::Listing) -> Result<()> {
         self.show(|progress| progress.phase = Phase::Planning);
         self.look_up_parked().await?;
-        let proofs = listing.proofs(self.mode);
+        let proofs = if self.lists_ids() { listing.proofs() } else { Vec::new() };
         self.hold.with(move |run| run.find_candidates(proofs)).await
+    }
+
+    /// Tells whether all ids were listed, by a snapshot or behind a delta: a delta itself proves no absence.
+    fn lists_ids(&self) -> bool {
+        self.mode == Mode::Snapshot || self.ids_listed
     }
 
     fn terms(&self, listing: &list::Listing) -> GuardTerms {
@@ -229,10 +253,15 @@ impl Import {
             coverage: (plan.held.is_empty() || listing.suspicion.is_none())
                 .then(|| listing.coverage.clone())
                 .filter(|_| listing.suspicion.is_none() || listing.all_proven),
-            listed: listing.closed(),
+            listed: if self.mode == Mode::Snapshot { listing.closed() } else { Vec::new() },
             whole: self.mode == Mode::Snapshot && listing.all_proven,
             alerts: std::mem::take(&mut self.alerts),
             plan,
+            mode: self.mode,
+            planned_at: self.job.now(),
+            // Counted from its beginning: a run at the same hour each day is a day behind the one before it.
+            listed_at: (self.lists_ids() && listing.all_proven && !self.doubtful).then_some(self.started_at),
+            relist: false,
         };
         self.hold.with(move |run| run.conclude(&conclusion)).await
     }
@@ -256,7 +285,8 @@ impl Import {
         self.job.progress.send_modify(change);
     }
 
-    fn alert(&mut self, about: &str, message: String) {
+    fn alert(&mut self, about: &'static str, message: String) {
+        self.count_alert(about);
         tracing::warn!(about, "{message}");
         self.alerts.push(Alert { about: about.to_owned(), message });
     }
@@ -265,8 +295,10 @@ impl Import {
         let outcome = if *error.kind() == ErrorKind::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
         tracing::warn!(kind = error.kind().as_str(), "import ended early: {error}");
         let report = self.report(outcome, Some(&error), PlanSummary::default());
-        let alert =
-            (outcome == Outcome::Failed).then(|| Alert { about: "import-failed".into(), message: error.to_string() });
+        let alert = (outcome == Outcome::Failed).then(|| {
+            self.count_alert("import-failed");
+            Alert { about: "import-failed".into(), message: error.to_string() }
+        });
         let (stored, now) = (report.clone(), self.job.now());
         if let Err(second) = self.hold.with(move |run| run.abort(&stored, alert, now)).await {
             tracing::error!("the end of the run could not be stored: {second}");

@@ -5,8 +5,9 @@
 
 mod act;
 mod handle;
+mod operations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use act::{ActionResult, RecordResult};
 pub use handle::RunHandle;
+pub use operations::Export;
 
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
-use crate::model::{CustomerId, EndpointName, Progress, RunReport};
+use crate::meter;
+use crate::model::{CustomerId, EndpointName, Progress, Retention, RunReport};
 use crate::outbox::{Consumer, blocking};
 use crate::run::{ImportOptions, Job};
 use crate::store::{Customer, Parked, Store, Totals};
@@ -31,6 +34,7 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero"
 #[derive(Debug, Clone)]
 pub struct Service {
     inner: Arc<Inner>,
+    retention: Retention,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,8 @@ impl Service {
 
     /// Creates a service over a store, on a clock of the caller's.
     pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, endpoints: Mutex::default() }) }
+        let inner = Arc::new(Inner { store, clock, endpoints: Mutex::default() });
+        Self { inner, retention: Retention::default() }
     }
 
     /// Makes a customer and its endpoints known. Their order is the order in which their values count.
@@ -83,7 +88,8 @@ impl Service {
     fn remember(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) {
         let mut known = self.endpoints();
         for endpoint in endpoints {
-            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY).build();
+            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY);
+            let gate = gate.kind(endpoint.info().kind).build();
             known.insert((customer.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
         }
     }
@@ -134,7 +140,12 @@ impl Service {
             progress,
         };
         let import = blocking(move || job.begin()).await?;
-        let task = tokio::spawn(import.run());
+        let (service, customer) = (self.clone(), customer.clone());
+        let task = tokio::spawn(async move {
+            let report = import.run().await;
+            service.tidy(&customer).await;
+            report
+        });
         Ok(RunHandle::new(task, cancel, watched, gate))
     }
 
@@ -160,6 +171,28 @@ impl Service {
     /// Returns a named consumer of a customer's events. The same name goes on where it was.
     pub fn consumer(&self, customer: &CustomerId, name: &str) -> Consumer {
         Consumer::new(Arc::clone(&self.inner.store), customer.clone(), name)
+    }
+
+    /// Sets the gauges that have to be asked for: what waits for approval, and what consumers have yet to acknowledge.
+    ///
+    /// Counted are the customers that have endpoints here and their registered consumers; sums, so that no customer
+    /// becomes a label. To be called before the host's figures are collected; see [`meter`](crate::meter).
+    pub async fn measure(&self) -> Result<()> {
+        let customers: BTreeSet<CustomerId> = self.endpoints().keys().map(|(customer, _)| customer.clone()).collect();
+        let store = Arc::clone(&self.inner.store);
+        let (parked, backlog) = blocking(move || {
+            let (mut parked, mut backlog) = (0, 0);
+            for customer in &customers {
+                parked += store.parked(customer)?.iter().flat_map(|set| &set.held).map(|held| held.count).sum::<u64>();
+                let last = store.last_position(customer)?;
+                backlog += store.consumers(customer)?.iter().map(|one| last.saturating_sub(one.position)).sum::<u64>();
+            }
+            Ok((parked, backlog))
+        })
+        .await?;
+        meter::PARKED_NOW.set(parked, &[]);
+        meter::BACKLOG.set(backlog, &[]);
+        Ok(())
     }
 
     /// Returns the position of a customer's last event; 0 before the first.

@@ -29,6 +29,15 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// Returns what is still to be read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn byte(&mut self) -> Result<u8> {
         let (first, rest) = self.rest.split_first().ok_or_else(|| damaged(self.what))?;
         self.rest = rest;

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+#[cfg(fuzzing)]
+pub use sqlite::{event_segment, held_items};
 
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{
@@ -22,8 +24,9 @@ use crate::endpoint::{
 };
 use crate::error::Result;
 use crate::model::{
-    CustomerId, EndpointName, Event, GuardLimits, HeldChange, ObjectKind, Patch, PlanId, PlanSummary, Record, RecordId,
-    RunId, RunReport, SourceId, Timestamp, Unreadable,
+    ConsumerPosition, CustomerId, Dropped, EndpointName, Erased, Event, Exported, GuardLimits, HandOver, HeldChange,
+    Mode, ObjectKind, Patch, PlanId, PlanSummary, Record, RecordId, Released, Retention, RunId, RunReport, SourceId,
+    Timestamp, Unreadable,
 };
 
 /// An organisation whose people are kept.
@@ -117,6 +120,51 @@ pub trait Store: sealed::Sealed {
 
     /// Tells whether an id was parked or planned: only such a one can be approved.
     fn can_approve(&self, customer: &CustomerId, plan: &PlanId) -> Result<bool>;
+
+    /// Lists the registered consumers of a customer's events.
+    fn consumers(&self, customer: &CustomerId) -> Result<Vec<ConsumerPosition>>;
+
+    /// Makes a consumer known at position 0, so that what it has not read is kept. A known one stays where it is.
+    fn register_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()>;
+
+    /// Sets a consumer to a position, ahead or back, as one that starts from an export does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where events behind it are no longer kept.
+    fn start_after(&self, customer: &CustomerId, consumer: &str, position: u64) -> Result<()>;
+
+    /// Forgets a consumer: nothing is kept for it any more.
+    fn forget_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()>;
+
+    /// Lets go of old events and reports. The space is used again by what is written next; see [`Store::compact`].
+    fn apply_retention(&self, customer: &CustomerId, retention: &Retention, now: Timestamp) -> Result<Dropped>;
+
+    /// Removes an endpoint; see [`Service::remove_endpoint`](crate::Service::remove_endpoint).
+    fn remove_endpoint(
+        &self,
+        customer: &CustomerId,
+        endpoint: &EndpointName,
+        hand_over: HandOver,
+        now: Timestamp,
+    ) -> Result<Released>;
+
+    /// Erases people; see [`Service::erase`](crate::Service::erase).
+    fn erase(&self, customer: &CustomerId, people: &[RecordId], now: Timestamp) -> Result<Erased>;
+
+    /// Writes the store anew and gives the space of what was deleted back. Takes as much room meanwhile as it has.
+    fn compact(&self) -> Result<()>;
+
+    /// Begins an export; see [`Service::export`](crate::Service::export).
+    fn export(&self, customer: &CustomerId) -> Result<Box<dyn Exporting>>;
+}
+
+/// An export under way: everything as it was at one position, whatever is applied meanwhile.
+pub trait Exporting: Debug + Send {
+    /// Returns the position of the last event that the export contains.
+    fn position(&self) -> u64;
+
+    /// Reads on, at most `limit` entries; none at the end.
+    fn next(&mut self, limit: usize) -> Result<Vec<Exported>>;
 }
 
 /// What begins a run.
@@ -154,6 +202,24 @@ pub(crate) struct Candidate {
     pub(crate) object_no: i64,
     pub(crate) container_no: Option<i64>,
     pub(crate) object: ObjectRef,
+}
+
+/// An object that an id listing names and of which neither store nor delta know that it is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Stranger {
+    pub(crate) object: ObjectRef,
+    pub(crate) need: Need,
+}
+
+/// What it takes to know an object of which the id was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A look-up brings all of it.
+    Patch,
+    /// It is a group: only a listing brings its members.
+    Members,
+    /// It is set aside already; nobody may understand it.
+    Nothing,
 }
 
 /// Memberships of one group that need a second reading.
@@ -215,6 +281,14 @@ pub(crate) struct Conclusion {
     pub(crate) alerts: Vec<Alert>,
     /// The figures of the plan.
     pub(crate) plan: PlanSummary,
+    /// How the plan was read.
+    pub(crate) mode: Mode,
+    /// When the plan was fixed.
+    pub(crate) planned_at: Timestamp,
+    /// When the listing of all ids began that the plan rests on; `None` if there was none, or a short one.
+    pub(crate) listed_at: Option<Timestamp>,
+    /// Whether something of the plan was dropped: the cursor does not cover it, and only a full listing finds it again.
+    pub(crate) relist: bool,
 }
 
 /// The store's side of one run. All functions block.
@@ -231,6 +305,10 @@ pub(crate) trait RunStore: Send + Debug {
     fn cursor(&self) -> Result<Option<Cursor>>;
     fn stage_snapshot(&mut self, page: &SnapshotPage) -> Result<Read>;
     fn stage_delta(&mut self, page: &DeltaPage) -> Result<Read>;
+    /// Stages a page of ids behind a delta; returns who on it is not known to be there.
+    fn stage_ids(&mut self, page: &SnapshotPage) -> Result<(Read, Vec<Stranger>)>;
+    /// When the last listing of all ids began.
+    fn listed_at(&self) -> Result<Option<Timestamp>>;
     /// Stages what look-ups found after the listing has ended.
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()>;
     /// Ends the listing; returns what it closed and spoiled.
@@ -266,10 +344,24 @@ pub(crate) trait RunStore: Send + Debug {
     /// Fixes the plan.
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<()>;
     fn conclusion(&self) -> Result<Conclusion>;
+    /// Writes the conclusion anew: the plan is old, and some of it is not believed any more.
+    fn revise(&mut self, conclusion: &Conclusion) -> Result<()>;
+    /// Lists what a fixed plan is still to remove or to mark as missing, behind an object.
+    fn unapplied(&self, kind: ObjectKind, after: i64, limit: usize) -> Result<Vec<Candidate>>;
+    /// Keeps of a fixed plan what is confirmed once more; returns how many removals are dropped.
+    fn confirm_unapplied(&mut self, answers: &[(i64, &Presence, bool)]) -> Result<u64>;
+    /// Drops all that a fixed plan is still to remove of a kind, behind an object.
+    fn drop_unapplied(&mut self, kind: ObjectKind, after: i64) -> Result<u64>;
+    /// Has the endings of memberships read once more that a fixed plan is still to make; returns how many.
+    fn doubt_unapplied(&mut self) -> Result<u64>;
+    /// Counts the endings of memberships that a fixed plan makes.
+    fn count_endings(&self) -> Result<u64>;
     /// Remembers a dry run's held set, so that it can be approved.
     fn remember_plan(&mut self, plan: &PlanId) -> Result<()>;
     /// Tries to take the right to apply to the customer.
     fn try_lock_apply(&mut self) -> Result<bool>;
+    /// Returns what was applied of the plan so far.
+    fn applied(&self) -> Result<Applied>;
     /// Applies one chunk; returns what was applied so far, and whether the finish is next.
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)>;
     /// Stores the end of a run that was applied.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Attributes, Facet, ObjectKind, Patch, SourceId, UserKind, UserState, names};
+use crate::model::{Attributes, Facet, ObjectKind, Patch, SourceId, TombstoneKind, UserKind, UserState, names};
 
 /// One object of a scripted directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +31,18 @@ pub struct ScriptedDirectory {
     /// Explicit members, by group.
     pub members: BTreeMap<SourceId, BTreeSet<SourceId>>,
     /// Objects that are gone, and whether they can come back.
-    pub tombstones: BTreeMap<SourceId, crate::model::TombstoneKind>,
+    pub tombstones: BTreeMap<SourceId, TombstoneKind>,
     /// Whether tombstones can be read.
     pub tombstones_readable: bool,
     /// What is read of objects apart from their core.
     pub facets: BTreeMap<(SourceId, Facet), Attributes>,
     /// Containers outside of base and filter: not listed, and look-ups say so.
     pub outside: BTreeSet<Box<str>>,
+    /// What was deleted and can be restored.
+    pub bin: BTreeMap<SourceId, ScriptedObject>,
+    /// Memberships (group, member) of which an end is in the bin: they come back with it. Deltas say nothing of that
+    /// where both ends were in scope, which is what the value tells.
+    pub asleep: BTreeMap<(SourceId, SourceId), bool>,
 }
 
 impl ScriptedDirectory {
@@ -96,7 +101,7 @@ impl ScriptedDirectory {
                 unintelligible: false,
             },
         );
-        self.tombstones.remove(&id);
+        self.forget(&id);
         id
     }
 
@@ -114,17 +119,72 @@ impl ScriptedDirectory {
 
     /// Deletes an object: no group lists it any more, and a tombstone remains.
     pub fn delete(&mut self, id: &SourceId) {
-        self.delete_as(id, crate::model::TombstoneKind::Hard);
+        self.delete_as(id, TombstoneKind::Hard);
     }
 
     /// Deletes an object, leaving a tombstone of a kind.
-    pub fn delete_as(&mut self, id: &SourceId, kind: crate::model::TombstoneKind) {
-        self.objects.remove(id);
-        self.members.remove(id);
+    ///
+    /// A soft one keeps object and memberships for [`ScriptedDirectory::restore`].
+    pub fn delete_as(&mut self, id: &SourceId, kind: TombstoneKind) {
+        self.forget(id);
+        let in_scope = self.in_scope(id);
+        let as_member = self.members.iter().filter(|(_, members)| members.contains(id));
+        let mut asleep: Vec<_> =
+            as_member.map(|(group, _)| ((group.clone(), id.clone()), in_scope && self.in_scope(group))).collect();
+        let had = self.members.remove(id).unwrap_or_default();
+        // With both ends in the bin, nobody can know what comes back: that is told.
+        for ((group, member), silent) in &mut self.asleep {
+            *silent &= group != id && member != id;
+        }
+        if kind == TombstoneKind::Hard {
+            self.asleep.retain(|(group, member), _| group != id && member != id);
+        }
+        asleep.extend(had.into_iter().map(|member| ((id.clone(), member), in_scope)));
         for members in self.members.values_mut() {
             members.remove(id);
         }
+        if let Some(object) = self.objects.remove(id).filter(|_| kind == TombstoneKind::Soft) {
+            self.bin.insert(id.clone(), object);
+            self.asleep.extend(asleep);
+        }
         self.tombstones.insert(id.clone(), kind);
+    }
+
+    /// Brings back what was deleted softly, with its memberships as far as their other end is there. Returns whether it
+    /// was in the bin.
+    pub fn restore(&mut self, id: &SourceId) -> bool {
+        let Some(object) = self.bin.remove(id) else { return false };
+        if object.kind == ObjectKind::Group {
+            self.members.entry(id.clone()).or_default();
+        }
+        self.objects.insert(id.clone(), object);
+        self.tombstones.remove(id);
+        let (bin, members) = (&self.bin, &mut self.members);
+        self.asleep.retain(|(group, member), _| {
+            if bin.contains_key(group) || bin.contains_key(member) || group != id && member != id {
+                return true;
+            }
+            if let Some(members) = members.get_mut(group) {
+                members.insert(member.clone());
+            }
+            false
+        });
+        true
+    }
+
+    /// Empties the bin of one object: it cannot come back, and its tombstone says so.
+    pub fn purge(&mut self, id: &SourceId) {
+        if self.bin.contains_key(id) {
+            self.forget(id);
+            self.tombstones.insert(id.clone(), TombstoneKind::Hard);
+        }
+    }
+
+    fn forget(&mut self, id: &SourceId) {
+        self.tombstones.remove(id);
+        if self.bin.remove(id).is_some() {
+            self.asleep.retain(|(group, member), _| group != id && member != id);
+        }
     }
 
     /// Moves an object.
@@ -136,7 +196,12 @@ impl ScriptedDirectory {
 
     /// Tells whether an object lies inside of base and filter.
     pub fn in_scope(&self, id: &SourceId) -> bool {
-        self.objects.get(id).is_some_and(|object| !self.outside.contains(&object.container))
+        self.objects.get(id).is_some_and(|object| !self.is_outside(object))
+    }
+
+    /// Tells whether an object's place is outside of base and filter.
+    pub(super) fn is_outside(&self, object: &ScriptedObject) -> bool {
+        self.outside.contains(&object.container)
     }
 
     /// Changes one attribute.
@@ -159,5 +224,19 @@ impl ScriptedDirectory {
         patch.observations = object.observations.clone();
         patch.primary_group = Some(object.primary_group.clone());
         Some(patch)
+    }
+
+    /// Returns what an honest connector reports of one object apart from its core.
+    pub fn facets_of(&self, id: &SourceId) -> Vec<Patch> {
+        let Some(object) = self.objects.get(id) else { return Vec::new() };
+        let facets = self.facets.iter().filter(|((of, _), _)| of == id);
+        facets
+            .map(|((_, facet), attributes)| {
+                let mut patch = Patch::new(object.kind, id.clone());
+                patch.facet = *facet;
+                patch.attributes = attributes.clone();
+                patch
+            })
+            .collect()
     }
 }

@@ -1,8 +1,9 @@
-//! The ways in which a scripted endpoint can fail to tell the truth.
+//! The ways in which a scripted endpoint can fail to tell the truth. They know nothing of who is told.
 
 use crate::model::SourceId;
 
-/// One lie of a listing. Look-ups stay honest unless the lie is about them.
+/// One lie: of every listing, snapshots and id listings alike, unless it names another. Look-ups stay honest unless the lie
+/// is about them. That an object is out of scope is a proof and not absence: there is no lie about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lie {
     /// These objects are left out of the listing, which ends as if it were complete.
@@ -39,4 +40,18 @@ pub enum Lie {
     CancelsAfterAction(SourceId),
     /// These attributes are no longer told.
     Unreadable(Vec<crate::model::AttributeName>),
+    /// These ids are left out of the id listing, which ends as if it were complete.
+    IdsDrop(Vec<SourceId>),
+    /// The id listing loses all that lies in one container; look-ups find it.
+    IdsHide(Box<str>),
+    /// The id listing is empty and ends well.
+    IdsEmpty,
+    /// The id listing fails after so many pages.
+    IdsFailAfter(usize),
+    /// The delta leaves out the page with this number, from 0, and ends as if it had told everything.
+    DeltaDropsPage(usize),
+    /// Every page of the delta comes twice.
+    DeltaRepeats,
+    /// The delta fails after so many pages.
+    DeltaFailsAfter(usize),
 }

@@ -2,11 +2,13 @@
 //!
 //! Behind the feature `testkit`. It knows nothing of any provider.
 
+pub mod conformance;
 mod delta;
 mod directory;
 mod lies;
 mod scripted;
 
+pub use delta::Telling;
 pub use directory::{ScriptedDirectory, ScriptedObject};
 pub use lies::Lie;
 pub use scripted::ScriptedEndpoint;

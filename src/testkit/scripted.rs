@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Lie, ScriptedDirectory, delta};
+use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
     Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
     EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
@@ -25,9 +25,14 @@ pub struct ScriptedEndpoint {
     state: Arc<Mutex<State>>,
     /// Pages that were listed, all runs together.
     pages: Arc<AtomicUsize>,
+    /// Id listings that were begun.
+    id_listings: Arc<AtomicUsize>,
     deltas: bool,
     actions: bool,
 }
+
+/// Of checkpoints and cursors.
+const VERSION: u16 = 1;
 
 type Change = Box<dyn FnOnce(&mut ScriptedDirectory) + Send>;
 
@@ -41,6 +46,10 @@ struct State {
     rights_lost: bool,
     /// States of the directory at which a cursor was given.
     states: Vec<ScriptedDirectory>,
+    /// Cursors that were given before this one have expired.
+    expired: usize,
+    /// What deltas tell.
+    told: delta::Told,
     /// The cursor of the listing under way: taken before its first page.
     listing: usize,
     /// To be done once so many pages of a listing are given.
@@ -70,10 +79,13 @@ impl ScriptedEndpoint {
                 revision: 1,
                 rights_lost: false,
                 states: Vec::new(),
+                expired: 0,
+                told: delta::Told::default(),
                 listing: 0,
                 while_listing: None,
             })),
             pages: Arc::default(),
+            id_listings: Arc::default(),
             deltas: false,
             actions: false,
         })
@@ -107,7 +119,7 @@ impl ScriptedEndpoint {
         change(&mut self.state().directory)
     }
 
-    /// Changes the directory once so many pages of the next listing are given.
+    /// Changes the directory once so many pages of the next listing are given; with 0, an id listing shows the change.
     pub fn change_while_listing(&self, pages: usize, change: impl FnOnce(&mut ScriptedDirectory) + Send + 'static) {
         self.state().while_listing = Some((pages, Box::new(change)));
     }
@@ -135,6 +147,27 @@ impl ScriptedEndpoint {
     /// Pretends that the configured filter is another one.
     pub fn set_filter(&self, filter: &str) {
         filter.clone_into(&mut self.state().filter);
+    }
+
+    /// Sets whether deltas tell what is gone or moved out of scope. Tombstones that cannot be read are never told.
+    pub fn set_removals(&self, telling: Telling) {
+        self.state().told.removals = telling;
+    }
+
+    /// Sets whether deltas tell the members of a group that is restored.
+    pub fn set_restored_groups(&self, telling: Telling) {
+        self.state().told.restored_groups = telling;
+    }
+
+    /// Forgets all cursors given so far.
+    pub fn expire_cursors(&self) {
+        let mut state = self.state();
+        state.expired = state.states.len();
+    }
+
+    /// Returns how many id listings were begun so far.
+    pub fn id_listings(&self) -> usize {
+        self.id_listings.load(Ordering::Relaxed)
     }
 
     /// Returns how many pages were listed so far.
@@ -167,6 +200,43 @@ impl State {
             .collect();
         ids.sort_by_key(|(kind, id)| (rank(*kind), (*id).clone()));
         ids.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Keeps the state at which a cursor is given. A membership that began and went to sleep since the one before was told
+    /// to nobody, and that of a group out of scope is not known: deltas say so when they wake.
+    fn remember(&mut self) {
+        let last = self.states.last();
+        let directory = &self.directory;
+        let known: std::collections::BTreeSet<SourceId> = directory
+            .asleep
+            .keys()
+            .map(|(group, _)| group)
+            .filter(|group| directory.in_scope(group) || directory.bin.contains_key(*group))
+            .cloned()
+            .collect();
+        for ((group, member), silent) in &mut self.directory.asleep {
+            *silent &= known.contains(group);
+            *silent &= last.is_some_and(|last| {
+                last.asleep.contains_key(&(group.clone(), member.clone()))
+                    || last.members.get(group).is_some_and(|members| members.contains(member))
+            });
+        }
+        self.states.push(self.directory.clone());
+    }
+
+    /// Lists the ids that can be seen.
+    fn visible_ids(&self) -> Vec<SourceId> {
+        let mut ids = self.visible();
+        ids.retain(|id| {
+            let container = self.directory.objects.get(id).map(|object| &object.container);
+            !self.lies(|lie| match lie {
+                Lie::IdsEmpty => true,
+                Lie::IdsDrop(ids) => ids.contains(id),
+                Lie::IdsHide(hidden) => container == Some(hidden),
+                _ => false,
+            })
+        });
+        ids
     }
 
     /// Answers for an object that cannot be seen.
@@ -202,6 +272,9 @@ impl State {
     }
 }
 
+/// The right without which tombstones cannot be read.
+const READ_TOMBSTONES: &str = "read tombstones";
+
 /// A place in a listing: before this object, so many of its members given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Place {
@@ -217,6 +290,8 @@ struct Pager {
     pages: usize,
     repeat: Option<Place>,
     closed: bool,
+    /// Whether only ids are listed.
+    ids_only: bool,
 }
 
 impl Pager {
@@ -229,7 +304,12 @@ impl Pager {
         if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
             change(&mut state.directory);
         }
-        if state.lies(|lie| matches!(lie, Lie::FailsAfter(pages) if done >= *pages)) {
+        let ids_only = self.ids_only;
+        if state.lies(|lie| match lie {
+            Lie::FailsAfter(pages) => done >= *pages,
+            Lie::IdsFailAfter(pages) => ids_only && done >= *pages,
+            _ => false,
+        }) {
             return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
         }
         assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
@@ -246,7 +326,8 @@ impl Pager {
             self.repeat = Some(self.place);
         }
         if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor = endpoint.deltas.then(|| cursor_of(state.listing));
+            let cursor =
+                (endpoint.deltas && !self.ids_only).then(|| cursor_of(&state.directory.identity, state.listing));
             return Ok(SnapshotStep::End { cursor });
         }
         let mut page = SnapshotPage::default();
@@ -273,6 +354,10 @@ impl Pager {
     fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
         // Deleted while the listing runs.
         let Some(object) = state.directory.objects.get(id) else { return true };
+        if self.ids_only {
+            page.patches.push(Patch::new(object.kind, id.clone()).in_container(object.container.clone()));
+            return true;
+        }
         if object.unintelligible {
             page.quarantined.push(Quarantined {
                 kind: object.kind,
@@ -283,12 +368,7 @@ impl Pager {
         }
         if self.place.members == 0 {
             page.patches.extend(state.patch(id));
-            for ((_, facet), attributes) in state.directory.facets.iter().filter(|((of, _), _)| of == id) {
-                let mut patch = Patch::new(object.kind, id.clone());
-                patch.facet = *facet;
-                patch.attributes = attributes.clone();
-                page.patches.push(patch);
-            }
+            page.patches.extend(state.directory.facets_of(id));
         }
         if object.kind != ObjectKind::Group {
             return true;
@@ -319,27 +399,36 @@ impl Pager {
             let at = if next.is_some() { self.place.at as u64 } else { u64::MAX };
             bytes.extend(at.to_be_bytes());
         }
-        Checkpoint::new(1, bytes)
+        Checkpoint::new(VERSION, bytes)
     }
 }
 
-fn cursor_of(state: usize) -> Cursor {
-    Cursor::new(1, (state as u64).to_be_bytes())
+fn cursor_of(identity: &str, state: usize) -> Cursor {
+    Cursor::new(VERSION, [&(state as u64).to_be_bytes(), identity.as_bytes()].concat())
 }
 
 #[async_trait]
 impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let mut state = self.state();
-        let at = <[u8; 8]>::try_from(since.bytes()).ok().and_then(|at| usize::try_from(u64::from_be_bytes(at)).ok());
-        let Some(old) = at.and_then(|at| state.states.get(at)) else {
-            return Err(Error::protocol("scripted: not a cursor of this endpoint"));
+        let place = since.bytes().split_first_chunk::<8>().filter(|_| since.version() == VERSION);
+        let at = place.filter(|(_, of)| *of == state.directory.identity.as_bytes());
+        let at = at.and_then(|(at, _)| usize::try_from(u64::from_be_bytes(*at)).ok());
+        let Some(old) = at.filter(|at| *at >= state.expired).and_then(|at| state.states.get(at)) else {
+            return Ok(Box::new(delta::Expired));
         };
-        let pages = delta::between(old, &state.directory, state.page_size);
-        let now = state.directory.clone();
-        state.states.push(now);
-        let cursor = cursor_of(state.states.len() - 1);
-        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), cursor }))
+        let pages = delta::with_lies(old, &state.directory, state.page_size, state.told, &state.lies);
+        let fails_after = state.lies.iter().find_map(|lie| match lie {
+            Lie::DeltaFailsAfter(pages) => Some(*pages),
+            _ => None,
+        });
+        state.remember();
+        let cursor = cursor_of(&state.directory.identity, state.states.len() - 1);
+        Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
+    }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.state().told.removals == Telling::Told && coverage.rights.contains(READ_TOMBSTONES)
     }
 }
 
@@ -354,7 +443,7 @@ fn rank(kind: ObjectKind) -> u8 {
 
 /// Finds the place that a checkpoint names, in a listing of today.
 fn place_of(checkpoint: &Checkpoint, ids: &[SourceId], directory: &ScriptedDirectory) -> Option<Place> {
-    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>()?;
+    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>().filter(|_| checkpoint.version() == VERSION)?;
     let members = usize::try_from(u64::from_be_bytes(*members)).ok()?;
     let (kind, rest) = rest.split_first()?;
     if *kind == u8::MAX {
@@ -385,29 +474,30 @@ impl Endpoint for ScriptedEndpoint {
         &self.info
     }
 
-    async fn coverage(&self, _cx: &Context) -> Result<CoverageInfo> {
+    async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
+        cx.check_cancelled()?;
         let state = self.state();
         let mut coverage = CoverageInfo::new(&state.directory.identity, state.revision);
         if !state.rights_lost {
             coverage.rights.insert("read".into());
         }
         if state.directory.tombstones_readable {
-            coverage.rights.insert("read tombstones".into());
+            coverage.rights.insert(READ_TOMBSTONES.into());
         }
         coverage.filters.insert("users".into(), state.filter.clone());
         Ok(coverage)
     }
 
-    async fn verify(&self, _cx: &Context) -> Result<Verification> {
+    async fn verify(&self, cx: &Context) -> Result<Verification> {
+        cx.check_cancelled()?;
         Ok(Verification { identity: self.state().directory.identity.clone(), ..Verification::default() })
     }
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let mut state = self.state();
         if from.is_none() && self.deltas {
-            let now = state.directory.clone();
             state.listing = state.states.len();
-            state.states.push(now);
+            state.remember();
         }
         let ids = state.visible();
         let place = match from {
@@ -418,7 +508,19 @@ impl Endpoint for ScriptedEndpoint {
         drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
         let (endpoint, cx) = (self.clone(), cx.clone());
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false }))
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: false }))
+    }
+
+    async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
+        self.id_listings.fetch_add(1, Ordering::Relaxed);
+        let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
+        let mut state = self.state();
+        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages == 0) {
+            change(&mut state.directory);
+        }
+        let ids = state.visible_ids();
+        drop(state);
+        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
@@ -496,7 +598,8 @@ impl State {
         if self.lies(|lie| matches!(lie, Lie::ActionRefused(ids) if ids.contains(id))) {
             return refused("scripted: protected; leave it alone");
         }
-        let Some(object) = self.directory.objects.get_mut(id) else {
+        let in_scope = self.directory.in_scope(id);
+        let Some(object) = self.directory.objects.get_mut(id).filter(|_| in_scope) else {
             return refused("scripted: there is no such account");
         };
         let before = object.attributes.clone();

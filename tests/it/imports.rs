@@ -241,3 +241,19 @@ async fn the_last_position_is_that_of_the_last_event() {
     let last = world.events().last().unwrap().position();
     assert_eq!(world.service.last_position(&world.customer).await.unwrap(), last);
 }
+
+#[tokio::test]
+async fn a_new_computer_tells_its_owner_who_was_there_before() {
+    let mut world = World::new(World::directory(6)).await;
+    world.import_done().await;
+    world.events();
+    world.endpoint.change(|directory| {
+        let computer = directory.add_computer(2_000_100, "machines");
+        directory.set(&computer, names::OWNER, ScriptedDirectory::id(3).to_string());
+    });
+    assert_eq!(world.import_done().await.created, 1);
+    let told = world.events()[0].data_value()["record"].clone();
+    let users = world.records(ObjectKind::User);
+    let owner = users.values().find(|user| user.identities[0].source_id == ScriptedDirectory::id(3)).unwrap();
+    assert_eq!(told["owner"]["id"], owner.id.to_string());
+}

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tenantry::model::{CustomerId, EventType, GuardLimits, Limit, ObjectKind, TombstoneKind, names};
+use tenantry::endpoint::Context;
+use tenantry::gate::Gate;
+use tenantry::model::{CustomerId, EventType, GuardLimits, Limit, Mode, ObjectKind, PlanId, TombstoneKind, names};
 use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
+use tokio_util::sync::CancellationToken;
 
-use crate::histories::Dice;
+use crate::laws::Dice;
 use crate::world::folder;
 
 const CHILD: &str = "kills::child";
@@ -74,10 +77,18 @@ fn directory(users: u128, version: u32) -> ScriptedDirectory {
     directory
 }
 
-fn open(path: &Path, users: u128, version: u32) -> (Service, ScriptedEndpoint) {
+/// Opens the store, and an endpoint that has told these versions before, if it tells changes: it knows their cursors.
+async fn open(path: &Path, users: u128, version: u32, told: Option<&str>) -> (Service, ScriptedEndpoint) {
     let endpoint =
         ScriptedEndpoint::new("ad", directory(users, version), usize::try_from(users / 9 + 1).unwrap()).unwrap();
+    let endpoint = if told.is_some() { endpoint.with_deltas() } else { endpoint };
     endpoint.set_members_a_page(usize::try_from(users / 6 + 1).unwrap());
+    for earlier in told.unwrap_or_default().chars().filter_map(|digit| digit.to_digit(10)) {
+        let now = endpoint.change(|now| std::mem::replace(now, directory(users, earlier)));
+        let cx = Context::new(Gate::builder().build(), CancellationToken::new());
+        endpoint.snapshot(&cx, None).await.unwrap();
+        endpoint.change(|earlier| *earlier = now);
+    }
     let service = Service::new(Arc::new(SqliteStore::open(path).unwrap()));
     (service, endpoint)
 }
@@ -101,7 +112,11 @@ fn child() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let Ok(path) = std::env::var("TENANTRY_KILL_STATE") else { return };
     let version = u32::try_from(number("TENANTRY_KILL_VERSION").unwrap()).unwrap();
-    let (service, endpoint) = open(path.as_ref(), number("TENANTRY_KILL_USERS").unwrap().into(), version);
+    let approve = std::env::var("TENANTRY_KILL_APPROVE").ok().map(|plan| PlanId::parse(&plan).unwrap());
+    let told = std::env::var("TENANTRY_KILL_TOLD").ok();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (service, endpoint) =
+        runtime.block_on(open(path.as_ref(), number("TENANTRY_KILL_USERS").unwrap().into(), version, told.as_deref()));
     let points = Arc::new(AtomicU64::new(0));
     let (counted, listing, at) = (Arc::clone(&points), endpoint.clone(), number("TENANTRY_KILL_AT"));
     on_commit(move || {
@@ -110,17 +125,28 @@ fn child() {
             std::process::abort();
         }
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // With deltas the guard is a tight one: there is something to approve.
+    let few = Limit::new(0.01, 2);
+    let tight = GuardLimits { users: few, memberships: few, ..GuardLimits::default() };
+    let guard = if told.is_some() { tight } else { options().guard };
     let report = runtime.block_on(async {
         let endpoints = vec![Arc::new(endpoint.clone()) as Arc<dyn Endpoint>];
         service.register(Customer::new(customer()), endpoints).await.unwrap();
-        service.import(&customer(), &endpoint.info().name, options()).await.unwrap()
+        let is_approving = approve.is_some();
+        let report =
+            service.import(&customer(), &endpoint.info().name, ImportOptions { guard, approve, ..options() }).await;
+        // Approved and done by a run that was killed behind its end: nothing of that name is parked any more.
+        if is_approving && report.is_err() { None } else { Some(report.unwrap()) }
     });
-    assert!(report.error.is_none(), "{report:?}");
+    if let Some(report) = &report {
+        assert!(report.error.is_none(), "{report:?}");
+        println!("\nplan {}", report.plan.as_ref().map_or("", PlanId::as_str));
+        println!("\ndelta {}", u8::from(report.mode == Mode::Delta));
+    }
     println!("\npoints {}\npages {}", points.load(Ordering::Relaxed), endpoint.pages());
 }
 
-fn spawn(path: &Path, users: u64, version: u32, at: Option<u64>) -> Child {
+fn command(path: &Path, users: u64, version: u32, at: Option<u64>) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
@@ -132,7 +158,11 @@ fn spawn(path: &Path, users: u64, version: u32, at: Option<u64>) -> Child {
     if let Some(at) = at {
         command.env("TENANTRY_KILL_AT", at.to_string());
     }
-    command.spawn().unwrap()
+    command
+}
+
+fn spawn(path: &Path, users: u64, version: u32, at: Option<u64>) -> Child {
+    command(path, users, version, at).spawn().unwrap()
 }
 
 /// Lets a child end; returns what it printed under a word, and whether it ended well.
@@ -148,7 +178,7 @@ fn finish(child: Child) -> (bool, impl Fn(&str) -> Option<u64>) {
 
 /// Everything that outsiders see, without times and runs.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub(crate) struct Seen {
     records: Vec<String>,
     members: Vec<String>,
     totals: tenantry::store::Totals,
@@ -156,7 +186,7 @@ struct Seen {
     events: Vec<String>,
 }
 
-fn seen(path: &Path) -> Seen {
+pub(crate) fn seen(path: &Path) -> Seen {
     let store = SqliteStore::open(path).unwrap();
     let customer = customer();
     let mut records = Vec::new();
@@ -196,17 +226,28 @@ fn seen(path: &Path) -> Seen {
     Seen { records, members, totals, parked, events }
 }
 
+impl Seen {
+    /// Tells a little of what is otherwise than in an undisturbed run.
+    pub(crate) fn difference(&self, undisturbed: &Self) -> String {
+        let differ = |name: &str, a: &[String], b: &[String]| {
+            let more: Vec<_> = a.iter().filter(|row| b.binary_search(row).is_err()).take(3).collect();
+            let less: Vec<_> = b.iter().filter(|row| a.binary_search(row).is_err()).take(3).collect();
+            (a != b).then(|| format!("{name} differ, {} and {}: more {more:#?} less {less:#?}\n", a.len(), b.len()))
+        };
+        let differences = [
+            differ("records", &self.records, &undisturbed.records),
+            differ("members", &self.members, &undisturbed.members),
+            differ("events", &self.events, &undisturbed.events),
+            (self.totals != undisturbed.totals).then(|| format!("{:?} and {:?}\n", self.totals, undisturbed.totals)),
+            (self.parked != undisturbed.parked).then(|| format!("{} and {} parked", self.parked, undisturbed.parked)),
+        ];
+        differences.into_iter().flatten().collect()
+    }
+}
+
 #[track_caller]
 fn same(disturbed: &Seen, undisturbed: &Seen, what: &str) {
-    let differ = |name: &str, a: &[String], b: &[String]| {
-        let more: Vec<_> = a.iter().filter(|row| b.binary_search(row).is_err()).take(3).collect();
-        let less: Vec<_> = b.iter().filter(|row| a.binary_search(row).is_err()).take(3).collect();
-        assert!(a == b, "{what}: {name} differ, {} and {}: more {more:#?} less {less:#?}", a.len(), b.len());
-    };
-    differ("records", &disturbed.records, &undisturbed.records);
-    differ("members", &disturbed.members, &undisturbed.members);
-    differ("events", &disturbed.events, &undisturbed.events);
-    assert_eq!(disturbed, undisturbed, "{what}");
+    assert!(disturbed == undisturbed, "{what}: {}", disturbed.difference(undisturbed));
 }
 
 #[test]
@@ -270,6 +311,81 @@ fn killed_at_any_commit_and_its_stage_lost_the_next_run_mends_what_was_left() {
             let _ = std::fs::remove_dir_all(folder.path().join(format!("lost-{version}-{at}.db.work")));
             assert!(finish(spawn(&path, users, version, None)).0);
             same(&seen(&path), &expected, &format!("version {version}, killed at {at}, stage lost"));
+        }
+    }
+}
+
+/// Imports as they are asked for one after the other: a version to be read, and whether what is parked may go.
+const ASKED: [(u32, bool); 5] = [(0, false), (1, false), (1, true), (2, false), (2, true)];
+
+/// Asks for one of them, for the so manieth time.
+fn ask(path: &Path, users: u64, step: usize, attempt: usize, plan: &str) -> Command {
+    let (version, approve) = ASKED[step];
+    let mut command = command(path, users, version, None);
+    // Each attempt has a cursor of its own, whose version the next ones know.
+    let told: String =
+        (0..10 * (step + 1) + attempt).map(|at| ASKED[(at / 10).saturating_sub(1)].0.to_string()).collect();
+    command.env("TENANTRY_KILL_TOLD", told);
+    if approve {
+        command.env("TENANTRY_KILL_APPROVE", plan);
+    }
+    command
+}
+
+/// Runs a child to its end or its kill; returns whether it came to its end, and what it printed.
+fn run(mut command: Command) -> (bool, String) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() || text.contains("pages "), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
+
+fn word<'a>(text: &'a str, word: &str) -> &'a str {
+    text.lines().rev().find_map(|line| line.strip_prefix(word)).unwrap_or_default().trim()
+}
+
+#[test]
+fn killed_several_times_in_a_row_deltas_and_approvals_end_as_if_nothing_had_been() {
+    let folder = folder();
+    let users = 40;
+    let seeds = match std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok()) {
+        Some(seed) => seed..seed + 1,
+        None => 0..4_u64,
+    };
+    for seed in seeds {
+        let mut dice = Dice(seed);
+        let (undisturbed, path) =
+            (folder.path().join(format!("whole-{seed}.db")), folder.path().join(format!("killed-{seed}.db")));
+        // A plan is named after numbers that only its own file knows.
+        let (mut plan, mut other_plan) = (String::new(), String::new());
+        for (step, (version, approve)) in ASKED.into_iter().enumerate() {
+            if approve && plan.is_empty() {
+                continue;
+            }
+            let what = format!("seed {seed}, version {version}, approve {approve}");
+            let (_, whole) = run(ask(&undisturbed, users, step, 0, &plan));
+            assert_eq!(word(&whole, "delta"), if step == 0 { "0" } else { "1" }, "{what}");
+            let points: u64 = word(&whole, "points").parse().unwrap();
+            let (mut pages, kills) = (0, 1 + dice.below(4));
+            let mut last = String::new();
+            for attempt in 0..=kills {
+                let mut command = ask(&path, users, step, usize::try_from(attempt).unwrap(), &other_plan);
+                if attempt < kills {
+                    command.env("TENANTRY_KILL_AT", dice.below(points).to_string());
+                }
+                let (done, said) = run(command);
+                assert!(done || attempt < kills, "{what}");
+                pages += word(&said, "pages").parse::<u64>().unwrap();
+                last = said;
+            }
+            same(&seen(&path), &seen(&undisturbed), &what);
+            // A delta is read from its cursor again and lists no page; a listing goes on where it was, unless it was
+            // killed behind its end: then there is another one.
+            let listed: u64 = word(&whole, "pages").parse().unwrap();
+            assert!(step > 0 || pages <= listed * 2 + 4 * kills, "{what}: {pages} pages instead of {listed}");
+            word(&whole, "plan").clone_into(&mut plan);
+            word(&last, "plan").clone_into(&mut other_plan);
+            assert!(step != 1 || !plan.is_empty(), "{what}: nothing is parked");
         }
     }
 }

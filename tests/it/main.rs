@@ -4,14 +4,24 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // children, failures and skipped tests are to be heard
 
 mod actions;
+mod conformance;
+mod delta_and_snapshot_agree;
+mod delta_order;
 mod deltas;
 mod dump;
-mod histories;
+mod figures;
 mod house;
+mod id_listings;
 mod images;
 mod imports;
+mod incidents;
+mod killed_deltas;
 mod kills;
+mod laws;
+mod old_plans;
+mod operations;
 mod removals;
+mod spans;
 mod state_file;
 mod watching;
 mod world;

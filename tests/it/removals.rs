@@ -339,3 +339,27 @@ async fn a_membership_of_which_the_second_reading_cannot_tell_stays() {
     world.endpoint.lie([]);
     assert_eq!(world.import_done().await.members_removed, 1);
 }
+
+#[tokio::test]
+async fn a_group_that_goes_in_the_same_run_as_somebody_names_it_begins_no_membership() {
+    let mut world = World::new(World::directory(20)).await;
+    let group = ScriptedDirectory::id(1_000_001);
+    world.endpoint.change(|directory| {
+        directory.add_group(1_000_001);
+        directory.outside.insert("attic".into());
+    });
+    world.import_done().await;
+    world.events();
+    world.endpoint.change(|directory| {
+        directory.objects.get_mut(&ScriptedDirectory::id(3)).unwrap().primary_group = Some(group.clone());
+        directory.move_to(&group, "attic");
+    });
+    let rehearsed = world.import_with(ImportOptions { dry_run: true, ..ImportOptions::default() }).await;
+    assert_eq!((rehearsed.removed, rehearsed.members_added), (1, 0));
+    let report = world.import_done().await;
+    assert_eq!((report.removed, report.members_added, report.members_removed), (1, 0, 0));
+    assert_eq!(count(&world.events(), EventType::MemberAdded), 0);
+    // Back again, it has the member that names it.
+    world.endpoint.change(|directory| directory.move_to(&group, "groups"));
+    assert_eq!(world.import_done().await.members_added, 1);
+}

@@ -12,7 +12,7 @@ use tenantry::model::{CustomerId, EventType, ObjectKind, Outcome, names};
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ErrorKind, ImportOptions, Service, SqliteStore, Store};
 
-use crate::histories::Dice;
+use crate::laws::Dice;
 use crate::world::{World, count, folder};
 
 fn refused(path: &Path) -> tenantry::Error {
@@ -61,7 +61,7 @@ fn a_file_of_a_newer_version_is_refused_also_where_it_has_no_layout_in_common() 
     drop(SqliteStore::open(&path).unwrap());
     {
         let file = Connection::open(&path).unwrap();
-        file.execute_batch("DROP TABLE outbox; PRAGMA user_version = 2").unwrap();
+        file.execute_batch("DROP TABLE outbox; PRAGMA user_version = 99").unwrap();
     }
     std::fs::remove_dir(folder.path().join("state.db.work")).unwrap();
     refused(&path);

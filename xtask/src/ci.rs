@@ -5,13 +5,17 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::fuzz;
 use crate::process::{self, Interrupt};
 use crate::suites::{self, Selection};
 
 /// Runs all steps and stops at the first that fails.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<(), String> {
     let root = process::workspace_root();
-    step("format", || cargo(&root, &["fmt", "--all", "--check"], interrupt))?;
+    step("format", || {
+        cargo(&root, &["fmt", "--all", "--check"], interrupt)?;
+        cargo(&root.join("fuzz"), &["fmt", "--check"], interrupt)
+    })?;
     step("licences, bans, sources", || deny(&root, interrupt))?;
     step("lints", || {
         let common = ["clippy", "--workspace", "--all-features", "--locked"];
@@ -25,6 +29,7 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<(), String> {
         process::run(command.env("RUSTDOCFLAGS", "-D warnings"), interrupt)
     })?;
     step("tests", || suites::run(&Selection::default(), interrupt))?;
+    step("fuzz targets", || fuzz::run(&fuzz::Selection::of_a_change(), interrupt))?;
     step("example", || cargo(&root, &["run", "--release", "--locked", "--example", "import_tenant"], interrupt))?;
     step("embedding host", || embedding_host(&root, interrupt))
 }

@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 // The one file that says how a live suite marks its servers, shared with the suites that write those marks.
 #[path = "../../tests/live/src/leftovers.rs"]
 mod leftovers;
@@ -30,7 +31,9 @@ usage: cargo xtask <command>
              runs the import benchmark in release mode; ARGS are passed through
   bench --samba [--rounds N] [--users N] [--limit X]
              compares an import from a Samba domain controller with `ldapsearch`; installs both if need be
-  ci         everything a change has to pass: format, lints, docs, licences, tests, examples, embedding host
+  fuzz [--seconds N] [TARGET [FILE]]
+             searches for inputs that make a reader of remote or stored bytes fail; FILE is one input to try
+  ci         everything a change has to pass: format, lints, docs, licences, tests, fuzz targets, examples, embedding host
   clean      ends servers and removes files that killed tests left behind; `test` does it too
   help       prints this text
 
@@ -55,6 +58,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
     match command {
         "test" => suites::run(&Selection::parse(rest)?, &Interrupt::listen()?),
         "bench" => bench::run(rest, &Interrupt::listen()?),
+        "fuzz" => fuzz::run(&fuzz::Selection::parse(rest)?, &Interrupt::listen()?),
         "ci" if rest.is_empty() => ci::run(&Interrupt::listen()?),
         "clean" if rest.is_empty() => suites::clean(),
         "help" | "--help" | "-h" => {

@@ -100,6 +100,18 @@ pub(crate) fn prepare(interrupt: &Interrupt) -> Result<Root, Unable> {
     Ok(root)
 }
 
+/// Makes sure that there is a C++ compiler: libFuzzer is written in C++.
+pub(crate) fn prepare_compiler(interrupt: &Interrupt) -> Result<(), Unable> {
+    let named = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let present = || process::output_of(Command::new(&named).arg("--version")).is_some();
+    if present() {
+        return Ok(());
+    }
+    let root = Root::find().ok_or_else(|| Unable("needs a C++ compiler; install g++".to_owned()))?;
+    install(root, &["g++"], interrupt)?;
+    if present() { Ok(()) } else { Err(Unable(format!("needs a C++ compiler; {named} does not run"))) }
+}
+
 fn missing_packages() -> Result<Vec<&'static str>, Unable> {
     let output = Command::new("dpkg-query")
         .args(["-W", "-f=${Package} ${db:Status-Status}\n"])

@@ -96,6 +96,31 @@ pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs the command to its end, shows nothing, and returns whether it was successful and what it said.
+pub(crate) fn run_captured(command: &mut Command, interrupt: &Interrupt) -> Result<(bool, String), String> {
+    let mut child = spawn(command, Stdio::piped)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let read = |pipe: Option<Box<dyn Read + Send>>| {
+        let mut said = Vec::new();
+        // A pipe that breaks has said what it said.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut said));
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    thread::scope(|scope| {
+        let stdout = scope.spawn(move || read(stdout.map(|pipe| Box::new(pipe) as _)));
+        let stderr = scope.spawn(move || read(stderr.map(|pipe| Box::new(pipe) as _)));
+        let status = wait(child, interrupt)?;
+        let said = [stdout, stderr].map(|reader| reader.join().unwrap_or_default());
+        Ok((status.success(), said.concat()))
+    })
+}
+
+/// Returns the triple of this machine.
+pub(crate) fn host() -> Option<String> {
+    let version = output_of(Command::new("rustc").arg("-vV"))?;
+    version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
+}
+
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -14,6 +14,10 @@ use crate::tally::{SKIPPED, Tally};
 
 const LIVE_SUITES: &str = "tests/live/tests/it/main.rs";
 
+/// Sets how many histories the laws are tried with, and how many of them a change has to pass.
+const CASES: &str = "TENANTRY_CASES";
+const CI_CASES: &str = "10000";
+
 /// Which tests to run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
@@ -129,6 +133,11 @@ fn test_command(selection: &Selection, which: &[&str]) -> Command {
     if let Some(filter) = &selection.filter {
         command.args(["--", filter]);
     }
+    if process::is_ci() && std::env::var_os(CASES).is_none() {
+        command.env(CASES, CI_CASES);
+        // So many histories pay for a compiler that takes a minute more.
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
+    }
     command.current_dir(process::workspace_root());
     command
 }
@@ -199,8 +208,7 @@ fn remove_logs(live: &Path) {
 }
 
 fn runner_variable() -> Result<String, String> {
-    let version = process::output_of(Command::new("rustc").arg("-vV")).ok_or("rustc does not run")?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    let host = process::host().ok_or("rustc does not run")?;
     Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
 }
 

@@ -27,6 +27,18 @@ pub enum BuiltinGroups {
     Imported,
 }
 
+/// How changes since the last run are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeltaMethod {
+    /// By the change numbers of one domain controller; needs only to read.
+    #[default]
+    Usn,
+    /// By the DirSync control, which needs the right to replicate directory changes.
+    DirSync,
+    /// Not at all: every run lists everything.
+    Off,
+}
+
 /// How to reach a domain, and which part of it comes in.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -57,6 +69,8 @@ pub struct ActiveDirectoryConfig {
     pub contacts: Contacts,
     /// Whether the groups of `CN=Builtin` come in.
     pub builtin_groups: BuiltinGroups,
+    /// How changes since the last run are found.
+    pub delta: DeltaMethod,
     /// Time for name look-up, connection and TLS, for each server.
     pub connect_timeout: Duration,
     /// Time for one call.
@@ -83,6 +97,7 @@ impl ActiveDirectoryConfig {
             ca: None,
             contacts: Contacts::default(),
             builtin_groups: BuiltinGroups::default(),
+            delta: DeltaMethod::default(),
             connect_timeout: limits.connect_timeout,
             timeout: limits.operation_timeout,
             page_size: SearchRequest::MAX_PAGE_SIZE,
@@ -155,6 +170,7 @@ impl ActiveDirectoryConfig {
             computers: filter("computers", &self.computers)?,
             contacts: self.contacts,
             builtin_groups: self.builtin_groups,
+            delta: self.delta,
             page_size: self.page_size,
             bind: self.bind.trim().to_owned(),
             settings: Settings::new(servers, credentials).trust(trust).plain_text(plain_text).limits(limits),
@@ -196,6 +212,7 @@ pub(crate) struct Checked {
     pub(crate) computers: Option<Filter>,
     pub(crate) contacts: Contacts,
     pub(crate) builtin_groups: BuiltinGroups,
+    pub(crate) delta: DeltaMethod,
     pub(crate) page_size: u32,
     /// The name to bind with.
     pub(crate) bind: String,

@@ -11,7 +11,7 @@ use tenantry::endpoint::Context;
 use tenantry::gate::Cost;
 use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{
-    Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Session, Settings,
+    Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Server, Session, Settings,
 };
 use tenantry_ldap::{code, is_cookie_lost};
 use tokio::sync::Mutex;
@@ -79,10 +79,72 @@ impl Connection {
         self.state.lock().await.refused = None;
     }
 
+    /// Has the next call open a session of its own: what the controller said of itself has changed.
+    pub(crate) async fn renew(&self) {
+        self.state.lock().await.live = None;
+    }
+
     /// Returns who answers now; connects if nobody does.
     pub(crate) async fn controller(&self, cx: &Context) -> Result<Controller> {
         let open = |_| async { Ok(self.live(None).await?.controller.clone()) };
         cx.gate().call(Cost::of(OPENING), "connect", open).await
+    }
+
+    /// Goes over to the controller with this database if another one answers, and returns who answers then. Of several
+    /// configured servers the one of this name is tried, or each if none has it.
+    pub(crate) async fn go_to(&self, cx: &Context, name: &str, invocation: Uuid) -> Result<Controller> {
+        let controller = self.controller(cx).await?;
+        if controller.position.invocation == invocation {
+            return Ok(controller);
+        }
+        let servers = &self.settings.servers;
+        let named = |server: &Server| server.host().eq_ignore_ascii_case(name);
+        let any_named = servers.iter().any(named);
+        for (number, server) in servers.iter().enumerate().filter(|(_, server)| !any_named || named(server)) {
+            let reach = |_| async move { self.reach(number, server, invocation).await };
+            if let Some(controller) = cx.gate().call(Cost::of(OPENING), "connect", reach).await? {
+                return Ok(controller);
+            }
+        }
+        Ok(controller)
+    }
+
+    /// Takes a session with one server if it is the controller with this database. One that does not answer is no error:
+    /// there is a session already.
+    async fn reach(&self, number: usize, server: &Server, invocation: Uuid) -> Result<Option<Controller>> {
+        let mut state = self.state.lock().await;
+        if let Some(live) = state.live.as_ref().filter(|live| live.session.server() == server) {
+            let same = live.controller.position.invocation == invocation;
+            return Ok(same.then(|| live.controller.clone()));
+        }
+        if let Some(message) = &state.refused {
+            return Err(refused_before(message));
+        }
+        let mut settings = self.settings.clone();
+        settings.servers = vec![server.clone()];
+        let opened = async {
+            let session = Session::connect(&settings).await?;
+            let controller = Controller::read(&session).await?;
+            Ok::<_, Error>((session, controller))
+        };
+        match opened.await {
+            Ok((session, controller)) if controller.position.invocation == invocation => {
+                state.first = number;
+                state.opened += 1;
+                tracing::debug!(%server, "session opened with the server of the last run");
+                state.live = Some(Arc::new(Live { session, number: state.opened, controller: controller.clone() }));
+                Ok(Some(controller))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if *error.kind() == ErrorKind::Unauthenticated => {
+                state.refused = Some(error.message().to_owned());
+                Err(error)
+            }
+            Err(error) => {
+                tracing::debug!(%server, "the server of the last run is not to be had: {error}");
+                Ok(None)
+            }
+        }
     }
 
     /// Reads a page. With `pin`, only from the controller with this invocation id.
@@ -122,13 +184,14 @@ impl Connection {
         &self,
         cx: &Context,
         operation: &'static str,
+        pin: Option<Uuid>,
         request: &SearchRequest,
         mut take: impl FnMut(Entry) -> ControlFlow<()> + Send,
     ) -> Result<()> {
         let (mut cookie, mut restarts) = (None, 0);
         let mut progress = PageProgress::new(STALLED_PAGES);
         loop {
-            match self.page(cx, operation, None, request, cookie.as_ref()).await? {
+            match self.page(cx, operation, pin, request, cookie.as_ref()).await? {
                 Paged::Page(page, next) => {
                     progress.observe(&page)?;
                     if page.entries.into_iter().try_for_each(&mut take).is_break() {
@@ -154,13 +217,42 @@ impl Connection {
         cx: &Context,
         operation: &'static str,
         request: &SearchRequest,
+        take: impl FnMut(Entry) + Send,
+    ) -> Result<()> {
+        self.each_of(cx, operation, None, request, take).await
+    }
+
+    /// Reads a whole search. With `pin`, only from the controller with this invocation id.
+    pub(crate) async fn each_of(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Option<Uuid>,
+        request: &SearchRequest,
         mut take: impl FnMut(Entry) + Send,
     ) -> Result<()> {
         let go_on = |entry| {
             take(entry);
             ControlFlow::Continue(())
         };
-        self.walk(cx, operation, request, go_on).await
+        self.walk(cx, operation, pin, request, go_on).await
+    }
+
+    /// Asks once, without pages: for requests that the server bounds by other means.
+    pub(crate) async fn unpaged(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Uuid,
+        request: &SearchRequest,
+        max_entries: u64,
+    ) -> Result<SearchPage> {
+        let read = |_| async move {
+            let live = self.live(Some(pin)).await?;
+            let outcome = live.session.search_unpaged(request, max_entries).await;
+            self.keep(&live, outcome).await
+        };
+        cx.gate().call(Cost::default(), operation, read).await
     }
 
     /// Reads a search that finds few.
@@ -170,8 +262,19 @@ impl Connection {
         operation: &'static str,
         request: &SearchRequest,
     ) -> Result<Vec<Entry>> {
+        self.all_of(cx, operation, None, request).await
+    }
+
+    /// Reads a search that finds few. With `pin`, only from the controller with this invocation id.
+    pub(crate) async fn all_of(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        pin: Option<Uuid>,
+        request: &SearchRequest,
+    ) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        self.each(cx, operation, request, |entry| entries.push(entry)).await?;
+        self.each_of(cx, operation, pin, request, |entry| entries.push(entry)).await?;
         Ok(entries)
     }
 
@@ -187,7 +290,7 @@ impl Connection {
             first = Some(entry);
             ControlFlow::Break(())
         };
-        self.walk(cx, operation, request, stop).await?;
+        self.walk(cx, operation, None, request, stop).await?;
         Ok(first)
     }
 
@@ -308,7 +411,8 @@ impl Connection {
             }
         };
         state.opened += 1;
-        tracing::debug!(server = %session.server(), "session opened");
+        tracing::debug!("session opened");
+        tracing::trace!(server = %session.server(), "session opened");
         let live = Arc::new(Live { session, number: state.opened, controller });
         state.live = Some(Arc::clone(&live));
         Ok(live)

@@ -1,11 +1,14 @@
 //! Which domain controller answers, and which domain it holds. It must not know what is imported from it.
 
 use tenantry::{Error, Result};
-use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime};
+use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime, generalized_time};
 use uuid::Uuid;
 
 use crate::cursor::Position;
 use crate::error::not_synchronised;
+
+/// What tells at which point the database is.
+pub(crate) const NOW: &[&str] = &["highestCommittedUSN", "currentTime"];
 
 const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
 
@@ -22,6 +25,10 @@ pub(crate) struct Controller {
     pub(crate) domain_sid: Option<Sid>,
     /// How long a lock-out lasts.
     pub(crate) lockout: Option<filetime::Interval>,
+    /// How long a password lasts, unless a policy of its own says otherwise.
+    pub(crate) password_age: Option<filetime::Interval>,
+    /// The naming context of the forest's settings.
+    pub(crate) configuration: String,
     /// Functional level of the domain; `None` if it does not tell.
     pub(crate) level: Option<i64>,
     pub(crate) read_only: bool,
@@ -34,9 +41,11 @@ impl Controller {
         let root = session
             .root_dse(&[
                 "defaultNamingContext",
+                "configurationNamingContext",
                 "dsServiceName",
                 "dnsHostName",
                 "highestCommittedUSN",
+                "currentTime",
                 "isSynchronized",
                 "domainFunctionality",
                 "supportedControl",
@@ -59,21 +68,28 @@ impl Controller {
             )
             .with_context("attribute", "invocationId")
         })?;
-        let head = session.search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration"], &[]).await?;
+        let head =
+            session.search_base(&domain, &["objectGUID", "objectSid", "lockoutDuration", "maxPwdAge"], &[]).await?;
         let head = head.ok_or_else(|| Error::config("the account cannot read the domain object; let it read it"))?;
         let domain_id = head.guid("objectGUID")?;
+        let policy = policy(&head)?;
+        let [lockout, password_age] = policy.map(|ticks| ticks.map(filetime::interval).transpose());
         Ok(Self {
             position: Position {
                 server: root.text("dnsHostName")?.unwrap_or_default().to_owned(),
                 service,
                 invocation,
                 usn: highest_usn(&root)?,
+                time: current_time(&root)?,
+                policy,
             },
             domain_dn: Dn::parse(&domain)?,
             domain,
             domain_id: domain_id.ok_or_else(|| Error::config("the account cannot read the id of the domain object"))?,
             domain_sid: head.sid("objectSid")?,
-            lockout: head.i64("lockoutDuration")?.map(filetime::interval).transpose()?,
+            lockout: lockout?,
+            password_age: password_age?,
+            configuration: required(&root, "configurationNamingContext")?.to_owned(),
             level: root.i64("domainFunctionality")?,
             read_only: root.texts("supportedCapabilities")?.contains(&READ_ONLY),
             controls: root.texts("supportedControl")?.into_iter().map(str::to_owned).collect(),
@@ -90,10 +106,17 @@ impl Controller {
             domain_id: Uuid::nil(),
             domain_sid: Some(sid),
             lockout,
+            password_age: None,
+            configuration: String::new(),
             level: None,
             read_only: false,
             controls: Vec::new(),
         }
+    }
+
+    /// Returns its database as it is now, from its own entry with the attributes [`NOW`].
+    pub(crate) fn now(&self, root: &Entry) -> Result<Position> {
+        Ok(Position { usn: highest_usn(root)?, time: current_time(root)?, ..self.position.clone() })
     }
 
     /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
@@ -103,8 +126,18 @@ impl Controller {
     }
 }
 
+/// Reads what the domain's head says of how long a lock-out and a password last.
+pub(crate) fn policy(head: &Entry) -> Result<[Option<i64>; 2]> {
+    Ok([head.i64("lockoutDuration")?, head.i64("maxPwdAge")?])
+}
+
+/// Reads the controller's own time: what it keeps only so long is measured by it.
+fn current_time(root: &Entry) -> Result<i64> {
+    generalized_time::to_unix_millis(required(root, "currentTime")?)
+}
+
 /// Reads the highest committed number of a change.
-pub(crate) fn highest_usn(root: &Entry) -> Result<u64> {
+fn highest_usn(root: &Entry) -> Result<u64> {
     required(root, "highestCommittedUSN")?
         .parse()
         .map_err(|_| Error::protocol("the highest committed number of a change is no number"))

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Actor, Checkpoint, CoverageInfo, Endpoint, Membership, ObjectRef, Presence, SnapshotPager, Verification,
+    Actor, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, Membership, ObjectRef, Presence,
+    SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
 use tenantry::{Context, EndpointInfo, Error, Result};
@@ -16,12 +17,12 @@ use uuid::Uuid;
 use crate::config::{ActiveDirectoryConfig, BuiltinGroups, Checked, Contacts};
 use crate::connection::Connection;
 use crate::controller::Controller;
-use crate::error::{base_gone, setting};
+use crate::error::{base_gone, base_unseen, setting};
 use crate::listing::{Class, Detail, identity};
 use crate::members::Kinds;
 use crate::own::Known;
 use crate::snapshot::Snapshot;
-use crate::{lookup, members, probe, verify};
+use crate::{delta, lookup, members, probe, verify};
 
 /// Counts up when a release lists less or other things than the one before.
 const REVISION: u32 = 1;
@@ -91,10 +92,7 @@ impl Shared {
             self.connection.object(cx, "read the base", None, &self.base(controller), &["objectGUID"], &[]).await;
         match entry.map_err(base_gone)? {
             Some(_) => Ok(()),
-            None => Err(setting(
-                "base",
-                "the base does not exist or the account cannot see it; correct it, or let it read it",
-            )),
+            None => Err(base_unseen()),
         }
     }
 
@@ -153,7 +151,7 @@ impl Endpoint for ActiveDirectory {
             let controller = shared.connection.controller(cx).await?;
             shared.check_base(cx, &controller).await?;
             let mut coverage = CoverageInfo::new(controller.domain_id.to_string(), REVISION);
-            if probe::tombstones(&shared.connection, cx, &controller).await? {
+            if probe::tombstones(&shared.connection, cx, &controller, None).await? {
                 coverage.rights.insert(READ_DELETED.to_owned());
             }
             if probe::members(&shared.connection, cx, &controller).await? {
@@ -206,5 +204,21 @@ impl Endpoint for ActiveDirectory {
 
     fn as_actor(&self) -> Option<&dyn Actor> {
         Some(self)
+    }
+
+    fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
+        delta::is_possible(&self.shared.config).then_some(self)
+    }
+}
+
+#[async_trait]
+impl DeltaEndpoint for ActiveDirectory {
+    async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
+        delta::begin(&self.shared, cx, since).await.map_err(|error| self.named(error))
+    }
+
+    /// Only tombstones tell what is gone, and they need a right of their own.
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        coverage.rights.contains(READ_DELETED)
     }
 }

@@ -20,12 +20,22 @@ pub(crate) fn base_gone(error: Error) -> Error {
     }
 }
 
+/// The base cannot be seen: neither is this an empty directory.
+pub(crate) fn base_unseen() -> Error {
+    setting("base", "the base does not exist or the account cannot see it; correct it, or let it read it")
+}
+
 /// A checkpoint, a cookie or a cursor of another controller, or of this one before it was restored.
 pub(crate) fn another_server() -> Error {
     Error::new(
         ErrorKind::Conflict,
         "another domain controller answers, or this one was restored; the listing starts again",
     )
+}
+
+/// Whatever lies in such a container can be told neither in scope nor out of it: a listing has to.
+pub(crate) fn nameless_container(error: Error) -> Error {
+    Error::new(ErrorKind::Conflict, "a container changed whose name or id cannot be understood").with_source(error)
 }
 
 /// A checkpoint that is not this connector's, or that a newer one wrote.

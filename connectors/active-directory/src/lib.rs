@@ -12,24 +12,36 @@
 //!   every account has (`userAccountControl`, `pwdLastSet`, …) absence is taken as *unknown*, for others as *empty*.
 //! - A group without members looks like one whose members may not be read. It counts as empty only if the account can read
 //!   members of the built-in administrators, and no object names the group among its own.
+//! - A delta reads what has a higher change number than the last run, from the same database or not at all. Who is out of
+//!   scope is named by an answer; who is merely absent is not. What lies in a changed container has no number of its own
+//!   for that: it is listed.
 
 mod actor;
 mod config;
 mod connection;
 mod controller;
 mod cursor;
+mod delta;
+mod dirsync;
 mod endpoint;
 mod error;
 mod exclusion;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod gathering;
 mod listing;
 mod lookup;
 mod map;
 mod members;
 mod own;
 mod probe;
+mod resume;
+mod search;
 mod slices;
 mod snapshot;
+mod usn;
 mod verify;
 
-pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
+pub use config::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};
 pub use endpoint::ActiveDirectory;

@@ -104,6 +104,14 @@ impl Class {
         }
     }
 
+    pub(crate) fn operation_on_changes(self) -> &'static str {
+        match self {
+            Self::Groups => "list changed groups",
+            Self::Users => "list changed users",
+            Self::Computers => "list changed computers",
+        }
+    }
+
     /// Returns the filter that the configuration adds.
     pub(crate) fn configured(self, config: &Checked) -> Option<&Filter> {
         match self {
@@ -118,13 +126,17 @@ impl Class {
     /// It asks for the classes only: attributes that decide by their value might not be readable, and what a filter cannot
     /// read it leaves out in silence. The rest is decided by [`exclusion`].
     pub(crate) fn filter(self, config: &Checked) -> Result<Filter> {
-        let class = match (self, config.contacts) {
+        Ok(Filter::and([self.selection(config)?].into_iter().chain(self.configured(config).cloned())))
+    }
+
+    /// Selects the class, whatever the configuration wants of it.
+    pub(crate) fn selection(self, config: &Checked) -> Result<Filter> {
+        match (self, config.contacts) {
             (Self::Users, Contacts::Imported) => {
-                Filter::parse("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))")?
+                Filter::parse("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))")
             }
-            _ => self.base_filter()?,
-        };
-        Ok(Filter::and([class].into_iter().chain(self.configured(config).cloned())))
+            _ => self.base_filter(),
+        }
     }
 
     /// Selects the class alone.

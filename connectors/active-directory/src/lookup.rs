@@ -24,7 +24,7 @@ const AT_ONCE: usize = 100;
 /// Looks objects up, in the order asked.
 pub(crate) async fn lookup(shared: &Shared, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
     let controller = shared.connection.controller(cx).await?;
-    let tombstones = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let tombstones = probe::tombstones(&shared.connection, cx, &controller, None).await?;
     let mut answers = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(AT_ONCE) {
         cx.check_cancelled()?;
@@ -195,7 +195,8 @@ async fn name_the_group(
     Ok(naming)
 }
 
-fn any_of(guids: &[Uuid]) -> Result<Filter> {
+/// Selects objects by their ids.
+pub(crate) fn any_of(guids: &[Uuid]) -> Result<Filter> {
     let one = |guid: &Uuid| Filter::equals_bytes("objectGUID", &guid::to_bytes(guid));
     Filter::or(guids.iter().map(one).collect::<Result<Vec<_>>>()?)
 }
@@ -207,12 +208,12 @@ fn as_guid(id: &SourceId) -> Option<Uuid> {
     }
 }
 
-fn is_deleted(entry: &Entry) -> bool {
+pub(crate) fn is_deleted(entry: &Entry) -> bool {
     matches!(entry.flag("isDeleted"), Ok(Some(true)))
 }
 
 /// An object in the recycle bin keeps everything; a tombstone has lost its category with nearly all else.
-fn tombstone(entry: &Entry) -> TombstoneKind {
+pub(crate) fn tombstone(entry: &Entry) -> TombstoneKind {
     let recycled = matches!(entry.flag("isRecycled"), Ok(Some(true)));
     if !recycled && entry.is_present("objectCategory") { TombstoneKind::Soft } else { TombstoneKind::Hard }
 }

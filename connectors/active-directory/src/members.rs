@@ -50,7 +50,12 @@ impl Kinds {
         Self { contacts, foreign: format!(",CN=ForeignSecurityPrincipals{domain}"), domain }
     }
 
-    fn of(&self, guid: Uuid, dn: &str) -> MemberKind {
+    /// Returns what a member is that its name does not tell to be a contact.
+    pub(crate) fn contact(&self, guid: Uuid) -> Option<MemberKind> {
+        self.contacts.binary_search(&guid).is_ok().then_some(MemberKind::Contact)
+    }
+
+    pub(crate) fn of(&self, guid: Uuid, dn: &str) -> MemberKind {
         let under = |suffix: &str| {
             let at = dn.len().checked_sub(suffix.len());
             at.and_then(|at| dn.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))

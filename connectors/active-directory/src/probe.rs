@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{Control, Filter, RangedValues, Scope, SearchRequest};
+use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::controller::Controller;
@@ -19,11 +20,17 @@ const ADMINISTRATORS: &[u8] = &[1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0
 ///
 /// That the container shows proves nothing: some servers show it to everybody, but bare. What it says of itself needs
 /// the right that its content needs, and is there also while nothing is deleted, so that the right does not seem to go
-/// with the last tombstone. Where only the content was opened to the account, a tombstone proves it.
-pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller: &Controller) -> Result<bool> {
+/// with the last tombstone. Where only the content was opened to the account, a tombstone proves it. With `pin`, only the
+/// controller with this database may answer.
+pub(crate) async fn tombstones(
+    connection: &Connection,
+    cx: &Context,
+    controller: &Controller,
+    pin: Option<Uuid>,
+) -> Result<bool> {
     let operation = "look for deleted objects";
-    let base = format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain);
-    let container = connection.object(cx, operation, None, &base, &["isDeleted"], &[controller.show_deleted()]).await;
+    let base = deleted_objects(controller);
+    let container = connection.object(cx, operation, pin, &base, &["isDeleted"], &[controller.show_deleted()]).await;
     match container {
         Ok(Some(entry)) if entry.is_present("isDeleted") => return Ok(true),
         Ok(Some(_)) => {}
@@ -41,6 +48,11 @@ pub(crate) async fn tombstones(connection: &Connection, cx: &Context, controller
         Err(error) if is_hidden(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Names the container of deleted objects, whatever it is called.
+pub(crate) fn deleted_objects(controller: &Controller) -> String {
+    format!("<WKGUID={DELETED_OBJECTS},{}>", controller.domain)
 }
 
 /// The container is hidden, or the account may not list it: an answer, not a failure.
@@ -82,7 +94,7 @@ pub(crate) async fn filter_attributes(
 }
 
 /// Names the attributes in a filter. A parenthesis in a value is escaped, so each one begins a part.
-fn attributes_of(filter: &str) -> BTreeSet<String> {
+pub(crate) fn attributes_of(filter: &str) -> BTreeSet<String> {
     let name = |part: &str| {
         let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.')?;
         let name = part[..end].to_ascii_lowercase();

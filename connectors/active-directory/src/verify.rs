@@ -1,17 +1,18 @@
 //! The check before an endpoint is saved: who answers, which rights, what will not be seen, how much work.
 //! It must not change anything.
 
-use tenantry::Result;
 use tenantry::endpoint::{Context, Estimate, Right, Verification};
+use tenantry::{Error, ErrorKind, Result};
 use tenantry_ldap::{Control, SearchRequest};
 
-use crate::config::{BuiltinGroups, Contacts};
+use crate::config::{BuiltinGroups, Contacts, DeltaMethod};
 use crate::connection::Paged;
 use crate::controller::Controller;
+use crate::dirsync::{Access, REPLICATE};
 use crate::endpoint::{READ_DELETED, READ_MEMBERS, Shared};
 use crate::error::base_gone;
 use crate::listing::Class;
-use crate::probe;
+use crate::{delta, probe};
 
 /// Pages counted of each class; beyond that the count is left open.
 const COUNTED_PAGES: u32 = 100;
@@ -21,7 +22,7 @@ const OBJECTS_PER_SECOND: u64 = 1500;
 pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification> {
     let controller = shared.connection.controller(cx).await?;
     shared.check_base(cx, &controller).await?;
-    let deleted = probe::tombstones(&shared.connection, cx, &controller).await?;
+    let deleted = probe::tombstones(&shared.connection, cx, &controller, None).await?;
     let members = probe::members(&shared.connection, cx, &controller).await?;
     let right =
         |name: &str, granted, purpose: &str| Right { name: name.to_owned(), granted, purpose: purpose.to_owned() };
@@ -35,13 +36,48 @@ pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification
             rights.push(Right { name, granted, purpose: "to decide by the configured filter".to_owned() });
         }
     }
+    let (access, no_changes) = changes(shared, cx, &controller).await?;
+    rights.extend(access);
+    let mut not_seen = not_seen(shared, &controller, deleted, members);
+    not_seen.extend(no_changes);
     Ok(Verification {
         identity: format!("{} ({})", controller.domain_id, dns_name(&controller)),
         server: describe(&controller),
         rights,
-        not_seen: not_seen(shared, &controller, deleted, members),
+        not_seen,
         estimate: estimate(shared, cx, &controller).await?,
     })
+}
+
+/// Tells by which right changes come, if DirSync is to be asked, and what becomes of it if they do not.
+async fn changes(shared: &Shared, cx: &Context, controller: &Controller) -> Result<(Option<Right>, Option<String>)> {
+    if shared.config.delta != DeltaMethod::DirSync {
+        return Ok((None, None));
+    }
+    let purpose = "to tell what changed, by DirSync".to_owned();
+    let right = |granted| Some(Right { name: REPLICATE.to_owned(), granted, purpose });
+    match Access::find(shared, cx, controller).await {
+        Ok(Access::Replication) => Ok((right(true), None)),
+        Ok(Access::ObjectSecurity) => {
+            let text = format!(
+                "DirSync tells only what the account may read, object by object; with the right \"{REPLICATE}\" on the \
+                 domain object it tells all."
+            );
+            Ok((right(false), Some(text)))
+        }
+        Err(error) if is_denied_right(&error) => {
+            let text = format!(
+                "Changes are not told: the account gets none by DirSync. Delegate the right \"{REPLICATE}\" on the domain \
+                 object to it, or set delta = \"usn\"."
+            );
+            Ok((right(false), Some(text)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_denied_right(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied { .. })
 }
 
 fn dns_name(controller: &Controller) -> String {
@@ -88,6 +124,12 @@ fn not_seen(shared: &Shared, controller: &Controller, deleted: bool, members: bo
     }
     if config.builtin_groups == BuiltinGroups::Ignored {
         sentences.push("The built-in groups are not imported.".to_owned());
+    }
+    if let Some((class, attribute)) = delta::hindrance(config).filter(|_| config.delta != DeltaMethod::Off) {
+        sentences.push(format!(
+            "The filter of {}s asks for {attribute}, which changes without a trace on them: every run lists everything.",
+            class.kind()
+        ));
     }
     sentences.push("Second factors are not known to Active Directory.".to_owned());
     sentences

@@ -4,37 +4,14 @@
 
 use std::time::Duration;
 
-use tenantry::{Error, Secret};
-use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
+use tenantry::{Error, IdListing, Secret};
+use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};
 use tenantry_ldap::{Dn, Encryption, Filter, PlainText, Server, Trust};
 
+use crate::key::{Form, Key};
 use crate::reading::Reading;
 use crate::secret;
 use crate::table::{Field, Table};
-
-/// How changes since the last run are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum DeltaMethod {
-    /// By the update sequence numbers of one domain controller.
-    #[default]
-    Usn,
-    /// By the DirSync control, which needs the right to replicate changes.
-    DirSync,
-    /// Not at all: every run lists everything.
-    Off,
-}
-
-/// When a delta run ends with a listing of ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum IdListing {
-    /// At the end of each run if tombstones cannot be read, else never.
-    #[default]
-    Auto,
-    /// When the last one is at least this old.
-    Every(Duration),
-}
 
 /// Everything that an endpoint of the kind `active-directory` needs.
 #[derive(Debug, Clone)]
@@ -73,7 +50,7 @@ pub struct ActiveDirectorySettings {
 }
 
 impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
-    /// Says the same in the words of the connector. `delta` and `id_listing` are for whoever starts runs.
+    /// Says the same in the words of the connector. `id_listing` is for whoever starts runs.
     fn from(settings: &ActiveDirectorySettings) -> Self {
         let text = |filter: &Option<Filter>| filter.as_ref().map(ToString::to_string);
         let mut config = Self::new("", settings.bind.clone(), settings.password.clone());
@@ -88,12 +65,41 @@ impl From<&ActiveDirectorySettings> for ActiveDirectoryConfig {
         config.ca.clone_from(&settings.ca);
         config.contacts = if settings.contacts { Contacts::Imported } else { Contacts::Ignored };
         config.builtin_groups = if settings.builtin_groups { BuiltinGroups::Imported } else { BuiltinGroups::Ignored };
+        config.delta = settings.delta;
         if let Some(timeout) = settings.timeout {
             config.timeout = timeout;
         }
         config
     }
 }
+
+/// The keys that only endpoints of this kind have.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("url", Form::Texts, "ldaps://host[:port] or ldap://host[:port], or a list of them, tried in order."),
+    Key::optional("starttls", Form::Switch, "Encrypts connections of ldap:// before anything is said."),
+    Key::optional("insecure", Form::Switch, "Leaves connections of ldap:// unencrypted, the password too."),
+    Key::required("bind", Form::Text, "The account: a distinguished name, user@domain, or DOMAIN\\user."),
+    Key::required("password", secret::FORM, "Where its secret is."),
+    Key::optional("base", Form::Text, "Only what lies below this distinguished name is read."),
+    Key::optional("users", Form::Text, "LDAP filter: only users that it selects."),
+    Key::optional("groups", Form::Text, "LDAP filter: only groups that it selects."),
+    Key::optional("computers", Form::Text, "LDAP filter: only computers that it selects."),
+    Key::optional("exclude", Form::Texts, "Distinguished names that are left out, with everything below them."),
+    Key::optional("ca_file", Form::Path, "PEM file of the certificate authorities to believe, and no others."),
+    Key::optional("delta", Form::Choice(&["usn", "dirsync", "off"]), "How changes since the last run are found."),
+    Key::optional("contacts", Form::Switch, "Whether contacts come in as users of kind contact."),
+    Key::optional("builtin_groups", Form::Switch, "Whether the groups of CN=Builtin come in."),
+    Key::optional(
+        "id_listing",
+        ID_LISTING,
+        "When a delta run ends with a listing of ids: auto, or when it is that old.",
+    ),
+    Key::optional("timeout", TIMEOUT, "How long one call to the server may take."),
+];
+
+const ID_LISTING: Form =
+    Form::Time { least: Duration::from_mins(1), most: Duration::from_hours(24 * 365), word: Some("auto") };
+const TIMEOUT: Form = Form::Time { least: Duration::from_secs(1), most: Duration::from_hours(1), word: None };
 
 /// Reads what is left in the table of an endpoint.
 pub(crate) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<ActiveDirectorySettings> {
@@ -120,9 +126,7 @@ pub(crate) fn read(mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<Ac
     let contacts = table.take("contacts").and_then(|field| field.switch(reading)).unwrap_or_default();
     let builtin_groups = table.take("builtin_groups").and_then(|field| field.switch(reading)).unwrap_or_default();
     let id_listing = table.take("id_listing").and_then(|field| read_id_listing(&field, reading)).unwrap_or_default();
-    let timeout = table
-        .take("timeout")
-        .and_then(|field| field.duration(Duration::from_secs(1), Duration::from_hours(1), reading));
+    let timeout = table.take("timeout").and_then(|field| field.duration(reading));
     table.finish(reading);
     let (servers, plain_text) = connection?;
     Some(ActiveDirectorySettings {
@@ -291,8 +295,8 @@ fn read_ca(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Vec<u8>> {
 }
 
 fn read_id_listing(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<IdListing> {
-    if field.value.as_str() == Some("auto") {
+    if field.is_word() {
         return Some(IdListing::Auto);
     }
-    field.duration(Duration::from_mins(1), Duration::from_hours(24 * 365), reading).map(IdListing::Every)
+    field.duration(reading).map(IdListing::Every)
 }

@@ -4,6 +4,7 @@
 
 use tenantry::model::CustomerId;
 
+use crate::key::{Form, Key};
 use crate::reading::Reading;
 use crate::table::Field;
 
@@ -18,6 +19,13 @@ pub struct Customer {
     /// The customer's own domains, lower case, in the order of the file.
     pub domains: Vec<String>,
 }
+
+/// The keys of `[customer]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("name", Form::Text, "Shown to people."),
+    Key::optional("id", Form::Name, "The key under which everything is stored; made from the name if missing."),
+    Key::optional("domains", Form::Texts, "The customer's own mail domains."),
+];
 
 /// Reads `[customer]`.
 pub(crate) fn read(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Customer> {

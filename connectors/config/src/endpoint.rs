@@ -6,13 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use tenantry::model::{EndpointName, GuardLimits};
-use tenantry::{Endpoint, EndpointInfo, Result};
+use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
 
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
 use crate::guard;
+use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
@@ -100,6 +101,15 @@ impl EndpointConfig {
         EndpointInfo::new(self.name.clone(), self.kind.as_str()).with_title(self.title.as_str())
     }
 
+    /// Returns how its imports are to be made: what may go, and when all ids are listed.
+    pub fn import_options(&self) -> ImportOptions {
+        let id_listing = match self.settings {
+            #[cfg(feature = "active-directory")]
+            EndpointSettings::ActiveDirectory(ref settings) => settings.id_listing,
+        };
+        ImportOptions { guard: self.guard, id_listing, ..ImportOptions::default() }
+    }
+
     /// Creates the endpoint. Nothing is sent.
     ///
     /// # Errors
@@ -112,6 +122,23 @@ impl EndpointConfig {
                 Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
             }
         }
+    }
+}
+
+/// The keys of endpoints of every kind.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("name", Form::Name, "The key of the endpoint; it must never change."),
+    Key::optional("title", Form::Text, "Shown to people; also the name of the group of everyone imported here."),
+    Key::optional("guard", Form::Table(Keys(guard::KEYS)), "Limits of this endpoint over those of [guard]."),
+    Key::required("kind", Form::Kind, "What it connects to."),
+];
+
+/// Returns the keys that only endpoints of this kind have; none if this program cannot connect to them.
+pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [Key]> {
+    match kind {
+        #[cfg(feature = "active-directory")]
+        EndpointKind::ActiveDirectory => Some(active_directory::KEYS),
+        _ => None,
     }
 }
 
@@ -142,7 +169,8 @@ pub(crate) fn read(
     Some(EndpointConfig { name, title, kind: kind?, guard, settings: settings?, line })
 }
 
-fn read_settings(kind: EndpointKind, table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
+fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
+    table.extend(Keys(keys_of(kind)?));
     match kind {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => {

@@ -5,10 +5,26 @@
 use tenantry::model::{GuardLimits, Limit};
 use toml::de::DeValue;
 
+use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::table::{Field, Table};
 
 const REMEDY: &str = "write { share = 0.10, floor = 5 }";
+
+/// The kinds of changes that are limited.
+pub(crate) const KEYS: &[Key] = &[
+    Key::optional("users", LIMIT, "Users removed, suspended or newly missing."),
+    Key::optional("groups", LIMIT, "Groups removed or newly missing."),
+    Key::optional("computers", LIMIT, "Computers removed or newly missing."),
+    Key::optional("memberships", LIMIT, "Memberships that end, all groups together."),
+    Key::optional("members_per_group", LIMIT, "Memberships that end in one group."),
+    Key::optional("cleared_values", LIMIT, "Values of one attribute that become empty."),
+];
+
+const LIMIT: Form = Form::Table(Keys(&[
+    Key::optional("share", Form::Share, "Share of what is known, from 0 to 1: 0.10 is 10 %."),
+    Key::optional("floor", Form::Count, "Number that is always allowed."),
+]));
 
 /// Reads a table of limits over those that hold without it.
 pub(crate) fn read(field: Option<Field<'_>>, below: GuardLimits, reading: &mut Reading<'_>) -> GuardLimits {
@@ -44,6 +60,7 @@ fn read_limit(mut table: Table<'_>, limit: &mut Limit, reading: &mut Reading<'_>
 
 fn read_share(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<f64> {
     const REMEDY: &str = "write a share from 0 to 1, for instance 0.10 for 10 %";
+    debug_assert_eq!(field.form, Form::Share, "{}", field.path);
     let share = match field.value {
         DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
         DeValue::Integer(integer) => match (integer.as_str(), integer.radix()) {
@@ -67,6 +84,7 @@ fn read_share(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<f64> {
 
 fn read_floor(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<u64> {
     const REMEDY: &str = "write how many may always go: 0 or more, without a fraction";
+    debug_assert_eq!(field.form, Form::Count, "{}", field.path);
     let DeValue::Integer(integer) = field.value else {
         field.wrong_form("a number", REMEDY, reading);
         return None;

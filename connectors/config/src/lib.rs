@@ -12,8 +12,10 @@ mod customer;
 mod endpoint;
 mod environment;
 mod guard;
+mod key;
 mod problem;
 mod reading;
+mod schema;
 mod secret;
 mod suggestion;
 mod table;
@@ -21,9 +23,10 @@ mod tenant;
 mod value;
 
 #[cfg(feature = "active-directory")]
-pub use active_directory::{ActiveDirectorySettings, DeltaMethod, IdListing};
+pub use active_directory::ActiveDirectorySettings;
 pub use customer::Customer;
 pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};
 pub use problem::{Problem, Problems};
+pub use schema::schema;
 pub use tenant::TenantConfig;

@@ -5,10 +5,17 @@
 use tenantry::Secret;
 use toml::de::DeValue;
 
+use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::table::Field;
 
 const REMEDY: &str = r#"write { env = "…" } with a variable's name, or { file = "…" } with a path"#;
+
+/// Where a secret may be.
+pub(crate) const FORM: Form = Form::Secret(Keys(&[
+    Key::optional("env", Form::Variable, "The name of an environment variable that holds the secret."),
+    Key::optional("file", Form::Path, "The path of a file that holds the secret and nothing else."),
+]));
 
 /// Reads a secret of one line.
 pub(crate) fn read(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {

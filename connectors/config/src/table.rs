@@ -8,6 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 
@@ -18,6 +19,8 @@ pub(crate) struct Field<'t> {
     /// Where the value is written.
     pub(crate) at: usize,
     pub(crate) value: &'t DeValue<'t>,
+    /// What the list of keys says of the value.
+    pub(crate) form: Form,
 }
 
 /// A table whose keys are being taken.
@@ -25,14 +28,20 @@ pub(crate) struct Table<'t> {
     path: String,
     at: usize,
     entries: BTreeMap<&'t str, (usize, &'t Spanned<DeValue<'t>>)>,
+    keys: Vec<&'static Key>,
     asked: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
-    /// Opens a table. `path` is empty for the whole file.
-    pub(crate) fn new(path: String, at: usize, table: &'t DeTable<'t>) -> Self {
+    /// Opens a table with these keys. `path` is empty for the whole file.
+    pub(crate) fn new(path: String, at: usize, table: &'t DeTable<'t>, keys: Keys) -> Self {
         let entries = table.iter().map(|(key, value)| (key.get_ref().as_ref(), (key.span().start, value))).collect();
-        Self { path, at, entries, asked: Vec::new() }
+        Self { path, at, entries, keys: keys.0.iter().collect(), asked: Vec::new() }
+    }
+
+    /// Lets the table have more keys, once it is known of what kind it is.
+    pub(crate) fn extend(&mut self, keys: Keys) {
+        self.keys.extend(keys.0);
     }
 
     /// Returns where the table begins.
@@ -44,19 +53,32 @@ impl<'t> Table<'t> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    fn key(&self, name: &str) -> &'static Key {
+        let found = self.keys.iter().copied().find(|key| key.name == name);
+        found.expect("a key that is read is in the list of its table")
+    }
+
     /// Takes a key that may be missing.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'t>> {
-        self.asked.push(key);
-        let (_, value) = self.entries.remove(key)?;
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
+        let key = self.key(name);
+        debug_assert!(!key.required, "{name} is listed as required");
+        self.remove(key)
+    }
+
+    fn remove(&mut self, key: &'static Key) -> Option<Field<'t>> {
+        self.asked.push(key.name);
+        let (_, value) = self.entries.remove(key.name)?;
         let Range { start: at, .. } = value.span();
-        Some(Field { path: self.path_of(key), at, value: value.get_ref() })
+        Some(Field { path: self.path_of(key.name), at, value: value.get_ref(), form: key.form })
     }
 
     /// Takes a key that must not be missing.
-    pub(crate) fn require(&mut self, key: &'static str, remedy: &str, reading: &mut Reading<'_>) -> Option<Field<'t>> {
-        let field = self.take(key);
+    pub(crate) fn require(&mut self, name: &'static str, remedy: &str, reading: &mut Reading<'_>) -> Option<Field<'t>> {
+        let key = self.key(name);
+        debug_assert!(key.required, "{name} is listed as optional");
+        let field = self.remove(key);
         if field.is_none() {
-            reading.problem(self.at, &self.path_of(key), "this key is missing", remedy);
+            reading.problem(self.at, &self.path_of(name), "this key is missing", remedy);
         }
         field
     }
@@ -68,10 +90,12 @@ impl<'t> Table<'t> {
 
     /// Reports every key that nobody has taken.
     pub(crate) fn finish(self, reading: &mut Reading<'_>) {
+        debug_assert!(self.keys.iter().all(|key| self.asked.contains(&key.name)), "only {:?} are read", self.asked);
+        let known = || self.keys.iter().map(|key| key.name);
         for (key, (at, _)) in &self.entries {
-            let remedy = match nearest(key, self.asked.iter().copied()) {
+            let remedy = match nearest(key, known()) {
                 Some(meant) => format!("did you mean {meant}?"),
-                None => format!("the keys here are {}", self.asked.join(", ")),
+                None => format!("the keys here are {}", known().collect::<Vec<_>>().join(", ")),
             };
             reading.problem(*at, &self.path_of(&printable(key)), "unknown key", remedy);
         }

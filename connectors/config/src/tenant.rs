@@ -12,6 +12,7 @@ use crate::customer::{self, Customer};
 use crate::endpoint::{self, EndpointConfig};
 use crate::environment::{Environment, ProcessEnvironment, reason};
 use crate::guard;
+use crate::key::{Form, Key, Keys};
 use crate::problem::Problems;
 use crate::reading::Reading;
 use crate::suggestion::nearest;
@@ -26,6 +27,13 @@ pub struct TenantConfig {
     /// The endpoints, at least one, in the order of the file: the first has precedence.
     pub endpoints: Vec<EndpointConfig>,
 }
+
+/// The tables of the file.
+pub(crate) const KEYS: &[Key] = &[
+    Key::required("customer", Form::Table(Keys(customer::KEYS)), "Who the configuration is for."),
+    Key::required("endpoint", Form::Endpoints, "The directories; the first of two that know a person decides."),
+    Key::optional("guard", Form::Table(Keys(guard::KEYS)), "How much one run, and 24 hours, may remove."),
+];
 
 impl TenantConfig {
     /// Reads a file, with the variables of this process and the files of this machine.
@@ -64,7 +72,7 @@ impl TenantConfig {
             report_syntax(&mistakes, &mut reading);
             return Err(Problems::into_error(reading.into_problems()));
         }
-        let mut root = Table::new(String::new(), 0, document.get_ref());
+        let mut root = Table::new(String::new(), 0, document.get_ref(), Keys(KEYS));
         let customer = root
             .require("customer", "write [customer] with a name", &mut reading)
             .and_then(|field| customer::read(field, &mut reading));
@@ -128,7 +136,8 @@ fn read_endpoints(field: &Field<'_>, guard: GuardLimits, reading: &mut Reading<'
     let mut names: Vec<(EndpointName, usize)> = Vec::new();
     for item in items {
         let at = item.span().start;
-        let item = Field { path: field.path.clone(), at, value: item.get_ref() };
+        let item =
+            Field { path: field.path.clone(), at, value: item.get_ref(), form: Form::Table(Keys(endpoint::KEYS)) };
         if let Some(table) = item.table(REMEDY, reading) {
             endpoints.extend(endpoint::read(table, guard, &mut names, reading));
         }

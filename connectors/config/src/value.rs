@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::key::Form;
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
@@ -41,11 +42,18 @@ impl<'t> Field<'t> {
             self.wrong_form("a text", "write it in quotes", reading);
             return None;
         };
+        debug_assert!(
+            matches!(self.form, Form::Text | Form::Name | Form::Kind | Form::Texts | Form::Path | Form::Variable),
+            "{} is listed as {:?}",
+            self.path,
+            self.form
+        );
         check_text(text, self.at, &self.path, reading)
     }
 
     /// Reads one text or a list of them, each with its place.
     pub(crate) fn texts(&self, reading: &mut Reading<'_>) -> Option<Vec<(&'t str, usize)>> {
+        debug_assert_eq!(self.form, Form::Texts, "{}", self.path);
         let items = match self.value {
             DeValue::String(_) => return Some(vec![(self.text(reading)?, self.at)]),
             DeValue::Array(items) => items,
@@ -69,6 +77,7 @@ impl<'t> Field<'t> {
 
     /// Reads `true` or `false`.
     pub(crate) fn switch(&self, reading: &mut Reading<'_>) -> Option<bool> {
+        debug_assert_eq!(self.form, Form::Switch, "{}", self.path);
         let switch = self.value.as_bool();
         if switch.is_none() {
             self.wrong_form("true or false", "write true or false without quotes", reading);
@@ -79,6 +88,12 @@ impl<'t> Field<'t> {
     /// Reads one of a few words.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)], reading: &mut Reading<'_>) -> Option<T> {
         let words = || choices.iter().map(|(word, _)| *word);
+        debug_assert!(
+            matches!(self.form, Form::Choice(listed) if listed.iter().copied().eq(words())),
+            "{} is listed as {:?}",
+            self.path,
+            self.form
+        );
         let all = words().collect::<Vec<_>>().join(", ");
         let Some(text) = self.value.as_str() else {
             self.wrong_form("a word", &format!("write one of {all} in quotes"), reading);
@@ -95,9 +110,12 @@ impl<'t> Field<'t> {
         found
     }
 
-    /// Reads a time: an integer of seconds, or a text such as `30s`, `5m`, `6h`, `1d`.
-    pub(crate) fn duration(&self, least: Duration, most: Duration, reading: &mut Reading<'_>) -> Option<Duration> {
+    /// Reads a time within the limits of its key: an integer of seconds, or a text such as `30s`, `5m`, `6h`, `1d`.
+    pub(crate) fn duration(&self, reading: &mut Reading<'_>) -> Option<Duration> {
         const REMEDY: &str = r#"write seconds, or a text such as "30s", "5m", "6h", "1d""#;
+        let Form::Time { least, most, .. } = self.form else {
+            unreachable!("{} is listed as {:?}", self.path, self.form)
+        };
         let seconds = match self.value {
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
                 .ok()
@@ -121,10 +139,18 @@ impl<'t> Field<'t> {
         Some(duration)
     }
 
+    /// Tells whether the word that stands for a time is written instead of one.
+    pub(crate) fn is_word(&self) -> bool {
+        matches!(self.form, Form::Time { word: Some(word), .. } if self.value.as_str() == Some(word))
+    }
+
     /// Opens a table.
     pub(crate) fn table(self, remedy: &str, reading: &mut Reading<'_>) -> Option<Table<'t>> {
+        let (Form::Table(keys) | Form::Secret(keys)) = self.form else {
+            unreachable!("{} is listed as {:?}", self.path, self.form)
+        };
         if let DeValue::Table(table) = self.value {
-            return Some(Table::new(self.path, self.at, table));
+            return Some(Table::new(self.path, self.at, table, keys));
         }
         self.wrong_form("a table", remedy, reading);
         None
@@ -132,6 +158,7 @@ impl<'t> Field<'t> {
 
     /// Reads the file that the value names.
     pub(crate) fn file(&self, reading: &mut Reading<'_>) -> Option<Vec<u8>> {
+        debug_assert_eq!(self.form, Form::Path, "{}", self.path);
         let path = self.text(reading)?;
         match reading.read_file(path) {
             Ok(bytes) => Some(bytes),

@@ -251,6 +251,9 @@ impl Parser<'_> {
         if self.text[self.at..].starts_with("dn:") {
             self.out.push_str("dn:");
             self.at += 3;
+        } else if self.text[self.at..].starts_with("dn") {
+            // ldap3 takes the first two letters for the word, and refuses the rest.
+            return Err("a matching rule that does not begin with dn");
         }
         if self.peek() != Some(b'=') {
             self.attribute()?;

@@ -12,6 +12,9 @@ pub mod entry;
 pub mod extended_dn;
 pub mod filetime;
 pub mod filter;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod generalized_time;
 pub mod guid;
 mod message;

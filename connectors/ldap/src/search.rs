@@ -105,10 +105,13 @@ impl SearchPage {
 
 /// Watches over a listing that does not move.
 ///
-/// A repeated cookie is legal, and so is an empty page; both together, again and again, are not a listing.
+/// A repeated cookie is legal, and so is an empty page; both together, or the same entries under the same cookie, again
+/// and again, are not a listing.
 #[derive(Debug, Clone)]
 pub struct PageProgress {
     last: Option<Cookie>,
+    /// The first entry of the last page, by its name.
+    first: Option<String>,
     stalled: u32,
     limit: u32,
 }
@@ -116,7 +119,7 @@ pub struct PageProgress {
 impl PageProgress {
     /// Tolerates that many pages in a row without an entry and with the same cookie.
     pub fn new(limit: u32) -> Self {
-        Self { last: None, stalled: 0, limit }
+        Self { last: None, first: None, stalled: 0, limit }
     }
 
     /// Looks at the next page.
@@ -124,11 +127,14 @@ impl PageProgress {
     /// # Errors
     /// If the listing has not moved for too long.
     pub fn observe(&mut self, page: &SearchPage) -> Result<()> {
-        let stalled = page.entries.is_empty() && page.next.is_some() && page.next == self.last;
+        let first = page.entries.first().map(Entry::dn);
+        let same = first.is_none() || first == self.first.as_deref();
+        let stalled = same && page.next.is_some() && page.next == self.last;
         self.stalled = if stalled { self.stalled + 1 } else { 0 };
         self.last.clone_from(&page.next);
+        self.first = first.map(str::to_owned);
         if self.stalled > self.limit {
-            return Err(Error::protocol("the server repeats an empty page").with_context("times", self.stalled));
+            return Err(Error::protocol("the server repeats a page").with_context("times", self.stalled));
         }
         Ok(())
     }
@@ -141,9 +147,9 @@ mod tests {
     #[test]
     fn empty_pages_with_a_repeated_cookie_end_in_an_error_and_others_do_not() {
         let stuck = SearchPage::new(vec![], Some(Cookie::new([1])));
-        let full = SearchPage::new(vec![Entry::new("", [("a", ["b"])])], Some(Cookie::new([1])));
+        let full = |name: &str| SearchPage::new(vec![Entry::new(name, [("a", ["b"])])], Some(Cookie::new([1])));
         let mut progress = PageProgress::new(2);
-        for page in [&stuck, &full, &full, &full, &full, &stuck, &stuck] {
+        for page in [&stuck, &full("a"), &full("b"), &full("c"), &full("d"), &stuck, &stuck] {
             progress.observe(page).unwrap();
         }
         let moved = SearchPage::new(vec![], Some(Cookie::new([2])));
@@ -151,5 +157,10 @@ mod tests {
         progress.observe(&moved).unwrap();
         progress.observe(&moved).unwrap();
         assert!(progress.observe(&moved).is_err());
+        let mut progress = PageProgress::new(2);
+        for page in [&full("a"), &full("a"), &full("a")] {
+            progress.observe(page).unwrap();
+        }
+        assert!(progress.observe(&full("a")).is_err());
     }
 }

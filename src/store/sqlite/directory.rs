@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::apply::load_record;
+use super::export::SqliteExport;
 use super::outbox::customer_no;
-use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_number, sql};
+use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
 use crate::endpoint::EndpointInfo;
 use crate::error::Result;
-use crate::model::{CustomerId, EndpointName, Event, ObjectKind, PlanId, Record, RecordId, RunReport, Timestamp};
+use crate::model::{
+    ConsumerPosition, CustomerId, Dropped, EndpointName, Erased, Event, HandOver, ObjectKind, PlanId, Record, RecordId,
+    Released, Retention, RunReport, Timestamp,
+};
 use crate::store::codec::unpack_sorted;
-use crate::store::{Customer, Parked, Store, Totals};
+use crate::store::{Customer, Exporting, Parked, Store, Totals};
 
 impl Store for SqliteStore {
     fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()> {
@@ -80,6 +84,25 @@ impl Store for SqliteStore {
                 2 => totals.computers = count,
                 COUNT_MEMBERSHIPS => totals.memberships = count,
                 _ => return Err(damaged("counts")),
+            }
+        }
+        // Handed over by an endpoint that is gone, and not adopted since.
+        let mut query = host
+            .prepare_cached(
+                "SELECT l.kind, count(*) FROM local_records l JOIN records USING (record_no)
+                 WHERE l.customer_no = ?1 AND state = 0
+                   AND NOT EXISTS (SELECT 1 FROM objects o INDEXED BY objects_joined
+                                   WHERE o.record_no = l.record_no AND o.record_no <> o.object_no)
+                 GROUP BY l.kind",
+            )
+            .map_err(step())?;
+        let mut rows = query.query([customer_no]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let count: u64 = row.get(1).map_err(step())?;
+            match kind_from_number(row.get(0).map_err(step())?)? {
+                ObjectKind::User => totals.users += count,
+                ObjectKind::Group => totals.groups += count,
+                ObjectKind::Computer => totals.computers += count,
             }
         }
         Ok(totals)
@@ -216,7 +239,10 @@ impl Store for SqliteStore {
         let names: Vec<String> = {
             let host = self.host();
             let mut query = host
-                .prepare_cached("SELECT e.name FROM endpoints e JOIN customers c USING (customer_no) WHERE c.id = ?1")
+                .prepare_cached(
+                    "SELECT e.name FROM endpoints e JOIN customers c USING (customer_no)
+                     WHERE c.id = ?1 AND e.name NOT LIKE '.%'",
+                )
                 .map_err(sql("read the endpoints"))?;
             let rows = query.query_map([customer.as_str()], |row| row.get(0)).map_err(sql("read the endpoints"))?;
             rows.collect::<Result<_, _>>().map_err(sql("read the endpoints"))?
@@ -227,6 +253,48 @@ impl Store for SqliteStore {
             }
         }
         Ok(false)
+    }
+
+    fn consumers(&self, customer: &CustomerId) -> Result<Vec<ConsumerPosition>> {
+        self.read_consumers(customer)
+    }
+
+    fn register_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()> {
+        self.add_consumer(customer, consumer)
+    }
+
+    fn start_after(&self, customer: &CustomerId, consumer: &str, position: u64) -> Result<()> {
+        self.move_consumer(customer, consumer, position)
+    }
+
+    fn forget_consumer(&self, customer: &CustomerId, consumer: &str) -> Result<()> {
+        self.drop_consumer(customer, consumer)
+    }
+
+    fn apply_retention(&self, customer: &CustomerId, retention: &Retention, now: Timestamp) -> Result<Dropped> {
+        self.drop_old(customer, retention, now)
+    }
+
+    fn remove_endpoint(
+        &self,
+        customer: &CustomerId,
+        endpoint: &EndpointName,
+        hand_over: HandOver,
+        now: Timestamp,
+    ) -> Result<Released> {
+        self.release(customer, endpoint, hand_over, now)
+    }
+
+    fn erase(&self, customer: &CustomerId, people: &[RecordId], now: Timestamp) -> Result<Erased> {
+        self.erase_people(customer, people, now)
+    }
+
+    fn compact(&self) -> Result<()> {
+        self.write_anew()
+    }
+
+    fn export(&self, customer: &CustomerId) -> Result<Box<dyn Exporting>> {
+        Ok(Box::new(SqliteExport::begin(self, customer)?))
     }
 }
 
@@ -288,7 +356,7 @@ fn live_records(connection: &Connection, object_numbers: &[u64]) -> Result<Vec<R
 }
 
 /// Puts together the groups that stand for endpoints themselves: derived, not stored.
-fn endpoint_groups(connection: &Connection, customer: &CustomerId) -> Result<Vec<Record>> {
+pub(super) fn endpoint_groups(connection: &Connection, customer: &CustomerId) -> Result<Vec<Record>> {
     let step = || sql("read the endpoints");
     let mut query = connection
         .prepare_cached(

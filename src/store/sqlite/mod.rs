@@ -4,13 +4,26 @@
 
 mod apply;
 mod directory;
+mod erasure;
+mod export;
 mod key_index;
+mod left_over;
 mod locks;
+mod member;
 mod outbox;
 mod plan;
+mod redaction;
+mod release;
+mod retention;
 mod run;
 mod schema;
 mod stage;
+mod turn;
+
+#[cfg(fuzzing)]
+pub use outbox::event_segment;
+#[cfg(fuzzing)]
+pub use plan::held_items;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::retention::no_longer_kept;
 use super::{SqliteStore, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -15,10 +16,10 @@ use crate::store::codec::{self, Reader};
 /// Bytes of a segment before compression at which the next one begins.
 const SEGMENT_BYTES: usize = 512 << 10;
 /// The layout of a segment.
-const LAYOUT: u8 = 1;
+pub(super) const LAYOUT: u8 = 1;
 
-const ENTRY_JSON: u8 = 0;
-const ENTRY_MEMBERS: u8 = 1;
+pub(super) const ENTRY_JSON: u8 = 0;
+pub(super) const ENTRY_MEMBERS: u8 = 1;
 
 /// The record of a member, as a packed entry keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,6 +219,17 @@ fn event(
     }
 }
 
+/// A byte of LZ4 stands for at most so many.
+const BEST_COMPRESSION: usize = 255;
+
+/// Decompresses a segment, whose size is believed only as far as its bytes can hold it.
+fn decompress(segment: &[u8]) -> Result<Vec<u8>> {
+    let size = segment.first_chunk().map(|size| u32::from_le_bytes(*size) as usize);
+    let possible = size.is_some_and(|size| size <= segment.len().saturating_mul(BEST_COMPRESSION));
+    let bytes = possible.then(|| lz4_flex::decompress_size_prepended(segment).ok());
+    bytes.flatten().ok_or_else(|| damaged("a segment of events"))
+}
+
 /// Reads the events of one segment behind a position.
 fn read_segment(
     customer: &CustomerId,
@@ -228,7 +240,7 @@ fn read_segment(
     limit: usize,
     out: &mut Vec<Event>,
 ) -> Result<()> {
-    let bytes = lz4_flex::decompress_size_prepended(segment).map_err(|_| damaged("a segment of events"))?;
+    let bytes = decompress(segment)?;
     let mut reader = Reader::new(&bytes, "a segment of events");
     if reader.byte()? != LAYOUT {
         return Err(damaged("the layout of a segment of events"));
@@ -310,7 +322,16 @@ impl SqliteStore {
         let step = || sql("read events");
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Vec::new()) };
-        let mut query = host
+        // One statement would not do: between two, the first events that are asked for may go.
+        let transaction = host.unchecked_transaction().map_err(step())?;
+        let dropped: u64 = transaction
+            .prepare_cached("SELECT dropped FROM customers WHERE customer_no = ?1")
+            .and_then(|mut query| query.query_row([customer_no], |row| row.get(0)))
+            .map_err(step())?;
+        if after < dropped {
+            return Err(no_longer_kept(after, dropped));
+        }
+        let mut query = transaction
             .prepare_cached(
                 "SELECT first_sequence, time, segment FROM outbox
                  WHERE customer_no = ?1 AND last_sequence > ?2 ORDER BY last_sequence",
@@ -362,5 +383,44 @@ impl SqliteStore {
         )
         .map(drop)
         .map_err(sql("store a consumer's position"))
+    }
+}
+
+/// Reads a segment, as it is stored or before it is compressed: a part of it is a part of the whole.
+#[cfg(fuzzing)]
+pub fn event_segment(bytes: &[u8]) {
+    let Some(([compressed, after, limit], rest)) = bytes.split_first_chunk() else { return };
+    let packed = lz4_flex::compress_prepend_size(rest);
+    let segment = if compressed % 2 == 1 { rest } else { packed.as_slice() };
+    let customer = CustomerId::new("c1").expect("a right key");
+    let (first, after, limit) = (5, u64::from(*after), usize::from(*limit));
+    let read = |after, limit| {
+        let mut events = Vec::new();
+        read_segment(&customer, first, Timestamp(0), segment, after, limit, &mut events).map(|()| events)
+    };
+    let Ok(all) = read(0, usize::MAX) else { return };
+    let some = read(after, limit).expect("a segment that can be read as a whole can be read in part");
+    crate::fuzzing::check_events(&all, &some, first, after, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(segment: &[u8]) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let customer = CustomerId::new("c1").unwrap();
+        read_segment(&customer, 1, Timestamp(0), segment, 0, 10, &mut events).map(|()| events)
+    }
+
+    #[test]
+    fn a_segment_that_claims_more_than_it_can_hold_is_refused_before_memory_is_taken_for_it() {
+        let mut plain = vec![LAYOUT];
+        codec::push_bytes(&mut plain, b"ad");
+        plain.extend_from_slice(&[7; 16]);
+        let mut segment = lz4_flex::compress_prepend_size(&plain);
+        assert!(read(&segment).unwrap().is_empty());
+        segment[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(*read(&segment).unwrap_err().kind(), ErrorKind::Store);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::apply::{Apply, FINISHING, Finish, Target};
+use super::apply::{Apply, ApplyPhase, FINISHING, Finish, Target};
 use super::plan::{HeldItems, Judgement, Terms};
 use super::stage::{Stage, StagePhase};
 use super::{SqliteStore, damaged, io, locks, sql};
@@ -14,11 +14,11 @@ use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    HeldChange, HeldKind, ObjectKind, Outcome, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
+    HeldChange, HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
 };
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
-    fault, sealed,
+    Stranger, fault, sealed,
 };
 
 /// A run of one endpoint.
@@ -68,32 +68,6 @@ fn endpoint_row(store: &SqliteStore, start: &RunStart) -> Result<Option<(i64, i6
         .map_err(sql("read an endpoint"))
 }
 
-/// Finds the run that a stage was left by, and whether this run is to go on under its id.
-///
-/// A plan that was being applied goes on under its own id; a listing that was killed does as well. One that ended with
-/// a report goes on too, from its checkpoint, but as a new run.
-fn taken_up(store: &SqliteStore, stage: Stage, endpoint_no: i64, dry_run: bool) -> Result<(Stage, Option<RunId>)> {
-    let Some((run, _, phase)) = stage.left_over()?.filter(|_| !dry_run) else { return Ok((stage, None)) };
-    let report: Option<Option<String>> = store
-        .host()
-        .query_row(
-            "SELECT report FROM runs WHERE id = ?1 AND endpoint_no = ?2",
-            params![run.0.as_bytes().as_slice(), endpoint_no],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(sql("begin a run"))?;
-    let Some(report) = report else { return Ok((stage.restart()?, None)) };
-    let Some(report) = report else { return Ok((stage, Some(run))) };
-    let report: RunReport = serde_json::from_str(&report).map_err(|_| damaged("a report"))?;
-    Ok(match (report.outcome, phase) {
-        // Killed behind its last commit: only its stage was still to be thrown away.
-        (Outcome::Done | Outcome::Held, _) => (stage.restart()?, None),
-        (_, StagePhase::Applying) => (stage, Some(run)),
-        (_, StagePhase::Listing) => (stage, None),
-    })
-}
-
 impl SqliteRun {
     #[allow(clippy::too_many_lines)] // what was left, step by step
     fn begin(store: &Arc<SqliteStore>, start: &RunStart) -> Result<Self> {
@@ -104,6 +78,7 @@ impl SqliteRun {
         })?;
         let run_lock =
             if start.dry_run { None } else { Some(locks::run(&store.work, &start.customer, &start.info.name)?) };
+        super::release::check_not_removed(&store.host(), endpoint_no, &start.info.name)?;
         let file_name = format!("{}+{}", start.customer, start.info.name);
         let path = if start.dry_run {
             store.work.join(format!("{file_name}.dry-{}.stage", RunId::random()))
@@ -118,7 +93,7 @@ impl SqliteRun {
                     Stage::open(store, path, endpoint_no, u64::from_ne_bytes(seed.to_ne_bytes()), start.dry_run)
                 })?;
 
-        let (stage, left) = taken_up(store, stage, endpoint_no, start.dry_run)?;
+        let (stage, left) = super::left_over::taken_up(store, stage, endpoint_no, start.dry_run)?;
         let mut host = store.host();
         let run = left.unwrap_or_else(RunId::random);
         let mut epoch = 0;
@@ -237,6 +212,11 @@ impl SqliteRun {
         stored.map_or_else(|| Ok(HeldItems::default()), |stored| HeldItems::from_stored(&stored))
     }
 
+    /// Returns up to where a phase of the apply has come: 0 before it, the largest number behind it.
+    fn reached(&self, phase: ApplyPhase) -> Result<i64> {
+        super::apply::reached(&self.store.host(), &self.target, phase)
+    }
+
     fn terms(&self, terms: &GuardTerms) -> Result<Terms> {
         let step = || sql("read what went");
         let mut recent: BTreeMap<HeldKind, u64> = BTreeMap::new();
@@ -327,9 +307,27 @@ impl RunStore for SqliteRun {
         Ok(self.read())
     }
 
+    fn stage_ids(&mut self, page: &SnapshotPage) -> Result<(Read, Vec<Stranger>)> {
+        let strangers = self.stage_mut()?.add_ids_page(page)?;
+        Ok((self.read(), strangers))
+    }
+
+    fn listed_at(&self) -> Result<Option<Timestamp>> {
+        self.store
+            .host()
+            .query_row("SELECT listed_at FROM endpoints WHERE endpoint_no = ?1", [self.target.endpoint_no], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
+            .map(|at| at.map(Timestamp))
+            .map_err(sql("read an endpoint"))
+    }
+
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()> {
         let figures = self.stage()?.figures;
         let stage = self.stage_mut()?;
+        for patch in &patches {
+            stage.retract(&patch.object.id.key())?;
+        }
         stage.add_found(&patches)?;
         // They are not part of the listing: its figures stay.
         stage.figures = figures;
@@ -441,7 +439,7 @@ impl RunStore for SqliteRun {
 
     fn summary(&mut self) -> Result<PlanSummary> {
         let mut summary = self.stage()?.plan_figures()?;
-        summary.members_added = self.begin;
+        summary.members_added = self.begin.saturating_sub(self.stage()?.begin_in_vain()?);
         summary.parked = self.judgement.items.len();
         summary.held.clone_from(&self.judgement.held);
         summary.held_id = (!self.judgement.items.is_empty())
@@ -451,11 +449,10 @@ impl RunStore for SqliteRun {
 
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<()> {
         let spent: Vec<_> = self.judgement.spent.iter().collect();
-        let json = |what: Result<String, serde_json::Error>| what.map_err(|_| damaged("a conclusion"));
-        let (spent, conclusion) = (json(serde_json::to_string(&spent))?, json(serde_json::to_string(conclusion))?);
+        let spent = serde_json::to_string(&spent).map_err(|_| damaged("a conclusion"))?;
         let items = self.judgement.items.to_stored();
+        self.revise(conclusion)?;
         let stage = self.stage()?;
-        stage.put("conclusion", &conclusion)?;
         stage.put("spent", &spent)?;
         stage.put("items", &items)?;
         stage.put("wakes", &i64::from(self.wakes))?;
@@ -465,6 +462,35 @@ impl RunStore for SqliteRun {
     fn conclusion(&self) -> Result<Conclusion> {
         let json: String = self.stage()?.get("conclusion")?.ok_or_else(|| damaged("a conclusion"))?;
         serde_json::from_str(&json).map_err(|_| damaged("a conclusion"))
+    }
+
+    fn revise(&mut self, conclusion: &Conclusion) -> Result<()> {
+        let json = serde_json::to_string(conclusion).map_err(|_| damaged("a conclusion"))?;
+        self.stage()?.put("conclusion", &json)
+    }
+
+    fn unapplied(&self, kind: ObjectKind, after: i64, limit: usize) -> Result<Vec<Candidate>> {
+        self.stage()?.unapplied(kind, after.max(self.reached(ApplyPhase::Removals)?), limit)
+    }
+
+    fn confirm_unapplied(&mut self, answers: &[(i64, &Presence, bool)]) -> Result<u64> {
+        self.stage_mut()?.confirm_unapplied(answers)
+    }
+
+    fn drop_unapplied(&mut self, kind: ObjectKind, after: i64) -> Result<u64> {
+        let reached = self.reached(ApplyPhase::Removals)?;
+        self.stage_mut()?.drop_unapplied(kind, after.max(reached))
+    }
+
+    fn doubt_unapplied(&mut self) -> Result<u64> {
+        if self.reached(ApplyPhase::Endings)? == i64::MAX {
+            return Ok(0);
+        }
+        self.stage_mut()?.doubt_again()
+    }
+
+    fn count_endings(&self) -> Result<u64> {
+        self.stage()?.count_endings()
     }
 
     fn remember_plan(&mut self, plan: &PlanId) -> Result<()> {
@@ -477,6 +503,10 @@ impl RunStore for SqliteRun {
             self.apply_lock = locks::try_apply(&self.store.work, &self.target.customer)?;
         }
         Ok(self.apply_lock.is_some())
+    }
+
+    fn applied(&self) -> Result<Applied> {
+        super::apply::applied(&self.store.host(), &self.target)
     }
 
     fn apply_chunk(&mut self, now: Timestamp) -> Result<(Applied, bool)> {
@@ -504,6 +534,8 @@ impl RunStore for SqliteRun {
             coverage: coverage.map_err(|_| damaged("a coverage"))?,
             listed: conclusion.listed,
             whole: conclusion.whole,
+            listed_at: conclusion.listed_at,
+            relist: conclusion.relist,
             items: &items,
             spent,
             alerts: conclusion.alerts,

@@ -14,8 +14,14 @@ use crate::cursor::Position;
 const NOW: i64 = 1_767_225_600_000;
 
 fn controller() -> Controller {
-    let position =
-        Position { server: "dc1.corp.example".into(), service: String::new(), invocation: Uuid::nil(), usn: 1 };
+    let position = Position {
+        server: "dc1.corp.example".into(),
+        service: String::new(),
+        invocation: Uuid::nil(),
+        usn: 1,
+        time: 0,
+        policy: [None; 2],
+    };
     let lockout = Some(Interval::Of(std::time::Duration::from_mins(30)));
     Controller::for_tests(position, "DC=corp,DC=example", "S-1-5-21-111-222-333".parse().unwrap(), lockout)
 }

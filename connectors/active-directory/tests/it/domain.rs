@@ -18,11 +18,21 @@ use uuid::Uuid;
 pub(crate) const ROOT: &str = "DC=corp,DC=example";
 pub(crate) const PEOPLE: &str = "OU=People,DC=corp,DC=example";
 pub(crate) const GROUPS: &str = "OU=Groups,DC=corp,DC=example";
-const PASSWORD: &str = "Passw0rd!Read1";
+pub(crate) const PASSWORD: &str = "Passw0rd!Read1";
 
 /// Creates a domain with an account that reads it and two empty units.
 pub(crate) fn directory() -> Directory {
+    furnished(Directory::new(ROOT))
+}
+
+/// Creates the same with the time of this machine.
+pub(crate) fn running() -> Directory {
     let directory = Directory::new(ROOT);
+    directory.follow_system_clock();
+    furnished(directory)
+}
+
+fn furnished(directory: Directory) -> Directory {
     directory.add_user("CN=Users,DC=corp,DC=example", "reader").password(PASSWORD).create();
     directory.add_ou(PEOPLE);
     directory.add_ou(GROUPS);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tenantry::IdListing;
 use tenantry::model::{GuardLimits, Limit};
-use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts};
-use tenantry_config::{DeltaMethod, EndpointKind, IdListing, TenantConfig};
+use tenantry_active_directory::{ActiveDirectoryConfig, BuiltinGroups, Contacts, DeltaMethod};
+use tenantry_config::{EndpointKind, TenantConfig};
 use tenantry_ldap::{Encryption, PlainText};
 
 use crate::support::*;
@@ -146,8 +147,27 @@ fn switches_set_to_false_change_nothing() {
 }
 
 #[test]
-fn delta_can_be_switched_off() {
-    assert_eq!(settings("delta = \"off\"\n").delta, DeltaMethod::Off);
+fn the_connector_is_told_how_changes_are_found() {
+    for (text, method) in [
+        ("", DeltaMethod::Usn),
+        ("delta = \"usn\"\n", DeltaMethod::Usn),
+        ("delta = \"dirsync\"\n", DeltaMethod::DirSync),
+        ("delta = \"off\"\n", DeltaMethod::Off),
+    ] {
+        let settings = settings(text);
+        assert_eq!((settings.delta, ActiveDirectoryConfig::from(&settings).delta), (method, method));
+    }
+}
+
+#[test]
+fn whoever_starts_imports_is_told_the_limits_and_when_ids_are_listed() {
+    let options = |more: &str| parse(&format!("{MINIMAL}{more}")).unwrap().endpoints[0].import_options();
+    let short = options("");
+    assert_eq!((short.guard, short.id_listing), (GuardLimits::default(), IdListing::Auto));
+    assert!(!short.full && !short.dry_run && short.approve.is_none());
+    let long = options("id_listing = \"6h\"\n[endpoint.guard]\nusers = { floor = 9 }\n");
+    assert_eq!(long.id_listing, IdListing::Every(Duration::from_hours(6)));
+    assert_eq!(long.guard.users.floor, 9);
 }
 
 #[test]

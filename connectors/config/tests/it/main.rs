@@ -3,8 +3,10 @@
 
 mod accepted;
 mod documents;
+mod fitting;
 mod problems;
 mod random;
+mod schema;
 mod secrets;
 mod support;
 mod values;

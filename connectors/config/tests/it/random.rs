@@ -67,6 +67,16 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
+/// The shortest configuration, with lines in between that have real keys and any values.
+pub(crate) fn document() -> impl Strategy<Value = String> {
+    let pairs = prop::collection::vec((prop::sample::select(KEYS), value()), 0..12);
+    (pairs, 0..MINIMAL.lines().count()).prop_map(|(pairs, at)| {
+        let mut lines: Vec<String> = MINIMAL.lines().map(str::to_owned).collect();
+        lines.splice(at..at, pairs.iter().map(|(key, value)| format!("{key} = {value}")));
+        lines.join("\n")
+    })
+}
+
 fn check(text: &str) -> Result<(), TestCaseError> {
     let told = match parse(text) {
         Ok(config) => format!("{config:?}"),
@@ -99,13 +109,8 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_values_of_real_keys_never_panic(
-        pairs in prop::collection::vec((prop::sample::select(KEYS), value()), 0..12),
-        at in 0..MINIMAL.lines().count(),
-    ) {
-        let mut lines: Vec<String> = MINIMAL.lines().map(str::to_owned).collect();
-        lines.splice(at..at, pairs.iter().map(|(key, value)| format!("{key} = {value}")));
-        check(&lines.join("\n"))?;
+    fn arbitrary_values_of_real_keys_never_panic(text in document()) {
+        check(&text)?;
     }
 
     #[test]

@@ -47,6 +47,14 @@ fn errors_name_the_place() {
 }
 
 #[test]
+fn a_matching_rule_that_ldap3_takes_for_the_word_dn_is_refused() {
+    assert!(Filter::parse("(cn:dnRule:=x)").is_err());
+    assert!(Filter::parse("(:dnRule:=x)").is_err());
+    let filter = Filter::parse("(cn:dn:dnRule:=x)").unwrap();
+    assert!(ldap3::parse_filter(filter.as_str()).is_ok());
+}
+
+#[test]
 fn a_filter_cannot_break_out_of_a_composition() {
     assert!(Filter::parse("(a=b)(c=d)").is_err());
     assert!(Filter::parse("a=b)(c=d").is_err());

@@ -68,6 +68,10 @@ impl Apply {
         };
         let group_via = found.object_no * 2 + via;
         let Some(group) = group_row(chunk, found.object_no)? else { return Ok(0) };
+        if stage.goes(found.object_no)? {
+            // It takes its memberships along, and begins none on its way.
+            return Ok(0);
+        }
         let stored = stored_members(chunk, group_via)?;
         let mut listed: Vec<(u64, Found, Member)> = Vec::new();
         let mut count = 0;
@@ -118,6 +122,10 @@ impl Apply {
         for (number, found, member) in begin {
             digest = digest.wrapping_add(codec::member_digest(self.target.seed, &member.id.key()));
             stage.note_reverse(number, group_via, true)?;
+            if found.standing.state == State::Soft {
+                // Told now, whatever it is when its member comes back.
+                forget_sleeping(chunk, number, group_via)?;
+            }
             numbers.push(number);
             changes.push(MemberChange {
                 record: member_record(chunk, &found)?,
@@ -177,8 +185,10 @@ impl Apply {
         let found = chunk
             .transaction
             .prepare_cached(
-                "SELECT object_no, standing, record_no <> object_no FROM probes JOIN objects USING (object_no)
-                 WHERE probes.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
+                "SELECT object_no, standing,
+                        EXISTS (SELECT 1 FROM objects o INDEXED BY joined_by_object
+                                WHERE o.endpoint_no = ?1 AND o.object_no = probes.object_no AND record_no <> object_no)
+                 FROM probes WHERE probes.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
             )
             .and_then(|mut query| {
                 query
@@ -240,6 +250,24 @@ impl Apply {
         let record = member_record(chunk, &found)?;
         Ok((MemberChange { member: Member { kind: standing.member_kind(), id }, record }, key))
     }
+}
+
+/// Forgets a membership that would be woken with its member.
+fn forget_sleeping(chunk: &Chunk<'_>, member: u64, group_via: i64) -> Result<()> {
+    let step = || sql("store memberships");
+    let groups: Option<Vec<u8>> = chunk
+        .transaction
+        .prepare_cached("SELECT groups FROM sleeping WHERE object_no = ?1")
+        .and_then(|mut query| query.query_row([member], |row| row.get(0)).optional())
+        .map_err(step())?;
+    let Some(groups) = groups else { return Ok(()) };
+    let groups = subtract_sorted(&codec::unpack_sorted(&groups)?, &[group_via.unsigned_abs()]);
+    chunk
+        .transaction
+        .prepare_cached("UPDATE sleeping SET groups = ?2 WHERE object_no = ?1")
+        .and_then(|mut update| update.execute(params![member, pack_sorted(&groups)]))
+        .map(drop)
+        .map_err(step())
 }
 
 /// Returns the record of a member, as its event tells it.

@@ -24,6 +24,10 @@ pub(in super::super) struct Finish<'a> {
     pub(in super::super) listed: Vec<String>,
     /// Whether quarantine entries that did not come again are over.
     pub(in super::super) whole: bool,
+    /// When the listing of all ids began that the run rests on.
+    pub(in super::super) listed_at: Option<Timestamp>,
+    /// Whether the next run has to list everything anew.
+    pub(in super::super) relist: bool,
     /// What the guard holds.
     pub(in super::super) items: &'a HeldItems,
     /// What went without approval.
@@ -62,7 +66,10 @@ pub(in super::super) fn finish(
     if finish.report.outcome != Outcome::Failed {
         tell_endpoint_group(&transaction, target, &mut events)?;
         quarantine(&transaction, stage, target, finish.whole, now, &mut events)?;
-        if let Some(cursor) = stage.cursor()? {
+        let cursor = stage.cursor()?;
+        if finish.relist || cursor.is_some() {
+            // A cursor covers the data that it is stored with, all of it.
+            let cursor = cursor.filter(|_| !finish.relist);
             transaction
                 .execute("UPDATE endpoints SET cursor = ?2 WHERE endpoint_no = ?1", params![target.endpoint_no, cursor])
                 .map_err(step())?;
@@ -75,11 +82,11 @@ pub(in super::super) fn finish(
                 )
                 .map_err(step())?;
         }
-        if !finish.listed.is_empty() {
+        if let Some(listed_at) = finish.listed_at {
             transaction
                 .execute(
                     "UPDATE endpoints SET listed_at = ?2 WHERE endpoint_no = ?1",
-                    params![target.endpoint_no, now.0],
+                    params![target.endpoint_no, listed_at.0],
                 )
                 .map_err(step())?;
         }

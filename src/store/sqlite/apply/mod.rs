@@ -163,7 +163,7 @@ impl Chunk<'_> {
 }
 
 /// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
-fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
+pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: &Record, run: RunId) -> Result<bool> {
     let event_type = match after.kind {
         ObjectKind::User => EventType::UserUpserted,
         ObjectKind::Group => EventType::GroupUpserted,
@@ -313,6 +313,21 @@ fn position(connection: &Connection, target: &Target) -> Result<(ApplyPhase, i64
     Ok((ApplyPhase::from_number(phase)?, at, applied))
 }
 
+/// Returns up to where a phase has come: 0 before it, the largest number behind it.
+pub(super) fn reached(connection: &Connection, target: &Target, phase: ApplyPhase) -> Result<i64> {
+    let (now, at, _) = position(connection, target)?;
+    Ok(match now.cmp(&phase) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => at,
+        std::cmp::Ordering::Greater => i64::MAX,
+    })
+}
+
+/// Returns what was applied of the run's plan so far.
+pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applied> {
+    position(connection, target).map(|(_, _, applied)| applied)
+}
+
 /// Reads a record's own row.
 fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
@@ -394,7 +409,7 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
     Ok(images)
 }
 
-fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
+pub(super) fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
     connection
         .prepare_cached("SELECT standing FROM probes WHERE endpoint_no = ?1 AND source_key = ?2 AND facet = 0")
         .and_then(|mut query| query.query_row(params![endpoint_no, id.key().0], |row| row.get(0)).optional())

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::removals::Told;
 use super::{Apply, Chunk, Reached, images, record_row};
 use crate::error::Result;
 use crate::model::{
@@ -236,7 +237,9 @@ impl Apply {
                 .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
                 .and_then(|mut update| update.execute([record_no]))
                 .map_err(step())?;
-            self.wake(chunk, object_no)?;
+            let told =
+                Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
+            self.wake(chunk, object_no, &told)?;
         }
         let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)
@@ -338,15 +341,26 @@ impl Apply {
     /// Finds the record of a computer's owner, also while its probe is still to be written.
     fn resolve_owner(&self, stage: &Stage, chunk: &Chunk<'_>, record: &mut Record) -> Result<()> {
         super::resolve_owner(chunk.transaction, record)?;
-        if record.owner.is_none()
-            && let Some(owner) = record.attributes.text(&names::OWNER)
-        {
-            let key = SourceId::parse(owner).key();
-            if stage.new_key(&key)?.is_some() {
-                record.owner =
-                    Some(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, &key));
+        let Some(owner) = record.attributes.text(&names::OWNER).filter(|_| record.owner.is_none()) else {
+            return Ok(());
+        };
+        let key = SourceId::parse(owner).key();
+        // A new computer cannot be found by its own id yet; its owner may have been there before.
+        let known: Option<[u8; 16]> = chunk
+            .transaction
+            .prepare_cached(
+                "SELECT r.id FROM probes p JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
+                 WHERE p.endpoint_no = ?1 AND p.source_key = ?2 AND p.facet = 0 AND r.state = 0",
+            )
+            .and_then(|mut query| query.query_row(params![self.target.endpoint_no, key.0], |row| row.get(0)).optional())
+            .map_err(sql("read the owner of a computer"))?;
+        record.owner = match known {
+            Some(id) => Some(RecordId(uuid::Uuid::from_bytes(id))),
+            None if stage.new_key(&key)?.is_some() => {
+                Some(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, &key))
             }
-        }
+            None => None,
+        };
         Ok(())
     }
 

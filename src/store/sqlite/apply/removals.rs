@@ -18,6 +18,14 @@ use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
 /// Removals of one transaction: each may end many memberships.
 const REMOVALS_A_CHUNK: usize = 2000;
 
+/// What is said of an object that is back, so that nothing has to be woken.
+pub(super) struct Told {
+    /// Its primary group.
+    pub(super) primary: bool,
+    /// All members that it has.
+    pub(super) members: bool,
+}
+
 struct Going {
     object_no: i64,
     source_id: SourceId,
@@ -119,7 +127,7 @@ impl Apply {
         let groups = member_groups(chunk, number)?;
         // Who left the scope is still a member where a group lists it; only what it named itself ends.
         let ending: Vec<u64> =
-            groups.iter().copied().filter(|group| row.verdict != Verdict::OutOfScope || group % 2 == 1).collect();
+            groups.iter().copied().filter(|group| !row.verdict.is_out_of_scope() || group % 2 == 1).collect();
         for group in &ending {
             endings.entry(i64::try_from(*group).map_err(|_| damaged("a group"))?).or_default().push(number);
         }
@@ -140,11 +148,14 @@ impl Apply {
         }
         let slept = explained.get(&number).map_or(&[][..], Vec::as_slice);
         let ending = merge_sorted(&ending, slept);
-        if row.verdict.is_restorable() && !(ending.is_empty() && had.is_empty()) {
+        let deleted = !row.verdict.is_out_of_scope();
+        if row.verdict.is_restorable() && (deleted || !ending.is_empty() || !had.is_empty()) {
             chunk
                 .transaction
-                .prepare_cached("INSERT OR REPLACE INTO sleeping VALUES (?1, ?2, ?3)")
-                .and_then(|mut insert| insert.execute(params![row.object_no, pack_sorted(&ending), pack_sorted(&had)]))
+                .prepare_cached("INSERT OR REPLACE INTO sleeping VALUES (?1, ?2, ?3, ?4)")
+                .and_then(|mut insert| {
+                    insert.execute(params![row.object_no, pack_sorted(&ending), pack_sorted(&had), deleted])
+                })
                 .map_err(sql("put memberships to sleep"))?;
         }
         Ok(())
@@ -208,8 +219,9 @@ impl Apply {
         Ok(())
     }
 
-    /// Wakes the memberships of an object that is back. A listing brings them itself.
-    pub(super) fn wake(&mut self, chunk: &mut Chunk<'_>, object_no: i64) -> Result<()> {
+    /// Wakes the memberships of an object that is back. A listing brings them itself; so does the object, if it says
+    /// what its primary group is, and a group that a delta lists to its end.
+    pub(super) fn wake(&mut self, chunk: &mut Chunk<'_>, object_no: i64, told: &Told) -> Result<()> {
         let step = || sql("wake memberships");
         let sleeping: Option<(Vec<u8>, Vec<u8>)> = chunk
             .transaction
@@ -219,9 +231,77 @@ impl Apply {
         let Some((groups, members)) = sleeping.filter(|_| self.wakes) else { return Ok(()) };
         let number = u64::try_from(object_no).map_err(|_| damaged("an object number"))?;
         for group in unpack_sorted(&groups)? {
+            if group % 2 == 1 && told.primary {
+                continue;
+            }
             self.wake_one(chunk, i64::try_from(group).map_err(|_| damaged("a group"))?, &[number])?;
         }
-        self.wake_one(chunk, object_no * 2, &unpack_sorted(&members)?)
+        if told.members {
+            return Ok(());
+        }
+        let mut present = Vec::new();
+        for member in unpack_sorted(&members)? {
+            // Who sleeps wakes it later on.
+            if self.may_wake(chunk, member, object_no * 2)? {
+                present.push(member);
+            }
+        }
+        self.wake_one(chunk, object_no * 2, &present)
+    }
+
+    /// Tells whether a member of a group that is back is there too. If it is deleted as well, and restorable, the
+    /// membership sleeps on with it.
+    fn may_wake(&self, chunk: &Chunk<'_>, member: u64, group_via: i64) -> Result<bool> {
+        let step = || sql("wake memberships");
+        let id: Vec<u8> = chunk
+            .transaction
+            .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([member], |row| row.get(0)))
+            .map_err(step())?;
+        let id = SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?;
+        let standing = super::standing_of(chunk.transaction, self.target.endpoint_no, &id)?;
+        match standing.map(|standing| standing.state) {
+            Some(State::Gone) => Ok(false),
+            Some(State::Soft) => {
+                let groups: Option<Vec<u8>> = chunk
+                    .transaction
+                    .prepare_cached("SELECT groups FROM sleeping WHERE object_no = ?1 AND deleted = 1")
+                    .and_then(|mut query| query.query_row([member], |row| row.get(0)).optional())
+                    .map_err(step())?;
+                // It left the scope, and may be listed all the same.
+                let Some(groups) = groups else { return Ok(true) };
+                let groups = merge_sorted(&unpack_sorted(&groups)?, &[group_via.unsigned_abs()]);
+                chunk
+                    .transaction
+                    .prepare_cached("UPDATE sleeping SET groups = ?2 WHERE object_no = ?1")
+                    .and_then(|mut update| update.execute(params![member, pack_sorted(&groups)]))
+                    .map_err(step())?;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Lays memberships to sleep with a group that is not back yet.
+    fn sleep_on(chunk: &Chunk<'_>, group_via: i64, numbers: &[u64]) -> Result<()> {
+        let step = || sql("put memberships to sleep");
+        if group_via % 2 == 1 {
+            // Who names a group as its primary one says so again once it is back.
+            return Ok(());
+        }
+        let members: Option<Vec<u8>> = chunk
+            .transaction
+            .prepare_cached("SELECT members FROM sleeping WHERE object_no = ?1 AND deleted = 1")
+            .and_then(|mut query| query.query_row([group_via / 2], |row| row.get(0)).optional())
+            .map_err(step())?;
+        let Some(members) = members else { return Ok(()) };
+        let members = merge_sorted(&unpack_sorted(&members)?, numbers);
+        chunk
+            .transaction
+            .prepare_cached("UPDATE sleeping SET members = ?2 WHERE object_no = ?1")
+            .and_then(|mut update| update.execute(params![group_via / 2, pack_sorted(&members)]))
+            .map(drop)
+            .map_err(step())
     }
 
     fn wake_one(&mut self, chunk: &mut Chunk<'_>, group_via: i64, numbers: &[u64]) -> Result<()> {
@@ -230,7 +310,10 @@ impl Apply {
             .is_some_and(Standing::is_present);
         let stored = stored_members(chunk, group_via)?;
         let numbers = subtract_sorted(numbers, &stored);
-        if !present || numbers.is_empty() {
+        if !present {
+            return Self::sleep_on(chunk, group_via, &numbers);
+        }
+        if numbers.is_empty() {
             return Ok(());
         }
         let mut digest = stored_digest(chunk, group_via)?;

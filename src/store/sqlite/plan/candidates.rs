@@ -30,10 +30,12 @@ pub(in super::super) enum Verdict {
     Present,
     /// Missing for the set age: goes if somebody approves.
     Aged,
+    /// Out of scope by the directory's own change, told by itself.
+    ToldOutOfScope,
 }
 
 impl Verdict {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Open,
         Self::SoftTombstone,
         Self::HardTombstone,
@@ -42,6 +44,7 @@ impl Verdict {
         Self::Missing,
         Self::Present,
         Self::Aged,
+        Self::ToldOutOfScope,
     ];
 
     pub(in super::super) fn to_number(self) -> i64 {
@@ -54,16 +57,22 @@ impl Verdict {
 
     /// Whether it is proof enough to remove.
     pub(in super::super) fn is_proof(self) -> bool {
-        matches!(self, Self::SoftTombstone | Self::HardTombstone | Self::LookedUp | Self::OutOfScope | Self::Aged)
+        self.is_out_of_scope()
+            || matches!(self, Self::SoftTombstone | Self::HardTombstone | Self::LookedUp | Self::Aged)
     }
 
     /// Whether the object can come back with its memberships.
     pub(in super::super) fn is_restorable(self) -> bool {
-        matches!(self, Self::SoftTombstone | Self::OutOfScope)
+        self == Self::SoftTombstone || self.is_out_of_scope()
+    }
+
+    /// Whether it exists, outside of base or filter: a group may list it still.
+    pub(in super::super) fn is_out_of_scope(self) -> bool {
+        matches!(self, Self::OutOfScope | Self::ToldOutOfScope)
     }
 
     /// What the answer of a look-up is worth. `canary` tells whether a sibling that must be there was found.
-    fn of(presence: &Presence, canary: bool) -> Self {
+    pub(super) fn of(presence: &Presence, canary: bool) -> Self {
         match presence {
             Presence::Present(_) => Self::Present,
             Presence::OutOfScope => Self::OutOfScope,
@@ -89,10 +98,20 @@ impl Seen {
 }
 
 impl Stage {
+    /// Returns what was read by this run.
     pub(super) fn seen(&self) -> Result<Seen> {
+        self.bits("SELECT numbers FROM seen")
+    }
+
+    /// Returns what this run found to be there, read or named by its id alone.
+    pub(super) fn listed(&self) -> Result<Seen> {
+        self.bits("SELECT numbers FROM seen UNION ALL SELECT numbers FROM listed")
+    }
+
+    fn bits(&self, numbers: &str) -> Result<Seen> {
         let step = || sql("read the stage");
         let mut words: Vec<u64> = Vec::new();
-        let mut query = self.file.prepare("SELECT numbers FROM seen").map_err(step())?;
+        let mut query = self.file.prepare(numbers).map_err(step())?;
         let mut rows = query.query([]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let packed = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("seen numbers"))?;
@@ -136,7 +155,7 @@ impl Stage {
             .iter()
             .filter_map(|proof| ObjectKind::ALL.iter().copied().find(|kind| Scope::of(*kind) == *proof.scope()))
             .collect();
-        let seen = self.seen()?;
+        let seen = self.listed()?;
         let known: u64 = self.known()?.iter().take(3).sum();
         if kinds.is_empty() || seen.len() == known {
             return Ok(());
@@ -189,7 +208,7 @@ impl Stage {
     pub(in super::super) fn count_candidates(&self, kind: ObjectKind) -> Result<u64> {
         self.file
             .query_row(
-                "SELECT count(*) FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2)",
+                "SELECT count(*) FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2, 8)",
                 [super::super::kind_number(kind)],
                 |row| row.get(0),
             )
@@ -248,7 +267,7 @@ impl Stage {
         let step = || sql("find siblings");
         // A delta lists next to nobody: then whoever is found by the look-up itself will do.
         let listed = self.closes.closed().any(|scope| *scope == Scope::of(kind));
-        let seen = self.seen()?;
+        let seen = self.listed()?;
         let mut wanted: std::collections::BTreeMap<Option<i64>, usize> =
             containers.iter().map(|container| (*container, each)).collect();
         let mut found = Vec::new();
@@ -267,8 +286,8 @@ impl Stage {
             if standing.kind() != Some(kind) || standing.state != State::Live || listed && !seen.contains(object_no) {
                 continue;
             }
-            // Who has left the place meanwhile vouches for nobody there.
-            if self.has_moved(object_no, container_no)? {
+            // Who has left the place meanwhile, or is gone, vouches for nobody there.
+            if self.has_moved(object_no, container_no)? || self.is_candidate(object_no)? {
                 continue;
             }
             let source_id: Vec<u8> = self
@@ -282,7 +301,8 @@ impl Stage {
                 .prepare_cached("SELECT exists (SELECT 1 FROM quarantine WHERE source_id = ?1)")
                 .and_then(|mut query| query.query_row([&source_id], |row| row.get(0)))
                 .map_err(step())?;
-            if garbled {
+            // The same for what an earlier run set aside, if this one read no more of it than the id.
+            if garbled || self.is_delta() && self.was_set_aside(&source_id)? {
                 continue;
             }
             found.push((container_no, self.object_ref(kind, container_no, &source_id)?));
@@ -327,7 +347,7 @@ impl Stage {
     pub(in super::super) fn void(&mut self, kind: ObjectKind) -> Result<()> {
         self.file
             .execute(
-                "DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2)",
+                "DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2, 8)",
                 [super::super::kind_number(kind)],
             )
             .map(drop)

@@ -82,6 +82,19 @@ impl HeldItems {
     }
 }
 
+/// A set that is read is written and read as the same again, under the same id.
+#[cfg(fuzzing)]
+pub fn held_items(bytes: &[u8]) {
+    let Ok(items) = HeldItems::from_stored(bytes) else { return };
+    let again = HeldItems::from_stored(&items.to_stored()).expect("what is written can be read");
+    assert_eq!(again, items);
+    assert_eq!(again.id("c", "ad"), items.id("c", "ad"));
+    for (kind, subject, numbers) in items.iter() {
+        assert_eq!(items.get(kind, subject), numbers);
+        assert!(numbers.iter().all(|number| items.contains(kind, subject, *number)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,7 +66,10 @@ impl Stage {
         let joined: Vec<i64> = {
             let mut query = self
                 .main
-                .prepare("SELECT object_no FROM objects WHERE record_no <> object_no AND endpoint_no = ?1")
+                .prepare(
+                    "SELECT object_no FROM objects INDEXED BY joined_by_object
+                     WHERE record_no <> object_no AND endpoint_no = ?1",
+                )
                 .map_err(step())?;
             let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
             let mut joined = rows.collect::<Result<Vec<_>, _>>().map_err(step())?;
@@ -101,10 +104,12 @@ impl Stage {
         let Some(probe) = self.probe(key, Facet::Core)? else { return Ok(None) };
         let joined = self
             .main
-            .prepare_cached("SELECT record_no <> object_no FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([probe.object_no], |row| row.get(0)).optional())
-            .map_err(sql("read an object"))?
-            .unwrap_or(false);
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_by_object
+                                WHERE endpoint_no = ?1 AND object_no = ?2 AND record_no <> object_no)",
+            )
+            .and_then(|mut query| query.query_row([self.endpoint_no, probe.object_no], |row| row.get(0)))
+            .map_err(sql("read an object"))?;
         Ok(Some(Found { object_no: probe.object_no, standing: probe.standing, joined }))
     }
 
@@ -144,6 +149,9 @@ impl Stage {
             let mut reader = Reader::new(block, "staged members");
             while !reader.is_at_end() {
                 let listed = codec::read_member(&mut reader)?;
+                if self.is_retracted(group, via, &listed.id.key())? {
+                    continue;
+                }
                 if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
                     member(listed)?;
                 }
@@ -152,7 +160,7 @@ impl Stage {
         Ok(())
     }
 
-    fn is_staged(&self, object_no: i64) -> Result<bool> {
+    pub(in super::super) fn is_staged(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM objects WHERE stage_no = ?1)")
             .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
@@ -332,6 +340,50 @@ impl Stage {
         Ok(begin)
     }
 
+    /// Tells whether an object is going to be removed, as judged.
+    pub(in super::super) fn goes(&self, object_no: i64) -> Result<bool> {
+        let verdict: Option<i64> = self
+            .file
+            .prepare_cached("SELECT verdict FROM candidates WHERE object_no = ?1 AND held = 0")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            .map_err(sql("read the candidates"))?;
+        Ok(verdict.map(Verdict::from_number).transpose()?.is_some_and(Verdict::is_proof))
+    }
+
+    /// Counts the staged memberships of groups that are going to be removed: these do not begin.
+    pub(in super::super) fn begin_in_vain(&self) -> Result<u64> {
+        let step = || sql("plan memberships");
+        let groups: Vec<(i64, Vec<u8>)> = {
+            let mut query = self
+                .file
+                .prepare("SELECT object_no, source_id FROM candidates WHERE kind = 1 AND held = 0")
+                .map_err(step())?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(step())?;
+            rows.collect::<Result<_, _>>().map_err(step())?
+        };
+        let mut count = 0;
+        for (object_no, source_id) in groups {
+            if !self.goes(object_no)? {
+                continue;
+            }
+            let key = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?.key();
+            for via in [0, 1] {
+                let stored = self.stored_members(object_no * 2 + via)?;
+                let mut begin = std::collections::BTreeSet::new();
+                self.listed_members(&key, via, |member| {
+                    let key = member.id.key();
+                    let number = self.probe(&key, Facet::Core)?.and_then(|probe| u64::try_from(probe.object_no).ok());
+                    if number.is_none_or(|number| stored.binary_search(&number).is_err()) {
+                        begin.insert(key);
+                    }
+                    Ok(())
+                })?;
+                count += begin.len() as u64;
+            }
+        }
+        Ok(count)
+    }
+
     /// Notes members that a group no longer lists, listed to its end under one coverage.
     fn write_absence(&self, _seal: &CoverageSeal, group_via: i64, absent: &[u64]) -> Result<()> {
         self.write_loss(group_via, &[], absent)
@@ -360,7 +412,10 @@ impl Stage {
                 statements.entry(row.get(0).map_err(step())?).or_default().push(row.get(1).map_err(step())?);
             }
         }
-        for (group_via, said) in statements {
+        self.add_gone(&mut statements)?;
+        for (group_via, mut said) in statements {
+            said.sort_unstable();
+            said.dedup();
             let stored = self.stored_members(group_via)?;
             let going = subtract_sorted(&stored, &subtract_sorted(&stored, &said));
             let [_, _, doubted, _] = self.loss(group_via)?;
@@ -394,7 +449,8 @@ impl Stage {
 
     /// Tells whether all groups were listed, not only what changed of some.
     pub(super) fn lists_groups(&self) -> bool {
-        self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
+        // An id listing closes them too, and names no member.
+        !self.is_delta() && self.closes.closed().any(|scope| *scope == crate::model::Scope::Groups)
     }
 
     /// Tells whether the end of a primary membership is held back.
@@ -444,7 +500,7 @@ impl Stage {
                 let held: bool = row.get(2).map_err(step())?;
                 match verdict {
                     // Its groups may list it still: that they do not is to be read a second time like any other ending.
-                    Verdict::OutOfScope if !held => {}
+                    verdict if verdict.is_out_of_scope() && !held => {}
                     verdict if verdict.is_proof() && !held => ended.push(object_no),
                     _ => kept.push(object_no),
                 }

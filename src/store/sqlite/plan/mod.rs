@@ -2,6 +2,7 @@
 //!
 //! Candidates come only from proofs ([`Complete`]) or from the directory's own statements.
 
+mod again;
 mod candidates;
 mod held;
 mod judge;
@@ -10,5 +11,7 @@ mod parked;
 
 pub(super) use candidates::Verdict;
 pub(super) use held::HeldItems;
+#[cfg(fuzzing)]
+pub use held::held_items;
 pub(super) use judge::{Judgement, Terms};
 pub(super) use memberships::{merge_sorted, subtract_sorted};

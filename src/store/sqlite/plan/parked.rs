@@ -40,7 +40,7 @@ impl Stage {
     /// Proposes anew the parked removals of what this run did not read: they are to be looked up.
     pub(in super::super) fn propose_parked_objects(&mut self, parked: &HeldItems) -> Result<()> {
         let step = || sql("propose what is parked");
-        let seen = self.seen()?;
+        let seen = self.listed()?;
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         for (sort, _, numbers) in parked.iter() {
             if !matches!(sort, HeldKind::Removed(_) | HeldKind::Missing(_) | HeldKind::Aged(_)) {
@@ -128,7 +128,8 @@ impl Stage {
         summary: &[HeldChange],
         judgement: &mut Judgement,
     ) -> Result<()> {
-        let seen = self.seen()?;
+        // An id that was listed says that it is there, and nothing of its values.
+        let (seen, listed) = (self.seen()?, self.listed()?);
         for (sort, subject, numbers) in parked.iter() {
             let mut kept = Vec::new();
             for number in numbers {
@@ -136,7 +137,7 @@ impl Stage {
                 let open = match sort {
                     HeldKind::Memberships | HeldKind::MembersOf(_) => self.is_unread_edge(subject, *number, &seen)?,
                     HeldKind::Suspended | HeldKind::Cleared(..) => !seen.contains(object_no),
-                    _ => !seen.contains(object_no) && !self.is_candidate(object_no)?,
+                    _ => !listed.contains(object_no) && !self.is_candidate(object_no)?,
                 };
                 if open && self.stored(*number)?.is_some() && !judgement.items.contains(sort, subject, *number) {
                     kept.push(*number);
@@ -160,7 +161,7 @@ impl Stage {
         Ok(())
     }
 
-    fn is_candidate(&self, object_no: i64) -> Result<bool> {
+    pub(super) fn is_candidate(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM candidates WHERE object_no = ?1)")
             .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))

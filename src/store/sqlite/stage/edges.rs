@@ -160,7 +160,8 @@ impl Stage {
     pub(super) fn close_group(&mut self, group: SourceKey, via: Via) -> Result<()> {
         let open = self.open.entry((group, via)).or_default();
         let (count, digest) = (open.count, open.digest);
-        if self.stored_digest(group, via)? == (count, digest) {
+        // In a delta, that a group has no members may be news although none are stored: they could be asleep.
+        if self.stored_digest(group, via)? == (count, digest) && !(self.is_delta() && count == 0) {
             return self.drop_listed(group, via);
         }
         self.spill_group(group, via)?;

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here is believed before the listing has ended; the file can be thrown away at any time.
 
+mod changes;
 mod edges;
 mod notes;
 mod objects;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::key_index::{Found, KeyIndex};
+use super::plan::Verdict;
 use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
@@ -67,6 +69,16 @@ pub(super) struct Stage {
     uncommitted_pages: u32,
     batch: i64,
     seen: Vec<u64>,
+    /// Known objects of which a listing named no more than the id: they are there, and nothing else was read.
+    listed: Vec<u64>,
+    /// Whether changes were staged, not a listing.
+    delta: bool,
+    /// Whether a delta said of anything that it is gone.
+    stated: bool,
+    /// Whether a delta ended memberships.
+    ended: bool,
+    /// Whether some of these had begun on an earlier page.
+    retracted: bool,
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
     any_staged: bool,
     /// Whether any object was listed again after it had been staged: what it named before is then no longer true.
@@ -119,6 +131,11 @@ impl Stage {
             uncommitted_pages: 0,
             batch: 0,
             seen: Vec::new(),
+            listed: Vec::new(),
+            delta: false,
+            stated: false,
+            ended: false,
+            retracted: false,
             any_staged: false,
             restaged: false,
             still_members: std::collections::BTreeSet::new(),
@@ -156,6 +173,9 @@ impl Stage {
         let step = || sql("read the stage");
         self.batch =
             self.file.query_row("SELECT coalesce(max(batch), 0) FROM seen", [], |row| row.get(0)).map_err(step())?;
+        self.delta = self.get::<i64>("delta")?.unwrap_or(0) != 0;
+        self.retracted =
+            self.file.query_row("SELECT exists (SELECT 1 FROM retracted)", [], |row| row.get(0)).map_err(step())?;
         self.any_staged =
             self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
         self.restaged = self.get::<i64>("restaged")?.unwrap_or(0) != 0;
@@ -287,7 +307,7 @@ impl Stage {
                         AND NOT EXISTS (SELECT 1 FROM objects c WHERE c.stage_no = o.stage_no - o.stage_no % 4
                                         AND c.disposition IN (0, 2)))",
             )?,
-            removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7)")?,
+            removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7, 8)")?,
             missing: 0,
             ..PlanSummary::default()
         };
@@ -384,17 +404,28 @@ impl Stage {
         self.commit_batch()
     }
 
-    /// Stages one page of a delta.
+    /// Stages one page of a delta. What a later page says of an object or a membership counts, and on one page what
+    /// comes later here.
     pub(super) fn add_delta_page(&mut self, page: &DeltaPage) -> Result<()> {
         self.begin_page()?;
+        self.note_delta()?;
         for patch in &page.patches {
+            self.retract(&patch.object.id.key())?;
             self.add_patch(patch)?;
         }
+        for entry in page.quarantined.iter().filter_map(|entry| entry.id.as_ref()) {
+            self.retract(&entry.key())?;
+        }
         for edges in &page.edges_added {
+            self.forget_ends(edges)?;
             self.add_edges(edges)?;
         }
         for edges in &page.edges_removed {
+            self.retract_edges(edges)?;
             self.end_edges(edges)?;
+        }
+        for object in &page.out_of_scope {
+            self.add_statement(object, Verdict::ToldOutOfScope)?;
         }
         for tombstone in &page.tombstones {
             self.add_tombstone(tombstone)?;
@@ -499,6 +530,7 @@ impl Stage {
     }
 
     fn flush_seen(&mut self) -> Result<()> {
+        self.flush_listed()?;
         if self.seen.is_empty() {
             return Ok(());
         }

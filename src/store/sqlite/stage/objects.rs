@@ -426,21 +426,29 @@ impl Stage {
 
     /// Stages the directory's own statement that an object is gone.
     pub(super) fn add_tombstone(&mut self, tombstone: &Tombstone) -> Result<()> {
-        let key = tombstone.object.id.key();
+        let verdict = match tombstone.kind {
+            TombstoneKind::Soft => Verdict::SoftTombstone,
+            TombstoneKind::Hard => Verdict::HardTombstone,
+        };
+        self.add_statement(&tombstone.object, verdict)
+    }
+
+    /// Stages the directory's own statement that an object is gone, or out of scope.
+    pub(super) fn add_statement(&mut self, object: &ObjectKey, verdict: Verdict) -> Result<()> {
+        let key = object.id.key();
+        self.mark_stated();
         let Some(probe) = self.probe(&key, Facet::Core)? else {
             if let Some(object_no) = self.new_key(&key)? {
                 self.unstage(object_no, Facet::Core)?;
             }
             return Ok(());
         };
-        let Class::Object(kind) = probe.standing.class else { return Ok(()) };
-        if !probe.standing.is_present() {
-            return Ok(());
-        }
         self.unstage(probe.object_no, Facet::Core)?;
-        let verdict = match tombstone.kind {
-            TombstoneKind::Soft => Verdict::SoftTombstone,
-            TombstoneKind::Hard => Verdict::HardTombstone,
+        let kind = match probe.standing.class {
+            Class::Object(kind) if probe.standing.is_present() => kind,
+            // It may still be a member.
+            _ if verdict != Verdict::ToldOutOfScope => return self.note_gone(probe.object_no),
+            _ => return Ok(()),
         };
         self.file
             .prepare_cached("INSERT OR REPLACE INTO candidates VALUES (?1, ?2, NULL, ?3, ?4, ?5, 0)")
@@ -448,7 +456,7 @@ impl Stage {
                 insert.execute(params![
                     probe.object_no,
                     kind_number(kind),
-                    tombstone.object.id.to_stored(),
+                    object.id.to_stored(),
                     probe.standing.to_number(),
                     verdict.to_number()
                 ])

@@ -23,6 +23,8 @@ CREATE TABLE objects (
 
 -- Numbers of known objects that were listed.
 CREATE TABLE seen (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
+-- Numbers of known objects of which a listing named no more than the id.
+CREATE TABLE listed (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
 -- Listed, and then withdrawn.
 CREATE TABLE withdrawn (object_no INTEGER PRIMARY KEY) STRICT;
 
@@ -50,6 +52,17 @@ CREATE TABLE edge_ends (
     member_no INTEGER NOT NULL,
     PRIMARY KEY (group_via, member_no)
 ) STRICT, WITHOUT ROWID;
+
+-- Memberships that a delta began and, on a later page, ended again.
+CREATE TABLE retracted (
+    group_key  BLOB NOT NULL,
+    via        INTEGER NOT NULL,
+    member_key BLOB NOT NULL,
+    PRIMARY KEY (group_key, via, member_key)
+) STRICT, WITHOUT ROWID;
+
+-- Members that are gone for good and were not there as objects: what ends are their memberships.
+CREATE TABLE gone (object_no INTEGER PRIMARY KEY) STRICT;
 
 CREATE TABLE quarantine (
     kind      INTEGER NOT NULL,

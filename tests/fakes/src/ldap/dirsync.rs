@@ -17,13 +17,15 @@ use super::view::View;
 
 const MAGIC: &[u8; 4] = b"FDSC";
 
-/// How far a client has come: everything up to `base`, and in this round everything before `next`.
+/// How far a client has come: everything up to `base`, and in this walk everything before `next`.
 #[derive(Debug, Clone, Copy)]
 struct Cookie {
     invocation: Guid,
     base: u64,
     upper: u64,
-    next: u64,
+    next: u32,
+    /// Counts rounds that gave nothing, so that their cookies differ.
+    idle: u32,
 }
 
 impl Cookie {
@@ -31,13 +33,16 @@ impl Cookie {
         let rest = bytes.strip_prefix(MAGIC).filter(|rest| rest.len() == 40)?;
         let number = |at: usize| rest[at..at + 8].iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
         let invocation = Guid::from_wire(rest[..16].try_into().ok()?);
-        Some(Self { invocation, base: number(16), upper: number(24), next: number(32) })
+        let (idle, next) = (number(32) >> 32, number(32) & 0xffff_ffff);
+        let (idle, next) = (u32::try_from(idle).ok()?, u32::try_from(next).ok()?);
+        Some(Self { invocation, base: number(16), upper: number(24), next, idle })
     }
 
     fn write(self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.invocation.to_wire());
-        for number in [self.base, self.upper, self.next] {
+        let place = (u64::from(self.idle) << 32) | u64::from(self.next);
+        for number in [self.base, self.upper, place] {
             bytes.extend(number.to_be_bytes());
         }
         bytes
@@ -64,7 +69,7 @@ pub(crate) fn answer(
         }
     }
     let cookie = if control.cookie.is_empty() {
-        Cookie { invocation: state.invocation, base: 0, upper: state.usn, next: 0 }
+        Cookie { invocation: state.invocation, base: 0, upper: state.usn, next: 0, idle: 0 }
     } else {
         let cookie = Cookie::read(&control.cookie).filter(|cookie| cookie.invocation == state.invocation);
         let cookie =
@@ -73,7 +78,7 @@ pub(crate) fn answer(
             Refusal::new(12, "0000203D: LdapErr: DSID-0C09091C, comment: Error processing control, data 0, v4563")
         })?;
         // A cookie that ended a round begins a new one.
-        if cookie.next == 0 { Cookie { upper: state.usn, ..cookie } } else { cookie }
+        if (cookie.next, cookie.idle) == (0, 0) { Cookie { upper: state.usn, ..cookie } } else { cookie }
     };
     let mut view = if control.object_security() { view } else { View::of_replication(state, &request.overlay()) };
     (view.deleted, view.recycled) = (true, true);
@@ -102,10 +107,20 @@ pub(crate) fn answer(
         entries.extend(write_change(&writing, control, id, cookie.base));
     }
     let next = match more {
-        Some(id) => Cookie { next: u64::try_from(id.0).unwrap_or(0), ..cookie },
-        None => Cookie { base: cookie.upper, next: 0, ..cookie },
+        Some(id) => Cookie { next: u32::try_from(id.0).unwrap_or(0), idle: 0, ..cookie },
+        None => Cookie { base: cookie.upper, next: 0, idle: 0, ..cookie },
     };
     let mut answer = Answer::only(message::success());
+    if request.faults.contains(&Fault::RepeatCookie) && !control.cookie.is_empty() {
+        answer.entries = entries;
+        answer.controls.push((DIRSYNC, write_dirsync(true, &control.cookie)));
+        return Ok(answer);
+    }
+    if request.faults.contains(&Fault::EmptyPage) {
+        let idle = Cookie { idle: cookie.idle.wrapping_add(1).max(1), ..cookie };
+        answer.controls.push((DIRSYNC, write_dirsync(true, &idle.write())));
+        return Ok(answer);
+    }
     answer.entries = entries;
     answer.controls.push((DIRSYNC, write_dirsync(more.is_some(), &next.write())));
     Ok(answer)

@@ -115,12 +115,13 @@ fn split(text: &str) -> Vec<String> {
 }
 
 fn parse_rdn(text: &str) -> Option<Rdn> {
-    let (attribute, value) = text.trim_start().split_once('=')?;
-    let attribute = attribute.trim();
+    // Only spaces are padding; other blanks belong to the value.
+    let (attribute, value) = text.split_once('=')?;
+    let attribute = attribute.trim_matches(' ');
     if attribute.is_empty() || !attribute.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
         return None;
     }
-    Some(Rdn { attribute: attribute.to_owned(), value: unescape(value.trim_start())? })
+    Some(Rdn { attribute: attribute.to_owned(), value: unescape(value.trim_start_matches(' '))? })
 }
 
 fn unescape(text: &str) -> Option<String> {
@@ -174,6 +175,11 @@ mod tests {
         let right = Dn::parse("CN=berg\\, anna,OU=people,DC=corp,DC=example").unwrap();
         assert_eq!(left.normal(), right.normal());
         assert!(left.ends_with(&Dn::parse("DC=CORP,DC=example").unwrap()));
+    }
+
+    #[test]
+    fn a_blank_that_is_no_space_belongs_to_the_value() {
+        assert_eq!(Dn::parse("C= \u{85}~").unwrap().0[0].value, "\u{85}~");
     }
 
     #[test]

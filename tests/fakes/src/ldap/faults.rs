@@ -54,9 +54,9 @@ pub enum Fault {
     OversizedLength,
     /// An entry of this many bytes is sent before the answer.
     OversizedMessage(usize),
-    /// The same page with the same cookie, again and again.
+    /// The same page with the same cookie, again and again; for DirSync with the cookie that was sent.
     RepeatCookie,
-    /// A page without entries but with a cookie; nothing is lost, and legal.
+    /// A page, or a DirSync round, without entries but with a cookie; nothing is lost, and legal.
     EmptyPage,
     /// This page ends the listing with success although more would follow.
     EndListing,

@@ -32,6 +32,9 @@ mod dn;
 mod entry;
 mod faults;
 mod filter;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod log;
 mod message;

@@ -136,7 +136,8 @@ async fn a_real_lock_out_is_ended() -> Done {
     assert!(right.bind()?.diagnostic.contains("data 775"), "it is locked out");
     world.import_done().await?;
     let guid = world.guid("(sAMAccountName=locked)")?;
-    let locked = |world: &World| world.user(guid).attributes.get(&names::LOCKED_OUT).and_then(|value| value.as_bool());
+    let locked =
+        |world: &World| world.user(guid).attributes.get(&names::LOCKED_OUT).and_then(tenantry::model::Value::as_bool);
     assert_eq!(locked(&world), Some(true));
 
     world.acts(Action::Unlock, guid, "done").await;
@@ -170,7 +171,8 @@ async fn a_new_password_is_demanded_but_not_of_one_whose_password_never_expires(
     assert_eq!(world.value(&login(7), "pwdLastSet")?, before);
 
     world.import_done().await?;
-    let demanded = world.user(forced).attributes.get(&names::MUST_CHANGE_PASSWORD).and_then(|value| value.as_bool());
+    let demanded =
+        world.user(forced).attributes.get(&names::MUST_CHANGE_PASSWORD).and_then(tenantry::model::Value::as_bool);
     assert_eq!(demanded, Some(true));
     world.check()
 }

@@ -3,6 +3,8 @@
 mod actions;
 mod active_directory;
 mod changes;
+mod deltas;
+mod dirsync;
 mod import;
 mod independent;
 mod kills;

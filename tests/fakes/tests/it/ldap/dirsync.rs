@@ -1,7 +1,7 @@
 //! DirSync: first pass, changes, deletions, rights, cookies.
 
 use ldap3::Scope;
-use tenantry_fakes::ldap::{DirSyncDenial, FakeLdap, Settings};
+use tenantry_fakes::ldap::{DirSyncDenial, FakeLdap, Fault, Settings, When};
 
 use super::*;
 
@@ -171,4 +171,26 @@ async fn the_incremental_flag_in_five_bytes_is_not_understood() {
     let found =
         find(&mut ldap, ROOT, Scope::Subtree, ALL, &["cn"], vec![control("1.2.840.113556.1.4.841", Some(value))]).await;
     assert_eq!(found.code, 2);
+}
+
+#[tokio::test]
+async fn a_circle_repeats_the_cookie_and_an_idle_round_gives_a_new_one() {
+    let directory = tenant();
+    let server = FakeLdap::start(directory.clone()).await;
+    let mut ldap = bound(&server, ADMIN).await;
+    let (_, cookie) = sync(&mut ldap, INCREMENTAL, b"", &[]).await;
+    directory.set("aberg", "title", ["Head"]);
+    server.faults().on(When::Search(1), Fault::RepeatCookie);
+    let round = async |ldap: &mut Ldap, cookie: &[u8]| {
+        let found = find(ldap, ROOT, Scope::Subtree, ALL, &["title"], vec![dirsync(INCREMENTAL, cookie)]).await;
+        let (more, next) = answer_of(&found);
+        (found.entries.len(), more, next)
+    };
+    assert_eq!(round(&mut ldap, &cookie).await, (1, true, cookie.clone()));
+    server.faults().on(When::Search(1), Fault::EmptyPage);
+    let (entries, more, idle) = round(&mut ldap, &cookie).await;
+    assert_eq!((entries, more), (0, true));
+    assert_ne!(idle, cookie);
+    let (entries, more, _) = round(&mut ldap, &idle).await;
+    assert_eq!((entries, more), (1, false), "nothing is lost by it");
 }

@@ -1,0 +1,471 @@
+//! Changes by DirSync: what deltas give, laid over a listing, is what a fresh listing gives.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
+mod cursors;
+mod histories;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tenantry::Result;
+use tenantry::endpoint::{Cursor, DeltaPage, DeltaStep, Endpoint};
+use tenantry::model::{ObjectKind, Patch, TombstoneKind, Value};
+use tenantry_active_directory::{ActiveDirectory, DeltaMethod};
+use tenantry_fakes::ldap::{Directory, Guid, Settings};
+use uuid::Uuid;
+
+use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, start_with, text, uuid};
+
+/// 2026-01-15T12:00:00Z, when the fake's time stands still.
+const START: i64 = 1_768_478_400;
+
+/// What one delta gave.
+#[derive(Debug, Default)]
+struct Delta {
+    pages: Vec<DeltaPage>,
+    cursor: Option<Cursor>,
+}
+
+impl Delta {
+    fn patches(&self) -> BTreeMap<Uuid, &Patch> {
+        self.pages.iter().flat_map(|page| &page.patches).map(|patch| (uuid(&patch.object.id), patch)).collect()
+    }
+
+    fn tombstones(&self) -> BTreeMap<Uuid, (ObjectKind, TombstoneKind)> {
+        let all = self.pages.iter().flat_map(|page| &page.tombstones);
+        all.map(|tombstone| (uuid(&tombstone.object.id), (tombstone.object.kind, tombstone.kind))).collect()
+    }
+
+    fn out_of_scope(&self) -> BTreeSet<Uuid> {
+        self.pages.iter().flat_map(|page| &page.out_of_scope).map(|key| uuid(&key.id)).collect()
+    }
+
+    fn edges(&self, side: impl Fn(&DeltaPage) -> &Vec<tenantry::model::Edges>) -> BTreeSet<(Uuid, Uuid)> {
+        let edges = self.pages.iter().flat_map(&side);
+        edges.flat_map(|edges| edges.members.iter().map(|member| (uuid(&edges.group), uuid(&member.id)))).collect()
+    }
+
+    fn added(&self) -> BTreeSet<(Uuid, Uuid)> {
+        self.edges(|page| &page.edges_added)
+    }
+
+    fn removed(&self) -> BTreeSet<(Uuid, Uuid)> {
+        self.edges(|page| &page.edges_removed)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.patches().is_empty()
+            && self.tombstones().is_empty()
+            && self.out_of_scope().is_empty()
+            && self.added().is_empty()
+            && self.removed().is_empty()
+    }
+}
+
+/// Reads a delta to its end; nothing if the cursor has expired.
+async fn delta(endpoint: &ActiveDirectory, domain: &Domain, since: &Cursor) -> Result<Option<Delta>> {
+    let mut pager = endpoint.as_delta().expect("deltas are on").delta(&domain.cx, since).await?;
+    let mut delta = Delta::default();
+    loop {
+        match pager.next().await? {
+            DeltaStep::Page(page) => delta.pages.push(page),
+            DeltaStep::CaughtUp(cursor) => {
+                delta.cursor = Some(cursor);
+                return Ok(Some(delta));
+            }
+            DeltaStep::CursorExpired => return Ok(None),
+        }
+    }
+}
+
+/// What is known after a listing and the deltas behind it.
+#[derive(Debug)]
+struct Known {
+    objects: BTreeMap<Uuid, Patch>,
+    members: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    cursor: Cursor,
+}
+
+impl Known {
+    async fn listed(domain: &Domain) -> Self {
+        let listing = domain.listing().await;
+        let members = listing.members.iter().map(|(group, members)| (*group, members.keys().copied().collect()));
+        let mut known = Self {
+            members: members.collect(),
+            objects: listing.objects,
+            cursor: listing.cursor.expect("a listing ends with a cursor"),
+        };
+        known.members.retain(|_, members| !members.is_empty());
+        known
+    }
+
+    /// Reads a delta and lays it over what is known.
+    async fn follow(&mut self, domain: &Domain) -> Delta {
+        let delta = delta(&domain.endpoint(), domain, &self.cursor).await.unwrap().expect("the cursor is good");
+        self.lay_over(&delta);
+        delta
+    }
+
+    fn lay_over(&mut self, delta: &Delta) {
+        for page in &delta.pages {
+            for patch in &page.patches {
+                self.objects.insert(uuid(&patch.object.id), patch.clone());
+            }
+            for scope in &page.closed {
+                let tenantry::model::Scope::Members(group, _) = scope else { panic!("a delta closed {scope}") };
+                let listed = delta.added().into_iter().filter(|(of, _)| *of == uuid(group));
+                self.members.insert(uuid(group), listed.map(|(_, member)| member).collect());
+            }
+        }
+        let (added, removed) = (delta.added(), delta.removed());
+        assert!(added.is_disjoint(&removed), "a membership began and ended in one delta");
+        for (group, member) in added {
+            self.members.entry(group).or_default().insert(member);
+        }
+        for (group, member) in removed {
+            self.members.entry(group).or_default().remove(&member);
+        }
+        for gone in delta.tombstones().into_keys() {
+            self.objects.remove(&gone);
+            self.members.remove(&gone);
+            for members in self.members.values_mut() {
+                members.remove(&gone);
+            }
+        }
+        for gone in delta.out_of_scope() {
+            self.objects.remove(&gone);
+            self.members.remove(&gone);
+        }
+        self.members.retain(|_, members| !members.is_empty());
+        self.cursor = delta.cursor.clone().expect("a delta ends with a cursor");
+    }
+
+    /// Compares with a fresh listing.
+    async fn check(&self, domain: &Domain) {
+        let fresh = Self::listed(domain).await;
+        let difference: Vec<_> = fresh.objects.keys().filter(|id| !self.objects.contains_key(id)).collect();
+        assert!(difference.is_empty(), "never told: {difference:?}");
+        let difference: Vec<_> = self.objects.keys().filter(|id| !fresh.objects.contains_key(id)).collect();
+        assert!(difference.is_empty(), "not told to be gone: {difference:?}");
+        for (guid, patch) in &fresh.objects {
+            assert_eq!(self.objects[guid], *patch);
+        }
+        assert_eq!(self.members, fresh.members);
+    }
+}
+
+async fn start(directory: Directory) -> Domain {
+    start_by_rounds_of(directory, 1000).await
+}
+
+async fn start_by_rounds_of(directory: Directory, dirsync_batch: usize) -> Domain {
+    directory.rights("reader").replicate_changes(true).read_deleted(true);
+    let mut domain = start_with(directory, Settings { dirsync_batch, ..Settings::default() }).await;
+    domain.config.delta = DeltaMethod::DirSync;
+    domain
+}
+
+fn ids(guids: &[Guid]) -> BTreeSet<Uuid> {
+    guids.iter().map(|guid| id(*guid)).collect()
+}
+
+#[tokio::test]
+async fn nothing_changed_is_a_silent_delta_and_the_next_one_goes_on() {
+    let directory = directory();
+    directory.add_user(PEOPLE, "anna").create();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    for _ in 0..2 {
+        assert!(known.follow(&domain).await.is_silent());
+    }
+    let bert = directory.add_user(PEOPLE, "bert").create();
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.patches().into_keys().collect::<BTreeSet<_>>(), ids(&[bert]));
+    assert!(known.follow(&domain).await.is_silent());
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn what_changes_while_it_is_listed_comes_in_the_delta() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let domain = start(directory.clone()).await;
+    let mut pager = domain.endpoint().snapshot(&domain.cx, None).await.unwrap();
+    crate::domain::read_until(&mut pager, anna).await;
+    directory.set(anna, "title", ["Head"]);
+    let mut listing = crate::domain::Listing::default();
+    crate::domain::read(pager, &mut listing).await.unwrap();
+    let delta = delta(&domain.endpoint(), &domain, &listing.cursor.unwrap()).await.unwrap().unwrap();
+    assert_eq!(text(delta.patches()[&id(anna)], "attributes.title").as_deref(), Some("Head"));
+}
+
+#[tokio::test]
+async fn a_changed_object_comes_whole_and_a_cleared_attribute_is_empty() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").given("Anna").attribute("title", "Head").disabled().create();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    directory.clear(anna, "title");
+    // The state follows from two attributes of which one changed.
+    directory.set(anna, "accountExpires", ["0"]);
+    let delta = known.follow(&domain).await;
+    let patch = delta.patches()[&id(anna)];
+    let name = tenantry::model::AttributeName::parse("attributes.title");
+    assert_eq!(patch.attributes.get(&name), Some(&Value::Empty));
+    assert_eq!(text(patch, "state").as_deref(), Some("suspended"));
+    assert_eq!(text(patch, "first_name").as_deref(), Some("Anna"));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn single_members_come_and_go_by_their_ids_and_the_list_is_not_read() {
+    let directory = directory();
+    let users: Vec<_> = (0..30).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
+    let team = directory.add_group(GROUPS, "Team").create();
+    for user in &users[..20] {
+        directory.add_member(team, user);
+    }
+    let mut domain = start(directory.clone()).await;
+    domain.config.page_size = 10;
+    let mut known = Known::listed(&domain).await;
+    directory.add_member(team, users[25]);
+    directory.remove_member(team, users[3]);
+    directory.add_member(team, users[26]);
+    directory.remove_member(team, users[26]);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added(), [(id(team), id(users[25]))].into());
+    assert!(delta.removed().contains(&(id(team), id(users[3]))));
+    assert!(delta.pages.iter().all(|page| page.closed.is_empty()));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn a_member_that_was_removed_and_then_deleted_is_removed_by_its_id() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let bert = directory.add_user(PEOPLE, "bert").create();
+    let team = directory.add_group(GROUPS, "Team").member(anna).member(bert).create();
+    directory.set_recycle_bin(true);
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    directory.remove_member(team, anna);
+    directory.delete(anna);
+    directory.delete(bert);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.removed(), [(id(team), id(anna))].into());
+    assert_eq!(delta.tombstones()[&id(anna)], (ObjectKind::User, TombstoneKind::Soft));
+    known.check(&domain).await;
+    assert!(!known.members.contains_key(&id(team)));
+}
+
+#[tokio::test]
+async fn tombstones_tell_what_they_were_by_their_class() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let team = directory.add_group(GROUPS, "Team").create();
+    let server = directory.add_computer(PEOPLE, "SRV", tenantry_fakes::ldap::ComputerKind::Workstation).create();
+    let unit = directory.add_ou("OU=Empty,OU=People,DC=corp,DC=example");
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    for guid in [anna, team, server, unit] {
+        directory.delete(guid);
+    }
+    let tombstones = known.follow(&domain).await.tombstones();
+    assert_eq!(tombstones.keys().copied().collect::<BTreeSet<_>>(), ids(&[anna, team, server]));
+    assert_eq!(tombstones[&id(team)], (ObjectKind::Group, TombstoneKind::Hard));
+    assert_eq!(tombstones[&id(server)], (ObjectKind::Computer, TombstoneKind::Hard));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn a_tombstone_that_cannot_be_read_is_told_all_the_same() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    directory.delete(anna);
+    directory.rights("reader").read_deleted(false);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.tombstones()[&id(anna)].1, TombstoneKind::Hard);
+}
+
+#[tokio::test]
+async fn who_comes_back_from_the_recycle_bin_comes_with_his_memberships() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let team = directory.add_group(GROUPS, "Team").member(anna).create();
+    directory.set_recycle_bin(true);
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    directory.delete(anna);
+    known.follow(&domain).await;
+    known.check(&domain).await;
+    directory.undelete(anna);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added(), [(id(team), id(anna))].into());
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn what_lies_below_a_moved_or_renamed_container_is_listed() {
+    let directory = directory();
+    let unit = directory.add_ou("OU=North,OU=People,DC=corp,DC=example");
+    let anna = directory.add_user("OU=North,OU=People,DC=corp,DC=example", "anna").create();
+    let deep = directory.add_ou("OU=Deep,OU=North,OU=People,DC=corp,DC=example");
+    let bert = directory.add_user("OU=Deep,OU=North,OU=People,DC=corp,DC=example", "bert").create();
+    let team = directory.add_group("OU=North,OU=People,DC=corp,DC=example", "Team").member(anna).create();
+    directory.add_ou("OU=Elsewhere,DC=corp,DC=example");
+    let mut domain = start(directory.clone()).await;
+    domain.config.base = Some(PEOPLE.into());
+    let mut known = Known::listed(&domain).await;
+    let container = |known: &Known, guid: Guid| known.objects[&id(guid)].container.clone();
+    let before = container(&known, bert);
+    directory.rename_ou("OU=North,OU=People", "South");
+    known.follow(&domain).await;
+    assert_ne!(container(&known, bert), before);
+    known.check(&domain).await;
+    directory.move_to(unit, "OU=Elsewhere");
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.out_of_scope(), ids(&[anna, bert, team]));
+    known.check(&domain).await;
+    directory.move_to(unit, "OU=People");
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added(), [(id(team), id(anna))].into(), "the list of a group that came into scope is read");
+    known.check(&domain).await;
+    directory.move_to(deep, "OU=Elsewhere");
+    assert_eq!(known.follow(&domain).await.out_of_scope(), ids(&[bert]));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn what_leaves_base_filter_or_falls_under_an_exclusion_is_out_of_scope() {
+    let directory = directory();
+    directory.add_ou("OU=Elsewhere,DC=corp,DC=example");
+    directory.add_ou("OU=Old,OU=People,DC=corp,DC=example");
+    let user = |name: &str| directory.add_user(PEOPLE, name).attribute("department", "Sales").create();
+    let (here, moved, excluded, left) = (user("here"), user("moved"), user("excluded"), user("left"));
+    let mut domain = start(directory.clone()).await;
+    domain.config.base = Some(PEOPLE.into());
+    domain.config.users = Some("(department=*)".into());
+    domain.config.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
+    let mut known = Known::listed(&domain).await;
+    directory.move_to(moved, "OU=Elsewhere,DC=corp,DC=example");
+    directory.move_to(excluded, "OU=Old,OU=People,DC=corp,DC=example");
+    directory.clear(left, "department");
+    directory.set(here, "title", ["Head"]);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.out_of_scope(), ids(&[moved, excluded, left]));
+    assert_eq!(delta.patches().into_keys().collect::<BTreeSet<_>>(), ids(&[here]));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn a_group_that_comes_into_scope_by_the_filter_brings_members_that_never_changed() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let team = directory.add_group(GROUPS, "Team").member(anna).create();
+    let mut domain = start(directory.clone()).await;
+    domain.config.groups = Some("(info=import)".into());
+    let mut known = Known::listed(&domain).await;
+    assert!(!known.members.contains_key(&id(team)));
+    directory.set(team, "info", ["import"]);
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added(), [(id(team), id(anna))].into());
+    known.check(&domain).await;
+    directory.clear(team, "info");
+    directory.remove_member(team, anna);
+    let delta = known.follow(&domain).await;
+    assert!(delta.removed().is_empty(), "a group out of scope tells nothing of its members");
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn another_primary_group_is_told() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let team = directory.add_group(GROUPS, "Team").member(anna).create();
+    let rid = directory.sid_of(team).unwrap().rid().unwrap();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    directory.set(anna, "primaryGroupID", [rid.to_string()]);
+    let delta = known.follow(&domain).await;
+    let primary = Some(Some(tenantry::model::SourceId::Guid(id(team))));
+    assert_eq!(delta.patches()[&id(anna)].primary_group, primary);
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn an_object_that_goes_out_of_sight_is_no_statement_at_all() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").create();
+    let domain = start(directory.clone()).await;
+    directory.rights("reader").replicate_changes(false);
+    let mut known = Known::listed(&domain).await;
+    directory.set(anna, "title", ["Head"]);
+    directory.rights("reader").hide(anna);
+    assert!(known.follow(&domain).await.is_silent());
+}
+
+#[tokio::test]
+async fn all_rounds_are_read_however_the_answer_is_cut() {
+    for batch in [1, 7, 50] {
+        let directory = directory();
+        let domain = start_by_rounds_of(directory.clone(), batch).await;
+        let mut known = Known::listed(&domain).await;
+        let users: Vec<_> = (0..120).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
+        let team = directory.add_group(GROUPS, "Team").create();
+        for user in &users {
+            directory.add_member(team, user);
+        }
+        let delta = known.follow(&domain).await;
+        assert_eq!(delta.patches().len(), 121);
+        known.check(&domain).await;
+    }
+}
+
+#[tokio::test]
+async fn a_delta_behind_which_nothing_was_committed_asks_for_no_changes() {
+    let domain = start(directory()).await;
+    let mut known = Known::listed(&domain).await;
+    let endpoint = domain.endpoint();
+    endpoint.coverage(&domain.cx).await.unwrap();
+    domain.fake.log().clear();
+    assert!(delta(&endpoint, &domain, &known.cursor).await.unwrap().unwrap().is_silent());
+    assert_eq!(domain.fake.log().searches().len(), 2, "the position, and whose account came to its end");
+    known.follow(&domain).await;
+}
+
+#[tokio::test]
+async fn an_account_that_ends_by_time_alone_is_told() {
+    let directory = directory();
+    let anna = directory.add_user(PEOPLE, "anna").expires_at(START + 7200).create();
+    let mut domain = start(directory.clone()).await;
+    let (cx, clock) = crate::domain::timed_context();
+    domain.cx = cx;
+    clock.set_unix_millis(START * 1000);
+    directory.set_now(START);
+    let mut known = Known::listed(&domain).await;
+    assert!(known.follow(&domain).await.is_silent());
+    clock.set_unix_millis((START + 3 * 3600) * 1000);
+    directory.set_now(START + 3 * 3600);
+    let delta = known.follow(&domain).await;
+    assert_eq!(text(delta.patches()[&id(anna)], "state").as_deref(), Some("suspended"));
+    known.check(&domain).await;
+}
+
+#[tokio::test]
+async fn many_members_that_come_at_once_come_in_pieces() {
+    let directory = directory();
+    let users: Vec<_> = (0..6100).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
+    let team = directory.add_group(GROUPS, "Team").create();
+    let domain = start(directory.clone()).await;
+    let mut known = Known::listed(&domain).await;
+    for user in &users {
+        directory.add_member(team, user);
+    }
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.added().len(), users.len());
+    let of_page = |page: &DeltaPage| page.edges_added.iter().map(|edges| edges.members.len()).sum::<usize>();
+    assert!(delta.pages.iter().all(|page| of_page(page) <= 5000));
+    assert_eq!(known.members[&id(team)].len(), users.len());
+}

@@ -1,0 +1,5 @@
+//! Distinguished names.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_fuzz::names::dn(bytes));

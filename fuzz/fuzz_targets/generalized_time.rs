@@ -1,0 +1,5 @@
+//! Generalized time.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_fuzz::times::generalized(bytes));

@@ -1,0 +1,5 @@
+//! Security identifiers, as bytes and as text.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_fuzz::names::sid(bytes));

@@ -1,0 +1,5 @@
+//! Resume points, as the store keeps them.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry::fuzzing::stored_cursor(bytes));

@@ -1,0 +1,205 @@
+//! Reads a customer's whole local directory as it is at one position, a part at a time.
+//!
+//! One read transaction: what is applied meanwhile is not seen, and waits for nothing here.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::apply::load_record;
+use super::directory::endpoint_groups;
+use super::member::{Group, group_of, member_of, numbers};
+use super::outbox::MemberRecord;
+use super::{SqliteStore, sql};
+use crate::error::Result;
+use crate::model::{CustomerId, EndpointName, Exported, ExportedMember, ObjectKind, Record, RecordId, SourceId, Via};
+use crate::store::Exporting;
+
+/// An export under way.
+pub(super) struct SqliteExport {
+    connection: Connection,
+    customer: CustomerId,
+    customer_no: i64,
+    position: u64,
+    place: Place,
+    arriving: Arriving,
+}
+
+/// Users that an apply is bringing in, by endpoint: told as owners of computers before they can be found.
+type Arriving = HashMap<EndpointName, HashSet<[u8; 16]>>;
+
+/// How far an export is.
+enum Place {
+    /// The groups that stand for endpoints: derived, and few.
+    Own(std::vec::IntoIter<Record>),
+    /// Records behind a number.
+    Records(i64),
+    /// Groups behind a number.
+    Groups(i64),
+    /// Members of one group.
+    Members(i64, Box<Group>, std::vec::IntoIter<u64>),
+    End,
+}
+
+impl std::fmt::Debug for SqliteExport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteExport")
+            .field("customer", &self.customer)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteExport {
+    pub(super) fn begin(store: &SqliteStore, customer: &CustomerId) -> Result<Self> {
+        let step = || sql("begin an export");
+        let customer_no = store.known_customer(customer)?;
+        let connection = store.connect(4 << 20)?;
+        // The first statement fixes what all later ones see.
+        connection.execute_batch("BEGIN").map_err(step())?;
+        let position = connection
+            .query_row("SELECT sequence FROM customers WHERE customer_no = ?1", [customer_no], |row| row.get(0))
+            .map_err(step())?;
+        let own = endpoint_groups(&connection, customer)?;
+        let place = Place::Own(own.into_iter());
+        let arriving = arriving(store, &connection, customer, customer_no)?;
+        Ok(Self { connection, customer: customer.clone(), customer_no, position, place, arriving })
+    }
+
+    /// Names the owner of a computer also while that one is still arriving, as the computer's event did.
+    fn with_owner(&self, mut record: Record) -> Record {
+        if let (None, Some(lock), Some(owner)) =
+            (record.owner, &record.lock, record.attributes.text(&crate::model::names::OWNER))
+            && let Some(users) = self.arriving.get(&lock.endpoint)
+        {
+            let key = SourceId::parse(owner).key();
+            if users.contains(&key.0) {
+                record.owner = Some(RecordId::founded_by(&self.customer, &lock.endpoint, ObjectKind::User, &key));
+            }
+        }
+        record
+    }
+
+    fn records(&self, after: i64, limit: usize, out: &mut Vec<Exported>) -> Result<Place> {
+        let step = || sql("export records");
+        let mut query = self
+            .connection
+            .prepare_cached(
+                "SELECT record_no FROM records WHERE record_no > ?1 AND customer_no = ?2 AND state = 0
+                 ORDER BY record_no LIMIT ?3",
+            )
+            .map_err(step())?;
+        let numbers: Vec<i64> = query
+            .query_map(params![after, self.customer_no, limit], |row| row.get(0))
+            .map_err(step())?
+            .collect::<Result<_, _>>()
+            .map_err(step())?;
+        for record_no in &numbers {
+            let record = load_record(&self.connection, *record_no)?;
+            out.extend(record.map(|record| Exported::Record(Box::new(self.with_owner(record)))));
+        }
+        Ok(numbers.last().map_or(Place::Groups(0), |last| Place::Records(*last)))
+    }
+
+    fn next_group(&self, after: i64) -> Result<Place> {
+        let group_via: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT group_via FROM group_members JOIN objects ON object_no = group_via / 2
+                 JOIN endpoints USING (endpoint_no)
+                 WHERE group_via > ?1 AND customer_no = ?2 ORDER BY group_via LIMIT 1",
+            )
+            .and_then(|mut query| query.query_row(params![after, self.customer_no], |row| row.get(0)).optional())
+            .map_err(sql("export memberships"))?;
+        let Some(group_via) = group_via else { return Ok(Place::End) };
+        let Some(group) = group_of(&self.connection, group_via)? else { return Ok(Place::Groups(group_via)) };
+        let members = numbers(&self.connection, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
+        Ok(Place::Members(group_via, Box::new(group), members.into_iter()))
+    }
+
+    fn member(&self, group_via: i64, group: &Group, number: u64) -> Result<ExportedMember> {
+        let change = member_of(&self.connection, group.endpoint_no, number)?;
+        let member = match change.record {
+            MemberRecord::None => None,
+            MemberRecord::Own(kind) => {
+                Some(RecordId::founded_by(&self.customer, &group.endpoint, kind, &change.member.id.key()))
+            }
+            MemberRecord::Joined(id) => Some(id),
+        };
+        Ok(ExportedMember {
+            endpoint: group.endpoint.clone(),
+            group: group.record,
+            member,
+            group_source_id: group.source_id.clone(),
+            member_source_id: change.member.id,
+            via: if group_via % 2 == 1 { Via::Primary } else { Via::Explicit },
+            member_kind: change.member.kind,
+        })
+    }
+}
+
+/// Reads who is arriving: of runs that have written objects, and not yet the way to them.
+fn arriving(store: &SqliteStore, connection: &Connection, customer: &CustomerId, customer_no: i64) -> Result<Arriving> {
+    let step = || sql("read who is being imported");
+    let mut query = connection
+        .prepare(
+            "SELECT DISTINCT e.name FROM runs JOIN endpoints e USING (endpoint_no)
+             WHERE e.customer_no = ?1 AND e.name NOT LIKE '.%' AND (phase = 1 OR (phase = 0 AND position > 0))",
+        )
+        .map_err(step())?;
+    let names = query.query_map([customer_no], |row| row.get::<_, String>(0)).map_err(step())?;
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(step())?;
+    let mut arriving = Arriving::new();
+    for name in names {
+        let path = store.work.join(format!("{customer}+{name}.stage"));
+        // A stage that is gone meanwhile, or lost, tells of nobody.
+        let Ok(file) = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE) else { continue };
+        let Ok(mut query) =
+            file.prepare("SELECT source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0 AND kind = 0")
+        else {
+            continue;
+        };
+        let mut users = HashSet::new();
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let id = row.get_ref(0).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
+            users.extend(id.map(|id| id.key().0));
+        }
+        arriving.insert(EndpointName::new(name)?, users);
+    }
+    Ok(arriving)
+}
+
+impl Exporting for SqliteExport {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn next(&mut self, limit: usize) -> Result<Vec<Exported>> {
+        let mut out = Vec::new();
+        while out.len() < limit {
+            let room = limit - out.len();
+            // An error leaves the export at its end: what is missing is never taken for what is not there.
+            self.place = match std::mem::replace(&mut self.place, Place::End) {
+                Place::Own(mut own) => {
+                    out.extend(own.by_ref().take(room).map(|record| Exported::Record(Box::new(record))));
+                    if own.len() == 0 { Place::Records(0) } else { Place::Own(own) }
+                }
+                Place::Records(after) => self.records(after, room, &mut out)?,
+                Place::Groups(after) => self.next_group(after)?,
+                Place::Members(group_via, group, mut members) => {
+                    for number in members.by_ref().take(room) {
+                        out.push(Exported::Member(self.member(group_via, &group, number)?));
+                    }
+                    if members.len() == 0 {
+                        Place::Groups(group_via)
+                    } else {
+                        Place::Members(group_via, group, members)
+                    }
+                }
+                Place::End => break,
+            };
+        }
+        Ok(out)
+    }
+}

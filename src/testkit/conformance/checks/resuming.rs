@@ -1,0 +1,102 @@
+//! Going on: behind every checkpoint, and by the cursor at the end.
+
+use super::super::reading::{Listing, Members};
+use super::super::report::{Verdict, ensure, failed, not_checked};
+use super::super::stage::{Stage, person};
+use crate::endpoint::Checkpoint;
+use crate::error::ErrorKind;
+use crate::model::{ObjectKind, Scope};
+
+/// From each checkpoint of one listing, by a process that has just started.
+pub(super) async fn goes_on_behind_every_checkpoint(stage: &mut Stage) -> Verdict {
+    stage.populate().await?;
+    let whole = stage.list().await?;
+    if whole.checkpoints.is_empty() {
+        return not_checked("the listing has no checkpoints: an interruption repeats all of it");
+    }
+    for (pages, checkpoint) in &whole.checkpoints {
+        stage.renew();
+        let mut before = Listing::default();
+        let mut pager = stage.begin(None).await?;
+        before.read(stage, &mut *pager, *pages).await?;
+        drop(pager);
+        stage.renew();
+        let rest = stage.try_list(Some(checkpoint)).await?.ended()?;
+        let twice: Vec<_> = before.keys().intersection(&rest.keys()).cloned().collect();
+        let both: std::collections::BTreeSet<_> = before.keys().union(&rest.keys()).cloned().collect();
+        let missing: Vec<_> = whole.keys().difference(&both).cloned().collect();
+        ensure(missing.is_empty() && twice.is_empty(), format!("behind page {pages} exactly the rest"), || {
+            format!("{} objects in neither part, {} in both: {missing:?} {twice:?}", missing.len(), twice.len())
+        })?;
+        let mut members: Members = before.members.clone();
+        for (group, more) in &rest.members {
+            members.entry(group.clone()).or_default().extend(more.iter().cloned());
+        }
+        members.retain(|_, members| !members.is_empty());
+        let mut all = whole.members.clone();
+        all.retain(|_, members| !members.is_empty());
+        ensure(members == all, format!("the memberships around page {pages} add up"), || {
+            format!("{} in both parts, {} in one listing", count(&members), count(&all))
+        })?;
+        let closed = |scope: &Scope| before.has_closed(scope) || rest.has_closed(scope);
+        let open: Vec<_> = whole.closed.iter().filter(|scope| !closed(scope)).map(ToString::to_string).collect();
+        ensure(open.is_empty(), format!("everything is closed before or behind page {pages}"), || open.join(", "))?;
+    }
+    Ok(())
+}
+
+fn count(members: &Members) -> usize {
+    members.values().map(std::collections::BTreeSet::len).sum()
+}
+
+/// Another version, cut off, garbage, nothing, and another directory's.
+pub(super) async fn refuses_an_unusable_checkpoint(stage: &mut Stage) -> Verdict {
+    stage.populate().await?;
+    let listing = stage.list().await?;
+    let Some((_, good)) = listing.checkpoints.first() else {
+        return not_checked("the listing has no checkpoints");
+    };
+    let (version, bytes) = (good.version(), good.bytes());
+    let bad = [
+        ("of another version", Checkpoint::new(version.wrapping_add(1_000), bytes)),
+        ("of garbage", Checkpoint::new(version, [0xa5, 0x00, 0xff, 0x5a, 0x13].as_slice())),
+        ("of nothing", Checkpoint::new(version, Vec::new())),
+    ];
+    for (which, checkpoint) in bad {
+        match stage.wait("snapshot", stage.endpoint.snapshot(&stage.cx, Some(&checkpoint))).await? {
+            Err(error) if *error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return failed(format!("a checkpoint {which} is a conflict"), format!("{error:?}")),
+            Ok(_) => return failed(format!("a checkpoint {which} is a conflict"), "a listing begins"),
+        }
+    }
+    Ok(())
+}
+
+/// A change between the first page and the end.
+pub(super) async fn takes_the_cursor_before_the_data(stage: &mut Stage) -> Verdict {
+    if stage.endpoint.as_delta().is_none() {
+        return not_checked("the endpoint has no deltas");
+    }
+    let people = stage.populate().await?;
+    let pages = stage.list().await?.pages;
+    for at in 1..=pages {
+        let mut pager = stage.begin(None).await?;
+        let mut listing = Listing::default();
+        listing.read(stage, &mut *pager, at).await?;
+        let late = stage.remote.put_user(&person(2_000 + at)).await?;
+        let renamed = stage.remote.rename(&people.users[0], &format!("During{at}")).await.is_ok();
+        listing.read(stage, &mut *pager, usize::MAX).await?;
+        let listing = listing.ended()?;
+        let Some(cursor) = listing.cursor().cloned() else {
+            return failed("the end tells a cursor", "none");
+        };
+        let (changes, _) = stage.changes(&cursor).await?;
+        for (user, changed) in [(&late, true), (&people.users[0], renamed)] {
+            let key = super::super::stage::key(ObjectKind::User, user);
+            ensure(!changed || changes.patches.contains_key(&key), format!("what changed behind page {at}"), || {
+                format!("{key:?} is not among {} changes", changes.patches.len())
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,755 @@
+//! One history under way: it does what the script says, and holds every import against the laws.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+use tempfile::TempDir;
+use tenantry::gate::{Clock, ManualClock};
+use tenantry::model::{
+    CustomerId, EndpointName, Event, EventType, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunId, RunReport, names,
+};
+use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
+use tenantry::{Customer, Endpoint, ErrorKind, ImportOptions, Service, SqliteStore};
+
+use super::Found;
+use super::kill::{self, Killed};
+use super::local::{self, Local, RecordIds};
+use super::oracles::{Coverage, Memory, Seen, View, edges, tells};
+use super::replica::{Replica, endpoint_of};
+use super::script::{self, Dice, OUTSIDE, Op, PLACES, Rival, Run, Script, Step, Trick, ids, pick};
+use crate::dump::dump_file;
+use crate::kills::seen;
+use crate::world::folder;
+
+/// How long something is missing before it is put up for approval, in these histories.
+const MISSING_AGE: Duration = Duration::from_hours(48);
+
+/// One endpoint and what the script knows of it.
+struct Side {
+    name: EndpointName,
+    endpoint: ScriptedEndpoint,
+    deltas: bool,
+    filter: u64,
+    script: Script,
+    memory: Memory,
+    local: Local,
+    /// The next run goes on with what the last one began.
+    goes_on: bool,
+    /// A run that was stopped, and what it saw: fixed by then, its plan is applied as it was made.
+    stopped: Option<(RunId, View)>,
+}
+
+/// One history under way.
+pub(super) struct Case {
+    folder: TempDir,
+    customer: CustomerId,
+    service: Service,
+    clock: ManualClock,
+    /// The same clock, for services that come later.
+    time: Clock,
+    sides: Vec<Side>,
+    replica: Replica,
+    record_ids: RecordIds,
+    pub(super) found: Found,
+    pub(super) imports: u64,
+    pub(super) kills: u64,
+    /// Whether each import is told.
+    tell: bool,
+}
+
+/// An import that was made, and what is to be known of it.
+struct Made {
+    report: Option<RunReport>,
+    events: Vec<Event>,
+    view: View,
+    options: ImportOptions,
+    coverage: Coverage,
+    goes_on: bool,
+}
+
+fn a_side(name: &str, dice: &mut Dice) -> Side {
+    let mut directory = ScriptedDirectory::new(&format!("domain of {name}"));
+    directory.outside.insert(OUTSIDE.into());
+    directory.tombstones_readable = dice.one_in(2);
+    let users = if dice.one_in(4) { 4 + dice.below(26) } else { 3 + dice.below(10) };
+    for number in 1..=users {
+        directory.add_user(number.into(), PLACES[usize::try_from(number % 3).unwrap()]);
+    }
+    for number in 0..=dice.below(3) {
+        let group = directory.add_group(u128::from(1000 + number));
+        for _ in 0..dice.below(12) {
+            directory.add_member(&group, &ScriptedDirectory::id(u128::from(1 + dice.below(users + 2))));
+        }
+    }
+    for number in 0..dice.below(3) {
+        directory.add_computer(u128::from(2000 + number), "oslo");
+    }
+    let mut script = Script::default();
+    script.remember(&directory);
+    let endpoint = ScriptedEndpoint::new(name, directory, 1 + dice.index(9)).unwrap();
+    let deltas = dice.one_in(2);
+    let endpoint = if deltas { endpoint.with_deltas() } else { endpoint };
+    endpoint.set_filter("(f=0)");
+    if dice.one_in(2) {
+        endpoint.set_members_a_page(1 + dice.index(4));
+    }
+    Side {
+        name: endpoint.info().name.clone(),
+        endpoint,
+        deltas,
+        filter: 0,
+        script,
+        memory: Memory::default(),
+        local: Local::default(),
+        goes_on: false,
+        stopped: None,
+    }
+}
+
+impl Side {
+    fn directory(&self) -> ScriptedDirectory {
+        self.endpoint.change(|directory| directory.clone())
+    }
+
+    fn apply(&mut self, op: &Op) {
+        if let Op::Filter(n) = op {
+            self.filter = n % 3;
+            self.endpoint.set_filter(&format!("(f={})", self.filter));
+        }
+        let script = &mut self.script;
+        self.endpoint.change(|directory| script.apply(op, directory));
+    }
+
+    fn coverage(&self) -> Coverage {
+        let tombstones = self.endpoint.change(|directory| directory.tombstones_readable);
+        Coverage { filter: self.filter, tombstones }
+    }
+
+    fn lies(&self, tricks: &[Trick]) -> Vec<Lie> {
+        let directory = self.directory();
+        let (all, groups) = (ids(&directory, None), ids(&directory, Some(ObjectKind::Group)));
+        let pages = |n: u64| usize::try_from(n % 9).unwrap();
+        tricks
+            .iter()
+            .filter_map(|trick| {
+                Some(match trick {
+                    Trick::Drops(a, b) => {
+                        let mut dice = Dice(*a);
+                        Lie::Drops((0..=b % 6).filter_map(|_| pick(&all, dice.roll())).collect())
+                    }
+                    Trick::Hides(a) => Lie::Hides(pick(&PLACES, *a).unwrap().into()),
+                    Trick::Empty => Lie::Empty,
+                    Trick::Truncates(a, b) => Lie::Truncates(pick(&groups, *a)?, usize::try_from(b % 4).unwrap()),
+                    Trick::Fails(a) => Lie::FailsAfter(pages(*a)),
+                    Trick::LosesRights(a) => Lie::LosesRightsAfter(pages(*a)),
+                    Trick::Repeats => Lie::Repeats,
+                    Trick::LookupFails => Lie::LookupFails,
+                    Trick::SecondReadingFails => Lie::SecondReadingFails,
+                    Trick::Unreadable(a) => {
+                        let names = [names::LAST_NAME, names::PRIMARY_EMAIL, names::STATE];
+                        Lie::Unreadable(vec![pick(&names, *a).unwrap()])
+                    }
+                    Trick::Cancels(a) => Lie::CancelsAfter(pages(*a)),
+                    Trick::CancelsAtLookup => Lie::CancelsAtLookup,
+                })
+            })
+            .collect()
+    }
+}
+
+pub(super) fn guard(wide: bool) -> GuardLimits {
+    let all = Limit::new(1.0, 1_000_000);
+    if !wide {
+        return GuardLimits::default();
+    }
+    GuardLimits {
+        users: all,
+        groups: all,
+        computers: all,
+        memberships: all,
+        members_per_group: all,
+        cleared_values: all,
+    }
+}
+
+async fn service(path: &Path, customer: &CustomerId, sides: &[Side], time: &Clock) -> Service {
+    let service = Service::with_clock(Arc::new(SqliteStore::open(path).unwrap()), time.clone());
+    let endpoints = sides.iter().map(|side| Arc::new(side.endpoint.clone()) as Arc<dyn Endpoint>).collect();
+    service.register(Customer::new(customer.clone()), endpoints).await.unwrap();
+    service
+}
+
+impl Case {
+    pub(super) async fn new(seed: u64, tell: bool) -> Self {
+        let mut dice = Dice(seed ^ 0x5eed);
+        let sides: Vec<Side> =
+            ["ad", "other"][..script::sides(seed)].iter().map(|name| a_side(name, &mut dice)).collect();
+        let (folder, customer) = (folder(), CustomerId::new("c1").unwrap());
+        let (time, clock) = Clock::manual();
+        if sides.len() > 1 {
+            // Who waits for another apply of the customer waits on this clock.
+            clock.advance_by_itself();
+        }
+        let service = service(&folder.path().join("state.db"), &customer, &sides, &time).await;
+        Self {
+            folder,
+            customer,
+            service,
+            clock,
+            time,
+            sides,
+            replica: Replica::default(),
+            record_ids: RecordIds::new(),
+            found: Found::default(),
+            imports: 0,
+            kills: 0,
+            tell,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("state.db")
+    }
+
+    pub(super) async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Do(side, op) => self.sides[*side].apply(op),
+            Step::Wait(hours) => self.clock.advance(Duration::from_secs(hours * 3600)),
+            Step::Import(run) => self.import_as(run).await,
+            Step::Together => self.together().await,
+            Step::Impostor(side) => self.impostor(*side).await,
+        }
+    }
+
+    async fn import_as(&mut self, run: &Run) {
+        let side = &mut self.sides[run.side];
+        let lies = side.lies(&run.tricks);
+        let mut options = ImportOptions {
+            guard: guard(run.wide),
+            full: run.full,
+            missing_age: MISSING_AGE,
+            ..ImportOptions::default()
+        };
+        if run.approve {
+            options.approve.clone_from(&side.memory.parked);
+        }
+        if let Some((pages, op)) = &run.meanwhile {
+            // The script's memory goes along: what is deleted meanwhile can be restored later.
+            let mut after = side.directory();
+            side.script.apply(op, &mut after);
+            let pages = usize::try_from(*pages).unwrap();
+            side.endpoint.change_while_listing(pages, move |directory| *directory = after);
+        }
+        // What goes on with an earlier listing need not be what a rehearsal from the beginning sees.
+        let rehearsal = run.rehearse && run.meanwhile.is_none() && !side.goes_on;
+        let planned = if rehearsal { self.rehearse(run.side, &lies, &options).await } else { None };
+        match run.rival {
+            Some(Rival::Newer(pages)) => self.import_stale(run.side, &lies, options, pages).await,
+            Some(Rival::Second) => self.import_beside(run.side, &lies, options).await,
+            None if run.kills.is_empty() => {
+                let report = self.import(run.side, &lies, options).await;
+                if let Some(planned) = planned {
+                    self.was_as_planned(&planned, &report);
+                }
+            }
+            None => self.import_killed(run.side, &lies, options, &run.kills).await,
+        }
+        // A listing too short for the change to happen in: then it happens now.
+        self.sides[run.side].endpoint.finish_change();
+    }
+
+    /// Law 5: a dry run leaves everything as it was, the cursor too.
+    async fn rehearse(&mut self, side: usize, lies: &[Lie], options: &ImportOptions) -> Option<RunReport> {
+        let (tables, cursor) = (dump_file(&self.path()), self.cursor(side));
+        self.sides[side].endpoint.lie(lies.iter().cloned());
+        let options = ImportOptions { dry_run: true, ..options.clone() };
+        let report = self.run(side, options).await;
+        let same = dump_file(&self.path()) == tables;
+        self.found.check(5, same && self.events().is_empty(), || "a dry run has written".into());
+        let now = self.cursor(side);
+        self.found.check(5, now == cursor, || "a dry run has moved the cursor".into());
+        report.filter(|report| report.outcome == Outcome::Planned)
+    }
+
+    fn was_as_planned(&mut self, planned: &RunReport, report: &RunReport) {
+        let done = matches!(report.outcome, Outcome::Done | Outcome::Held);
+        // A run that takes up an earlier one's listing or plan is not the one that was rehearsed.
+        if done && (report.pages, report.requests) == (planned.pages, planned.requests) {
+            let figures = |r: &RunReport| [r.created, r.updated, r.removed, r.missing, r.parked, r.members_added];
+            self.found
+                .check(8, figures(planned) == figures(report), || format!("planned {planned:?}\ndone {report:?}"));
+        }
+    }
+
+    async fn run(&mut self, side: usize, options: ImportOptions) -> Option<RunReport> {
+        self.imports += 1;
+        match self.service.import(&self.customer, &self.sides[side].name, options).await {
+            Ok(report) => Some(report),
+            Err(error) => {
+                self.found.fail(12, format!("an import could not begin: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Imports, and holds what came of it against the laws.
+    async fn import(&mut self, side: usize, lies: &[Lie], options: ImportOptions) -> RunReport {
+        let (before, coverage, cursor) = (self.sides[side].directory(), self.sides[side].coverage(), self.cursor(side));
+        self.sides[side].endpoint.lie(lies.iter().cloned());
+        let goes_on = self.sides[side].goes_on;
+        let report = self.run(side, options.clone()).await.expect("nobody else imports");
+        let view = View { before, after: self.sides[side].directory(), lies: lies.to_vec() };
+        if matches!(report.outcome, Outcome::Failed | Outcome::Cancelled) {
+            let now = self.cursor(side);
+            self.found.check(5, now == cursor, || format!("a run that did not end has moved the cursor: {report:?}"));
+        }
+        let events = self.events();
+        let made = Made { report: Some(report.clone()), events, view, options, coverage, goes_on };
+        self.judge(&BTreeMap::from([(side, made)]));
+        report
+    }
+
+    /// Law 6: killed at some commits and started again each time, it ends as the undisturbed run does.
+    async fn import_killed(&mut self, side: usize, lies: &[Lie], options: ImportOptions, kills: &[u64]) {
+        let (before, coverage) = (self.sides[side].directory(), self.sides[side].coverage());
+        let goes_on = self.sides[side].goes_on;
+        self.sides[side].endpoint.lie(lies.iter().cloned());
+        let mut undisturbed: Option<(TempDir, u64, RunReport)> = None;
+        let mut pages = 0;
+        let mut report = None;
+        for at in kills.iter().map(Some).chain([None]) {
+            let listed = self.sides[side].endpoint.pages() as u64;
+            let copy = folder();
+            if let Some(at) = at {
+                kill::arm(*at, self.folder.path(), copy.path(), &self.sides[side].endpoint);
+            }
+            let result = self.run(side, options.clone()).await;
+            let killed = kill::disarm();
+            let Some(made) = result else { return };
+            if undisturbed.is_none() && killed.is_none() {
+                // It was over before: nothing to compare with.
+                report = Some(made);
+                break;
+            }
+            let Some(Killed { pages: until }) = killed else {
+                pages += self.sides[side].endpoint.pages() as u64 - listed;
+                report = Some(made);
+                break;
+            };
+            self.kills += 1;
+            pages += until - listed;
+            let alive = std::mem::replace(&mut self.folder, copy);
+            if undisturbed.is_none() {
+                undisturbed = Some((alive, self.sides[side].endpoint.pages() as u64 - listed, made.clone()));
+            }
+            let path = self.path();
+            self.service = service(&path, &self.customer, &self.sides, &self.time).await;
+            let history = self.service.history(&self.customer, 1).await.unwrap();
+            if history.first().is_some_and(|last| last.run == made.run) {
+                // Killed behind its last commit: it had told its end.
+                report = Some(made);
+                break;
+            }
+        }
+        if let Some((alive, whole, made)) = undisturbed {
+            let (disturbed, expected) = (seen(&self.path()), seen(&alive.path().join("state.db")));
+            self.found.check(6, disturbed == expected, || disturbed.difference(&expected));
+            if let Some(report) = &report {
+                let told = |report: &RunReport| {
+                    let RunReport { created, updated, removed, missing, parked, quarantined, .. } = *report;
+                    let members = [report.members_added, report.members_removed];
+                    let figures = [created, updated, removed, missing, parked, quarantined];
+                    (report.mode, report.outcome, figures, members, report.plan.is_some())
+                };
+                self.found.check(6, told(report) == told(&made), || format!("{report:?}\ninstead of {made:?}"));
+            }
+            // Two pages are read ahead of the one that is staged, and the end is asked for again.
+            let times = kills.len() as u64;
+            let steady = !goes_on && made.mode == Mode::Snapshot;
+            self.found.check(6, !steady || pages <= whole + 4 * times, || {
+                format!("{pages} pages were listed instead of {whole}, killed {times} times")
+            });
+        }
+        let view = View { before, after: self.sides[side].directory(), lies: lies.to_vec() };
+        let events = self.events();
+        self.judge(&BTreeMap::from([(side, Made { report, events, view, options, coverage, goes_on })]));
+    }
+
+    /// Law 12: a run that is no longer the newest of its endpoint writes nothing.
+    async fn import_stale(&mut self, side: usize, lies: &[Lie], options: ImportOptions, pages: u64) {
+        let stale = Arc::new(AtomicBool::new(false));
+        let (path, said, no) = (self.path(), Arc::clone(&stale), self.sides[side].name.as_str().to_owned());
+        self.sides[side].endpoint.change_while_listing(usize::try_from(pages).unwrap(), move |_| {
+            // As if another run had begun: on a file system whose locks do not hold, say.
+            let file = Connection::open(&path).unwrap();
+            file.execute("UPDATE endpoints SET epoch = epoch + 1 WHERE name = ?1", [no]).unwrap();
+            said.store(true, Ordering::Relaxed);
+        });
+        let tables = dump_file(&self.path());
+        let had = self.replica.seen;
+        let report = self.import(side, lies, options).await;
+        if stale.load(Ordering::Relaxed) {
+            // It had made no plan yet: the next one sees for itself.
+            self.sides[side].stopped = None;
+            self.found.check(12, self.replica.seen == had && dump_file(&self.path()) == tables, || {
+                format!("a stale run has written: {report:?}")
+            });
+        }
+    }
+
+    /// Law 12: another service that wants to import the same endpoint is refused until the first has told its end.
+    async fn import_beside(&mut self, side: usize, lies: &[Lie], options: ImportOptions) {
+        let (before, coverage) = (self.sides[side].directory(), self.sides[side].coverage());
+        self.sides[side].endpoint.lie(lies.iter().cloned());
+        let goes_on = self.sides[side].goes_on;
+        self.imports += 1;
+        let name = self.sides[side].name.clone();
+        let other = service(&self.path(), &self.customer, &self.sides, &self.time).await;
+        let runs = self.service.history(&self.customer, 999).await.unwrap().len();
+        let first = self.service.start(&self.customer, &name, options.clone()).await.unwrap();
+        let second = other.start(&self.customer, &name, ImportOptions::default()).await;
+        let told = self.service.history(&self.customer, 999).await.unwrap().len() > runs;
+        match &second {
+            Err(error) => self.found.check(12, *error.kind() == ErrorKind::Conflict, || format!("{error}")),
+            Ok(_) => self.found.check(12, told, || "two runs of one endpoint are under way".into()),
+        }
+        let mut report = Some(first.wait().await.unwrap());
+        if let Ok(second) = second {
+            second.wait().await.unwrap();
+            report = None;
+        }
+        let view = View { before, after: self.sides[side].directory(), lies: lies.to_vec() };
+        let events = self.events();
+        self.judge(&BTreeMap::from([(side, Made { report, events, view, options, coverage, goes_on })]));
+    }
+
+    /// Every endpoint of the customer at the same time: one apply waits for the other.
+    async fn together(&mut self) {
+        let options = ImportOptions { missing_age: MISSING_AGE, ..ImportOptions::default() };
+        let mut begun = Vec::new();
+        for side in &self.sides {
+            side.endpoint.lie([]);
+            begun.push((side.directory(), side.coverage(), side.goes_on));
+        }
+        let starts = self.sides.iter().map(|side| self.service.start(&self.customer, &side.name, options.clone()));
+        let handles = futures::future::join_all(starts).await;
+        let mut made = BTreeMap::new();
+        for (side, (handle, (before, coverage, goes_on))) in handles.into_iter().zip(begun).enumerate() {
+            self.imports += 1;
+            let report = handle.unwrap().wait().await.unwrap();
+            self.found.check(12, matches!(report.outcome, Outcome::Done | Outcome::Held) || goes_on, || {
+                format!("beside another endpoint's import: {report:?}")
+            });
+            let view = View { before, after: self.sides[side].directory(), lies: Vec::new() };
+            let options = options.clone();
+            made.insert(side, Made { report: Some(report), events: Vec::new(), view, options, coverage, goes_on });
+        }
+        let events = self.events();
+        self.replica.take(&events, &mut self.found);
+        for (side, made) in &mut made {
+            let name = self.sides[*side].name.as_str();
+            made.events = events.iter().filter(|event| endpoint_of(event) == name).cloned().collect();
+        }
+        self.judge_replayed(&made);
+    }
+
+    /// Law 3: another directory behind the same endpoint is refused before anything is staged.
+    async fn impostor(&mut self, side: usize) {
+        if self.sides[side].local == Local::default() {
+            return;
+        }
+        let (tables, truth) = (dump_file(&self.path()), self.sides[side].directory());
+        self.sides[side].endpoint.lie([]);
+        self.sides[side].endpoint.change(|directory| {
+            directory.identity = "another".into();
+            directory.objects.pop_last();
+        });
+        let report = self.run(side, ImportOptions::default()).await;
+        self.sides[side].endpoint.change(|directory| *directory = truth);
+        let refused = report.as_ref().is_some_and(|report| report.outcome == Outcome::Failed);
+        let same = dump_file(&self.path()) == tables;
+        self.found.check(3, refused && same, || format!("another directory was taken in: {report:?}"));
+        let events = self.events();
+        self.replica.take(&events, &mut self.found);
+    }
+
+    /// Returns the events since the last call.
+    fn events(&self) -> Vec<Event> {
+        self.service.store().events(&self.customer, self.replica.seen, usize::MAX).unwrap()
+    }
+
+    fn cursor(&self, side: usize) -> Option<Vec<u8>> {
+        if !self.sides[side].deltas {
+            return None;
+        }
+        let file = Connection::open(self.path()).unwrap();
+        file.query_row("SELECT cursor FROM endpoints WHERE name = ?1", [self.sides[side].name.as_str()], |row| {
+            row.get(0)
+        })
+        .optional()
+        .unwrap()
+        .flatten()
+    }
+
+    /// Holds imports that were made at one time against the laws.
+    fn judge(&mut self, made: &BTreeMap<usize, Made>) {
+        for made in made.values() {
+            self.replica.take(&made.events, &mut self.found);
+        }
+        self.judge_replayed(made);
+    }
+
+    fn judge_replayed(&mut self, made: &BTreeMap<usize, Made>) {
+        for (side, made) in made {
+            let early = |report: &RunReport| matches!(report.outcome, Outcome::Failed | Outcome::Cancelled);
+            self.sides[*side].goes_on = made.report.as_ref().is_none_or(early);
+        }
+        let half_applied = self.sides.iter().any(|side| side.goes_on);
+        let store = self.service.store();
+        let mut locals = local::read(
+            store.as_ref(),
+            &self.customer,
+            &self.replica,
+            &mut self.record_ids,
+            half_applied,
+            &mut self.found,
+        );
+        for (at, side) in self.sides.iter_mut().enumerate() {
+            let has = locals.remove(&side.name).unwrap_or_default();
+            match made.get(&at) {
+                Some(made) => {
+                    if self.tell {
+                        tell(made);
+                    }
+                    if let Some(report) = &made.report {
+                        figures(report, &self.replica, &mut self.found);
+                    }
+                    side.judge(made, &has, self.clock.now_unix_millis(), &mut self.found);
+                }
+                // Law 11: what one endpoint brings changes nothing that another one owns.
+                None => self
+                    .found
+                    .check(11, has == side.local, || format!("{} was changed by another endpoint's import", side.name)),
+            }
+            side.local = has;
+        }
+    }
+
+    /// Stops lying and approves what is held: then the local state is the directory, and a further import does nothing.
+    pub(super) async fn converge(&mut self, seed: u64) {
+        let mut dice = Dice(seed ^ 0xe4d);
+        for side in 0..self.sides.len() {
+            if dice.one_in(2) {
+                self.catches_up_by_delta(side).await;
+            }
+            if self.found.is_broken() {
+                return;
+            }
+            let readable = dice.one_in(2);
+            self.sides[side].endpoint.change(|directory| {
+                directory.tombstones_readable |= readable;
+                directory.objects.values_mut().for_each(|object| object.unintelligible = false);
+            });
+            self.comes_to_rest(side, true).await;
+            if !self.found.is_broken() {
+                self.equals_directory(side);
+            }
+        }
+    }
+
+    /// Imports honestly until nothing changes any more. Law 7: then nothing is written either.
+    async fn comes_to_rest(&mut self, side: usize, full: bool) {
+        for _ in 0..9 {
+            // The first one may finish what was begun under a lie.
+            let goes_on = self.sides[side].goes_on;
+            let approve = self.sides[side].memory.parked.clone();
+            let is_approving = approve.is_some();
+            let tables = dump_file(&self.path());
+            let options = ImportOptions {
+                full,
+                guard: guard(true),
+                approve,
+                missing_age: MISSING_AGE,
+                ..ImportOptions::default()
+            };
+            let seen = self.replica.seen;
+            let report = self.import(side, &[], options).await;
+            self.found.check(6, goes_on || matches!(report.outcome, Outcome::Done | Outcome::Held), || {
+                format!("an honest import ends as {:?}: {:?}", report.outcome, report.error)
+            });
+            if self.found.is_broken() {
+                return;
+            }
+            let changes = [
+                report.created,
+                report.updated,
+                report.removed,
+                report.missing,
+                report.members_added,
+                report.members_removed,
+            ];
+            if changes == [0; 6] && report.outcome == Outcome::Done && !goes_on && !is_approving {
+                let now = dump_file(&self.path());
+                let events = self.replica.seen - seen;
+                if now == tables && events == 1 {
+                    self.found.mark(7);
+                    return;
+                }
+                // The first quiet one may still have alerts to tell, observations and places to store: not the next.
+                let again = self.import(side, &[], ImportOptions { full, ..ImportOptions::default() }).await;
+                let written = dump_file(&self.path());
+                let told = self.replica.seen - seen - events;
+                self.found.check(7, told == 1, || format!("{told} events without a change: {again:?}"));
+                for (table, rows) in &now {
+                    self.found.check(7, *rows == written[table], || {
+                        format!("a run without changes wrote {table}: was {rows:#?} is {:#?}", written[table])
+                    });
+                }
+                return;
+            }
+        }
+        self.found.fail(7, "honest imports come to no rest".into());
+    }
+
+    /// Law 5: what an endpoint that never misled the engine has told is there: nothing lies behind the cursor unread.
+    async fn catches_up_by_delta(&mut self, side: usize) {
+        let at = &self.sides[side];
+        let garbled = |directory: &ScriptedDirectory| directory.objects.values().any(|object| object.unintelligible);
+        if !at.deltas || at.memory.misled || garbled(&at.directory()) || self.cursor(side).is_none() {
+            return;
+        }
+        self.comes_to_rest(side, false).await;
+        if self.found.is_broken() {
+            return;
+        }
+        let at = &self.sides[side];
+        let directory = at.directory();
+        for (id, object) in directory.objects.iter().filter(|(id, _)| directory.in_scope(id)) {
+            let record = at.local.records.get(id).map(|(_, record)| record);
+            let same =
+                record.is_some_and(|record| object.attributes.iter().all(|(name, value)| tells(record, name, value)));
+            self.found.check(5, same, || format!("{id} is {object:?}; behind the cursor it is {record:?}"));
+        }
+        // Of who came back, a delta tells the memberships only if it had told them before.
+        for edge in edges(&directory).into_iter().filter(|edge| !at.script.restored.contains(&edge.1)) {
+            let known = at.local.edges.contains(&edge);
+            self.found.check(5, known, || format!("{edge:?} lies unread behind the cursor"));
+        }
+    }
+
+    /// Law 6: however often it was stopped, in the end the store is the directory.
+    fn equals_directory(&mut self, side: usize) {
+        let Side { endpoint, local, .. } = &self.sides[side];
+        let directory = endpoint.change(|directory| directory.clone());
+        let found = &mut self.found;
+        for (id, object) in directory.objects.iter().filter(|(id, _)| directory.in_scope(id)) {
+            let Some((kind, record)) = local.records.get(id) else {
+                found.fail(6, format!("{id} was never imported"));
+                continue;
+            };
+            found.check(6, *kind == object.kind && record["missing_since"].is_null(), || format!("{id} is {record}"));
+            let facets = directory.facets.iter().filter(|((of, _), _)| of == id).flat_map(|(_, values)| values.iter());
+            for (name, value) in object.attributes.iter().chain(facets) {
+                found.check(6, tells(record, name, value), || {
+                    format!("{name} of {id} is {} and not {value:?}", record[name.as_str()])
+                });
+            }
+        }
+        // Without tombstones, somebody who left no neighbour behind is missing for good, and is marked so.
+        let missing = |id| local.records.get(id).is_some_and(|(_, record)| !record["missing_since"].is_null());
+        let missing = |id| !directory.tombstones_readable && missing(id);
+        for id in local.records.keys() {
+            found.check(6, directory.in_scope(id) || missing(id), || {
+                format!("{id} is not in the directory: {}", local.records[id].1)
+            });
+        }
+        let expected = edges(&directory);
+        for edge in expected.difference(&local.edges) {
+            found.fail(6, format!("membership {edge:?} was never imported"));
+        }
+        for edge in local.edges.difference(&expected).filter(|edge| !missing(&edge.0) && !missing(&edge.1)) {
+            found.fail(6, format!("membership {edge:?} is not in the directory"));
+        }
+    }
+}
+
+impl Side {
+    fn judge(&mut self, made: &Made, has: &Local, now: i64, found: &mut Found) {
+        let stopped = match (self.stopped.take(), &made.report) {
+            (Some((run, view)), Some(report)) if run == report.run => Some(view),
+            _ => None,
+        };
+        let view = stopped.as_ref().unwrap_or(&made.view);
+        let seen = Seen {
+            had: &self.local,
+            has,
+            view,
+            script: &self.script,
+            coverage: made.coverage.clone(),
+            report: made.report.as_ref(),
+            goes_on: made.goes_on,
+            guard: made.options.guard,
+            approve: made.options.approve.is_some(),
+            now,
+            events: &made.events,
+        };
+        seen.approve(&mut self.memory);
+        seen.what_is_there_stays(found);
+        seen.what_went_was_proven(found);
+        seen.a_change_of_coverage_removes_nothing(&self.memory, found);
+        seen.the_guard_holds(&mut self.memory, found);
+        seen.what_is_parked_is_told_once(&self.memory, found);
+        seen.events_are_the_difference(found);
+        seen.one_bad_record_costs_one_entry(&mut self.memory, found);
+        seen.unknown_overwrites_nothing(found);
+        seen.remember(&mut self.memory);
+        let view = view.clone();
+        let ended = made.report.as_ref().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Cancelled));
+        if made.view.lies.is_empty() && !made.goes_on && made.view.before == made.view.after && ended.is_some() {
+            // Everybody was seen where they are.
+            self.script.moved.clear();
+        }
+        if let (None, Some(report)) = (ended, &made.report) {
+            self.stopped = Some((report.run, view));
+        }
+    }
+}
+
+/// Law 8: a report counts as many as there are events.
+fn figures(report: &RunReport, replica: &Replica, found: &mut Found) {
+    if matches!(report.outcome, Outcome::Done | Outcome::Held) {
+        let told = [
+            report.created + report.updated + report.missing,
+            report.removed,
+            report.members_added,
+            report.members_removed,
+        ];
+        let events = replica.figures_of(report);
+        found.check(8, told == events, || format!("{told:?} reported, {events:?} events: {report:?}"));
+    }
+}
+
+fn tell(made: &Made) {
+    eprintln!("lies {:?}\n{:?}", made.view.lies, made.report);
+    for event in &made.events {
+        let data = event.data_value();
+        let short = |name: &str| data[name].as_str().map(|id| id[id.len() - 5..].to_owned());
+        match event.event_type {
+            EventType::MemberAdded | EventType::MemberRemoved => eprintln!(
+                "  {} {:?} {:?} {}",
+                event.event_type.as_str(),
+                short("group_source_id"),
+                short("member_source_id"),
+                data["via"]
+            ),
+            _ => {
+                let text = data.to_string();
+                eprintln!("  {} {}", event.event_type.as_str(), &text[..text.len().min(500)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Operations on the local directory: retention, erasure, removal of endpoints, export at a position.
+
+mod erasure;
+mod export;
+mod histories;
+mod kills;
+mod release;
+mod replica;
+mod retention;
+mod stage;
+
+pub(crate) use replica::Replica;
+pub(crate) use stage::Stage;
