@@ -15,7 +15,7 @@ use crate::controller::NOW;
 use crate::cursor::{Position, Since, SliceStart};
 use crate::delta;
 use crate::endpoint::Shared;
-use crate::error::{another_server, base_gone};
+use crate::error::{another_server, base_gone, broken_off};
 use crate::gathering::Gathering;
 use crate::listing::{Class, Detail};
 use crate::members;
@@ -39,6 +39,8 @@ pub(crate) struct Snapshot {
     /// The pages of the slice are read; members that belong to it may be not.
     slice_read: bool,
     restarts: u32,
+    /// What was read is being turned into pages. Whoever comes back while this is set finds a part of it lost.
+    turning: bool,
 }
 
 impl Snapshot {
@@ -83,6 +85,7 @@ impl Snapshot {
             progress: PageProgress::new(STALLED_PAGES),
             slice_read: false,
             restarts: 0,
+            turning: false,
         })
     }
 
@@ -115,9 +118,11 @@ impl Snapshot {
                 }
                 self.slice_read = next.is_none();
                 self.cookie = next;
+                self.turning = true;
                 if self.gathering.take_listed(class, &page.entries).await? {
                     self.restarts = 0;
                 }
+                self.turning = false;
                 Ok(())
             }
         }
@@ -158,13 +163,19 @@ impl Snapshot {
 #[async_trait]
 impl SnapshotPager for Snapshot {
     async fn next(&mut self) -> Result<SnapshotStep> {
+        if self.turning {
+            return Err(broken_off());
+        }
         loop {
             self.gathering.cx.check_cancelled()?;
             if let Some(class) = self.class
                 && self.slice_read
                 && !self.gathering.has_work()
             {
-                if self.gathering.judge_empty().await? {
+                self.turning = true;
+                let judged = self.gathering.judge_empty().await?;
+                self.turning = false;
+                if judged {
                     continue;
                 }
                 self.seal(class);
@@ -173,7 +184,9 @@ impl SnapshotPager for Snapshot {
                 return Ok(SnapshotStep::Page(page.into()));
             }
             if self.gathering.has_work() {
+                self.turning = true;
                 self.gathering.work().await?;
+                self.turning = false;
             } else if let Some(class) = self.class {
                 self.read_page(class).await?;
             } else {
