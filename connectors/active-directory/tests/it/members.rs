@@ -113,7 +113,7 @@ async fn groups_without_members_are_asked_about_together_whatever_page_they_came
     let directory = directory();
     let empty: Vec<_> =
         (0..12).map(|number| directory.add_group(GROUPS, &format!("Empty {number}")).create()).collect();
-    let mut domain = start(directory).await;
+    let domain = start(directory).await;
     // Small pages of the server's own choice: slices are cut by what is asked for.
     domain.fake.edit_settings(|settings| settings.max_page_size = 3);
     let listing = domain.listing().await;
