@@ -98,6 +98,10 @@ impl DeltaEndpoint for Odd {
         }
         self.inner.as_delta().unwrap().delta(cx, since).await
     }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.inner.as_delta().unwrap().tells_removals(coverage)
+    }
 }
 
 #[async_trait]
