@@ -25,7 +25,7 @@ const SHAPE: &str = "TENANTRY_MEMORY_SHAPE";
 /// What an object may take.
 const BYTES_AN_OBJECT: u64 = 32;
 /// What an import takes whatever its size: the program itself, and caches of the store that are full at this size.
-const BASE: u64 = 40 << 20;
+const BASE: u64 = 48 << 20;
 
 /// Users and one group of all of them, in pages.
 #[derive(Debug, Clone, Copy)]
