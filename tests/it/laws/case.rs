@@ -248,6 +248,7 @@ impl Case {
             let pages = usize::try_from(*pages).unwrap();
             side.endpoint.change_while_listing(pages, move |directory| *directory = after);
         }
+        let moved = side.script.moved.clone();
         // What goes on with an earlier listing need not be what a rehearsal from the beginning sees.
         let rehearsal = run.rehearse && run.meanwhile.is_none() && !side.goes_on;
         let planned = if rehearsal { self.rehearse(run.side, &lies, &options).await } else { None };
@@ -264,6 +265,10 @@ impl Case {
         }
         // A listing too short for the change to happen in: then it happens now.
         self.sides[run.side].endpoint.finish_change();
+        if run.meanwhile.is_some() {
+            // Whether it was seen where it moved to, nobody can tell.
+            self.sides[run.side].script.moved.extend(moved);
+        }
     }
 
     /// Law 5: a dry run leaves everything as it was, the cursor too.

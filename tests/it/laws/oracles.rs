@@ -258,7 +258,7 @@ impl Seen<'_> {
     pub(super) fn the_guard_holds(&self, memory: &mut Memory, found: &mut Found) {
         for (sort, (count, known, limit)) in self.unapproved(memory) {
             // A plan that is gone on with was judged when it was made.
-            if !self.goes_on {
+            if !self.goes_on && self.report.is_some() {
                 let window = memory.losses.iter().filter(|loss| loss.sort == sort && loss.at > self.now - DAY + 10_000);
                 let recent: u64 = window.map(|loss| loss.count).sum();
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a count is a count
@@ -299,6 +299,10 @@ impl Seen<'_> {
     /// Law 8: as many events as changed, no more, no fewer.
     pub(super) fn events_are_the_difference(&self, found: &mut Found) {
         use EventType as E;
+        if self.report.is_none() {
+            // Two runs, one behind the other: each of them told its own difference.
+            return;
+        }
         let mut told: [BTreeMap<String, usize>; 2] = Default::default();
         let mut edges: [BTreeSet<Edge>; 2] = Default::default();
         for event in self.events {
