@@ -41,8 +41,8 @@ struct Side {
     local: Local,
     /// The next run goes on with what the last one began.
     goes_on: bool,
-    /// A run that was stopped, and what it saw: fixed by then, its plan is applied as it was made.
-    stopped: Option<(RunId, View)>,
+    /// A run that was stopped, and what it saw so far: once it is fixed, its plan is applied as it was made.
+    stopped: Option<(RunId, Vec<View>)>,
 }
 
 /// One history under way.
@@ -689,12 +689,12 @@ impl Case {
 impl Side {
     fn judge(&mut self, made: &Made, has: &Local, now: i64, found: &mut Found) {
         let stopped = match (self.stopped.take(), &made.report) {
-            (Some((run, view)), Some(report)) if run == report.run => Some(view),
-            _ => None,
+            (Some((run, views)), Some(report)) if run == report.run => views,
+            _ => Vec::new(),
         };
         let view = &made.view;
         let seen = Seen {
-            earlier: stopped.as_ref(),
+            earlier: &stopped,
             had: &self.local,
             has,
             view,
@@ -717,14 +717,15 @@ impl Side {
         seen.one_bad_record_costs_one_entry(&mut self.memory, found);
         seen.unknown_overwrites_nothing(found);
         seen.remember(&mut self.memory);
-        let view = stopped.clone().unwrap_or_else(|| view.clone());
+        let mut views = stopped.clone();
+        views.push(view.clone());
         let ended = made.report.as_ref().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Cancelled));
         if made.view.lies.is_empty() && !made.goes_on && made.view.before == made.view.after && ended.is_some() {
             // Everybody was seen where they are.
             self.script.moved.clear();
         }
         if let (None, Some(report)) = (ended, &made.report) {
-            self.stopped = Some((report.run, view));
+            self.stopped = Some((report.run, views));
         }
     }
 }

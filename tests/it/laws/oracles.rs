@@ -70,8 +70,8 @@ pub(super) struct Seen<'a> {
     pub(super) had: &'a Local,
     pub(super) has: &'a Local,
     pub(super) view: &'a View,
-    /// What an earlier run saw under the same id: whether its plan was made by then, only the engine knows.
-    pub(super) earlier: Option<&'a View>,
+    /// What earlier runs saw under the same id: when the plan was made, only the engine knows.
+    pub(super) earlier: &'a [View],
     pub(super) script: &'a Script,
     pub(super) coverage: Coverage,
     /// `None` for a run that was not alone.
@@ -100,12 +100,11 @@ impl Seen<'_> {
     }
 
     fn views(&self) -> Vec<&ScriptedDirectory> {
-        let views = [Some(self.view), self.earlier];
-        views.into_iter().flatten().flat_map(|view| [&view.before, &view.after]).collect()
+        std::iter::once(self.view).chain(self.earlier).flat_map(|view| [&view.before, &view.after]).collect()
     }
 
     fn lies(&self) -> impl Iterator<Item = &Lie> {
-        self.view.lies.iter().chain(self.earlier.iter().flat_map(|view| &view.lies))
+        std::iter::once(self.view).chain(self.earlier).flat_map(|view| &view.lies)
     }
 
     fn is_garbled(&self, id: &SourceId) -> bool {
