@@ -11,7 +11,7 @@ use tenantry::model::SourceId;
 use tenantry::testkit::conformance::{Declined, Done, Dump, NewUser, Place, Remote, Suite};
 
 #[path = "../../../examples/custom_endpoint.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the example is a program of its own")]
+#[allow(dead_code, unreachable_pub, clippy::wildcard_imports, reason = "the example is a program of its own")]
 mod custom_endpoint;
 
 use custom_endpoint::FileEndpoint;
