@@ -4,6 +4,7 @@
 mod connector;
 mod docs;
 mod file;
+mod first_import;
 mod mistakes;
 mod remote;
 mod scripted;
