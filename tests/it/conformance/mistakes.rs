@@ -1,6 +1,7 @@
 //! The mistakes that authors make, each with the check that finds it. It knows the right connector's answers only.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tenantry::endpoint::{
@@ -188,6 +189,9 @@ pub(crate) fn all() -> Vec<Mistake> {
             wrong().coverage(|right, _| right.map_err(|_| Error::protocol("something went wrong")))
         }),
         ("shows its password in Debug", "calls::show_no_secret", || wrong().debug()),
+        ("shows its cursor in Debug", "calls::show_no_secret", || {
+            wrong().prints(|memory| format!("Wrong {{ cursor: {:?} }}", now(memory).bytes()))
+        }),
         ("puts the password into an error", "calls::show_no_secret", || {
             wrong().coverage(|right, memory| {
                 right.map_err(|error| error.with_context("request", format!("login {}", memory.secret.expose())))
@@ -364,9 +368,9 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("gives checkpoints ahead of their data", "resuming::goes_on_behind_every_checkpoint", || {
             wrong().listing(|_| checkpoints_ahead())
         }),
-        ("begins anew behind a checkpoint", "resuming::goes_on_behind_every_checkpoint", || wrong().from(|_| None)),
+        ("begins anew behind a checkpoint", "resuming::goes_on_behind_every_checkpoint", || wrong().from(|_, _| None)),
         ("begins anew with a checkpoint of another version", "resuming::refuses_an_unusable_checkpoint", || {
-            wrong().from(|from| from.filter(|from| from.version() == 1))
+            wrong().from(|_, from| from.filter(|from| from.version() == 1))
         }),
         ("takes the cursor behind the data", "resuming::takes_the_cursor_before_the_data", || {
             wrong().listing(|memory| {
@@ -376,6 +380,30 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("gives no cursor", "resuming::takes_the_cursor_before_the_data", || {
             wrong().listing(|memory| at_end(memory, || SnapshotStep::End { cursor: None }))
+        }),
+        ("takes a fresh cursor where a listing goes on", "resuming::tells_the_first_cursor", || {
+            let resumed = Arc::new(AtomicBool::new(false));
+            let seen = Arc::clone(&resumed);
+            wrong()
+                .from(move |_, from| {
+                    seen.store(from.is_some(), Ordering::Relaxed);
+                    from
+                })
+                .listing(move |memory| {
+                    let began = now(memory);
+                    if resumed.load(Ordering::Relaxed) {
+                        at_end(memory, move || SnapshotStep::End { cursor: Some(began.clone()) })
+                    } else {
+                        Box::new(Some)
+                    }
+                })
+        }),
+        ("reads a kind of its own", "snapshot::fits_the_shapes", || {
+            page(|page| {
+                for patch in page.patches.iter_mut().filter(|patch| patch.object.kind == ObjectKind::User) {
+                    patch.attributes.set(names::KIND, "human");
+                }
+            })
         }),
         ("stops at an empty page", "paging::goes_on_at_empty_pages", || wrong().listing(|_| stops_at_an_empty_page())),
         ("repeats a page forever", "paging::repeated_pages_are_an_error", || wrong().listing(|_| first_page_forever())),
@@ -525,6 +553,18 @@ pub(crate) fn all() -> Vec<Mistake> {
                 }
             })
         }),
+        ("is silent in a delta about who leaves the scope", "delta::agrees_with_a_snapshot", || {
+            changes(|page| page.out_of_scope.clear())
+        }),
+        ("tells an old container in a delta", "delta::agrees_with_a_snapshot", || {
+            changes(|page| page.patches.iter_mut().for_each(|patch| patch.container = Some("first".into())))
+        }),
+        ("forgets primary groups in a delta", "delta::agrees_with_a_snapshot", || {
+            changes(|page| page.patches.iter_mut().for_each(|patch| patch.primary_group = None))
+        }),
+        ("skips in a delta what it cannot understand", "delta::sets_aside_what_it_cannot_understand", || {
+            changes(|page| page.quarantined.clear())
+        }),
         ("takes an error for caught up", "delta::a_broken_delta_is_an_error", || {
             wrong().delta(|memory, _| {
                 let now = now(memory);
@@ -533,6 +573,9 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("asks the server what deltas tell", "delta::knows_without_the_network_what_it_tells", || {
             wrong().tells(|memory| memory.server.state().faults.from_call.is_none())
+        }),
+        ("tells removals without the right to read them", "delta::tells_removals_only_by_right", || {
+            wrong().tells(|_| true)
         }),
         ("repeats changes forever", "delta::repeated_pages_are_an_error", || {
             wrong().delta(|_, _| Box::new(|step| Some(step.or_else(|_| Ok(DeltaStep::Page(DeltaPage::default()))))))
@@ -590,6 +633,20 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("believes the server", "actor::reads_back_what_it_did", || acts(|_, _, _, _| Ok(ActionOutcome::Done))),
         ("calls every cancellation an outage", "calls::obey_cancellation", || {
             wrong().lookup(|_, right| right.map_err(|_| Error::new(ErrorKind::Unavailable, "stopped")))
+        }),
+        ("answers for members although it is to stop", "calls::obey_cancellation", || {
+            wrong().members(|_, right| Ok(right.unwrap_or_default()))
+        }),
+        ("takes the wish to stop for an expired cursor", "calls::obey_cancellation", || {
+            wrong().delta(|_, _| Box::new(|step| Some(step.or(Ok(DeltaStep::CursorExpired)))))
+        }),
+        ("begins anew with a checkpoint of another directory", "resuming::refuses_an_unusable_checkpoint", || {
+            wrong().from(|memory, from| {
+                let of = |directory: uuid::Uuid, from: &Checkpoint| from.bytes().starts_with(directory.as_bytes());
+                let here = memory.server.state().directory;
+                let first = uuid::Uuid::from_u128(0x11);
+                from.filter(|from| here == first || !of(first, from))
+            })
         }),
         ("leaves every group open", "snapshot::closes_each_scope_once", || {
             page(|page| page.closed.retain(|scope| !matches!(scope, Scope::Members(_, Via::Explicit))))
