@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tenantry::endpoint::{
-    Action, ActionOutcome, Checkpoint, Cursor, DeltaPage, DeltaStep, Evidence, Membership, Presence, SnapshotPage,
-    SnapshotStep,
+    Action, ActionOutcome, Checkpoint, Cursor, DeltaStep, Evidence, Membership, Presence, SnapshotPage, SnapshotStep,
 };
-use tenantry::model::{ObjectKind, Scope, SourceId, Tombstone, TombstoneKind, UserState, Value, Via, names};
+use tenantry::model::{ObjectKind, Scope, SourceId, UserState, Value, Via, names};
 use tenantry::{Context, Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +20,7 @@ pub(crate) type Mistake = (&'static str, &'static str, fn() -> Hooks);
 
 type Listing = Steps<SnapshotStep>;
 
-fn wrong() -> Hooks {
+pub(crate) fn wrong() -> Hooks {
     Hooks::default()
 }
 
@@ -38,34 +37,9 @@ fn swallows_errors() -> Listing {
     Box::new(|step| Some(step.or(Ok(SnapshotStep::End { cursor: None }))))
 }
 
-fn now(memory: &Memory) -> Cursor {
+pub(crate) fn now(memory: &Memory) -> Cursor {
     let state = memory.server.state();
     Cursor::new(1, [&state.directory.as_bytes()[..], &state.counter.to_be_bytes()].concat())
-}
-
-/// Changes each page of a delta.
-fn changes(change: fn(&mut DeltaPage)) -> Hooks {
-    wrong().delta(move |_, _| {
-        Box::new(move |mut step| {
-            if let Ok(DeltaStep::Page(page)) = &mut step {
-                change(page);
-            }
-            Some(step)
-        })
-    })
-}
-
-/// Says caught up where the right one says expired.
-fn takes_expired_as_empty() -> Hooks {
-    wrong().delta(|memory, _| {
-        let now = now(memory);
-        Box::new(move |step| {
-            Some(step.map(|step| match step {
-                DeltaStep::CursorExpired => DeltaStep::CaughtUp(now.clone()),
-                other => other,
-            }))
-        })
-    })
 }
 
 fn gone() -> Presence {
@@ -178,7 +152,7 @@ fn loses_a_row_for_each_that_goes(memory: &Memory) -> Listing {
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn all() -> Vec<Mistake> {
-    vec![
+    let mut all = vec![
         ("ignores the wish to stop", "calls::obey_cancellation", || {
             wrong().context(|cx| {
                 let cancel = CancellationToken::new();
@@ -493,93 +467,6 @@ pub(crate) fn all() -> Vec<Mistake> {
                 Ok(right?.into_iter().map(sure).collect())
             })
         }),
-        ("fails at a cursor of another version", "delta::takes_garbage_as_expired", || {
-            wrong().delta(|_, _| {
-                Box::new(|step| {
-                    Some(match step {
-                        Ok(DeltaStep::CursorExpired) => Err(Error::protocol("not a cursor")),
-                        step => step,
-                    })
-                })
-            })
-        }),
-        ("takes a foreign cursor for no changes", "delta::takes_a_foreign_cursor_as_expired", takes_expired_as_empty),
-        ("takes a forgotten cursor for no changes", "delta::takes_an_old_cursor_as_expired", takes_expired_as_empty),
-        ("tells new users only", "delta::tells_what_is_new_or_changed", || {
-            changes(|page| page.patches.retain(|patch| patch.attributes.text(&names::LAST_NAME) != Some("Renamed")))
-        }),
-        ("tells members that come, not those that go", "delta::tells_memberships", || {
-            changes(|page| page.closed.clear())
-        }),
-        ("says that it tells removals, and does not", "delta::tells_what_is_gone", || {
-            changes(|page| page.tombstones.clear())
-        }),
-        ("buries who moved away", "delta::tells_moved_from_gone", || {
-            changes(|page| {
-                page.tombstones
-                    .extend(page.out_of_scope.drain(..).map(|object| Tombstone { object, kind: TombstoneKind::Hard }));
-            })
-        }),
-        ("takes the next cursor behind the changes", "delta::loses_nothing_while_it_is_read", || {
-            wrong().delta(|memory, _| {
-                let memory = memory.clone();
-                Box::new(move |step| {
-                    Some(step.map(|step| match step {
-                        DeltaStep::CaughtUp(_) => DeltaStep::CaughtUp(now(&memory)),
-                        step => step,
-                    }))
-                })
-            })
-        }),
-        ("buries at the end who came back before", "delta::tells_the_last_word_last", || {
-            changes(|page| {
-                let back: Vec<_> = page.patches.iter().map(|patch| patch.object.clone()).collect();
-                page.tombstones.extend(back.into_iter().map(|object| Tombstone { object, kind: TombstoneKind::Soft }));
-            })
-        }),
-        ("tells new groups without members", "delta::a_new_group_comes_whole", || {
-            changes(|page| page.edges_added.clear())
-        }),
-        ("closes users in a delta", "delta::closes_no_kind", || changes(|page| page.closed.push(Scope::Users))),
-        ("closes a group with half of its members", "delta::closes_no_kind", || {
-            changes(|page| {
-                page.edges_added.iter_mut().for_each(|edges| edges.members.truncate(edges.members.len() / 2));
-            })
-        }),
-        ("reads other attributes in a delta", "delta::agrees_with_a_snapshot", || {
-            changes(|page| {
-                for patch in &mut page.patches {
-                    patch.attributes.forget(&names::PRIMARY_EMAIL);
-                }
-            })
-        }),
-        ("is silent in a delta about who leaves the scope", "delta::agrees_with_a_snapshot", || {
-            changes(|page| page.out_of_scope.clear())
-        }),
-        ("tells an old container in a delta", "delta::agrees_with_a_snapshot", || {
-            changes(|page| page.patches.iter_mut().for_each(|patch| patch.container = Some("first".into())))
-        }),
-        ("forgets primary groups in a delta", "delta::agrees_with_a_snapshot", || {
-            changes(|page| page.patches.iter_mut().for_each(|patch| patch.primary_group = None))
-        }),
-        ("skips in a delta what it cannot understand", "delta::sets_aside_what_it_cannot_understand", || {
-            changes(|page| page.quarantined.clear())
-        }),
-        ("takes an error for caught up", "delta::a_broken_delta_is_an_error", || {
-            wrong().delta(|memory, _| {
-                let now = now(memory);
-                Box::new(move |step| Some(step.or_else(|_| Ok(DeltaStep::CaughtUp(now.clone())))))
-            })
-        }),
-        ("asks the server what deltas tell", "delta::knows_without_the_network_what_it_tells", || {
-            wrong().tells(|memory| memory.server.state().faults.from_call.is_none())
-        }),
-        ("tells removals without the right to read them", "delta::tells_removals_only_by_right", || {
-            wrong().tells(|_| true)
-        }),
-        ("repeats changes forever", "delta::repeated_pages_are_an_error", || {
-            wrong().delta(|_, _| Box::new(|step| Some(step.or_else(|_| Ok(DeltaStep::Page(DeltaPage::default()))))))
-        }),
         ("asks the server what it offers", "actor::knows_without_the_network_what_it_offers", || {
             wrong().offers(|memory| memory.server.state().faults.from_call.is_none())
         }),
@@ -651,5 +538,7 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("leaves every group open", "snapshot::closes_each_scope_once", || {
             page(|page| page.closed.retain(|scope| !matches!(scope, Scope::Members(_, Via::Explicit))))
         }),
-    ]
+    ];
+    all.extend(super::delta_mistakes::all());
+    all
 }

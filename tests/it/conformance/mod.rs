@@ -2,6 +2,7 @@
 //! docs say nothing that is not checked.
 
 mod connector;
+mod delta_mistakes;
 mod docs;
 mod file;
 mod first_import;

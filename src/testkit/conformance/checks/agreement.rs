@@ -22,6 +22,7 @@ const MOVED: usize = 6_400;
 struct Body {
     attributes: Attributes,
     container: Option<Box<str>>,
+    #[allow(clippy::option_option, reason = "not read, none, or this group, as in a patch")]
     primary_group: Option<Option<SourceId>>,
 }
 

@@ -145,7 +145,7 @@ fn spellings(bytes: &[u8]) -> Vec<String> {
     if bytes.len() < 8 {
         return Vec::new();
     }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let list = format!("{bytes:?}");
     // Without its brackets, as a part of a longer one.
     let list = list.trim_matches(['[', ']']).to_owned();
