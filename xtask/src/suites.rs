@@ -15,7 +15,7 @@ use crate::tally::{SKIPPED, Tally};
 const LIVE_SUITES: &str = "tests/live/tests/it/main.rs";
 
 /// Sets how many histories the laws are tried with, and how many of them a change has to pass.
-const CASES: &str = "TENANTRY_CASES";
+const CASES: &str = "TENANTRY_LAWS_CASES";
 const CI_CASES: &str = "10000";
 
 /// Which tests to run.

@@ -95,7 +95,7 @@ impl KeyIndex {
         let parts = 1 << PART_BITS;
         let room = keys.div_ceil(parts);
         // Keys are not shared out quite evenly.
-        let room = if keys == 0 { 0 } else { room + room / 16 };
+        let room = if keys == 0 { 0 } else { room + room / 32 + 64 };
         Self { parts: std::iter::repeat_with(|| Part::with_room(room)).take(parts).collect(), base }
     }
 
