@@ -10,7 +10,9 @@ async fn a_first_listing_of_misfits_says_why_and_blames_no_rights() {
     world.endpoint.change(|directory| {
         let users = directory.objects.iter().filter(|(_, object)| object.kind == ObjectKind::User);
         let users: Vec<_> = users.map(|(id, _)| id.clone()).collect();
-        users.iter().for_each(|id| directory.set(id, names::KIND, "human"));
+        for id in &users {
+            directory.set(id, names::KIND, "human");
+        }
     });
     let report = world.import().await;
     assert_eq!(report.outcome, Outcome::Failed);

@@ -152,7 +152,7 @@ fn loses_a_row_for_each_that_goes(memory: &Memory) -> Listing {
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn all() -> Vec<Mistake> {
-    let mut all = vec![
+    let mut all: Vec<Mistake> = vec![
         ("ignores the wish to stop", "calls::obey_cancellation", || {
             wrong().context(|cx| {
                 let cancel = CancellationToken::new();
