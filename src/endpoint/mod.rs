@@ -226,6 +226,8 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     ///   [`Conflict`](crate::ErrorKind::Conflict): the engine then begins anew.
     /// - Where there are deltas, the end tells a cursor from before the first page: what changes while the listing runs
     ///   comes behind it.
+    /// - The end of a listing that went on behind a checkpoint tells the cursor of its first beginning.
+    /// - An attribute that the contract names holds only what [`names::shape`](crate::model::names::shape) allows.
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>>;
 
     /// Begins a listing of source ids only. By default a snapshot with the bodies dropped.
@@ -302,6 +304,7 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - A group that comes into scope comes with all of its members, and its scope of members is closed.
     /// - No kind is closed, and the members of a group only where all of them are in this delta.
     /// - Applied to what a snapshot showed, the changes give what a snapshot of now shows.
+    /// - A record that is new or changed and cannot be understood is quarantined, with its id where that can be read.
     /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
@@ -310,6 +313,7 @@ pub trait DeltaEndpoint: Send + Sync {
     ///
     /// # Behaviour
     /// - Knows it without the network.
+    /// - Says `false` under a coverage that lacks a right by which tombstones are read.
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
         let _ = coverage;
         true

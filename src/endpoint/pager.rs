@@ -56,25 +56,24 @@ pub trait SnapshotPager: Send {
 /// One page of changes.
 ///
 /// Where several statements are on one object or membership, the later one counts: that of a later page, and on one page the
-/// one that comes later here (records that cannot be understood count as objects that are there). Of one object a page
-/// says either gone or out of scope, not both. A connector that tells how each object is now says one thing of each, and
+/// one that comes later here, so that gone counts more than out of scope, and both more than there. A connector that tells how each object is now says one thing of each, and
 /// need not care; one that repeats a log begins a new page where the order of the log is not that of these fields.
 #[derive(Debug, Default)]
 pub struct DeltaPage {
     /// Objects that are new or changed: whole, or the attributes that changed. One that is new or comes into scope comes
     /// whole.
     pub patches: Vec<Patch>,
+    /// Records that cannot be understood.
+    pub quarantined: Vec<Quarantined>,
     /// Memberships that began.
     pub edges_added: Vec<Edges>,
     /// Memberships that the directory says ended.
     pub edges_removed: Vec<Edges>,
-    /// Objects that the directory says are gone.
-    pub tombstones: Vec<Tombstone>,
     /// Objects that the directory shows to exist outside of base or filter. Those that were never listed may be among
     /// them.
     pub out_of_scope: Vec<ObjectKey>,
-    /// Records that cannot be understood.
-    pub quarantined: Vec<Quarantined>,
+    /// Objects that the directory says are gone.
+    pub tombstones: Vec<Tombstone>,
     /// Groups whose members were all listed, in `edges_added` of this page or of earlier ones: who is not among them is
     /// read a second time before the membership ends. Never `Users`, `Groups` or `Computers`.
     pub closed: Vec<Scope>,

@@ -16,7 +16,7 @@
 //! - Begin with [`Remote::endpoint`], [`Remote::put_user`] and [`Remote::many`]; the report then names, for each check
 //!   that was not tried, the method that it is waiting for. `Suite::new(fresh).only("lookup::")` runs a part.
 //! - A check that failed says where the behaviour is promised, what was expected, what was seen, and what to do about it.
-//!   `delta::agrees_with_a_snapshot` names objects only: where a check above it failed too, mend that one first.
+//!   `delta::agrees_with_a_snapshot` mixes everything: where a check above it failed too, mend that one first.
 //! - The faults belong below the connector's client (a fake server, a wrapper around its transport), so that what turns
 //!   an answer into a patch or an error is the connector's own code.
 //! - A remote declines what it has not: the checks that need it are *not checked*, and [`Report::assert`] fails because
