@@ -10,8 +10,8 @@ use crate::process::{self, Interrupt};
 
 /// How long each target runs if nobody says otherwise.
 const SECONDS: u32 = 30;
-/// How long each target runs for a change: two minutes for all of them together.
-const SECONDS_OF_A_CHANGE: u32 = 4;
+/// How long each target runs for a change: under a minute for all of them together, because their build takes longer.
+const SECONDS_OF_A_CHANGE: u32 = 2;
 
 /// What libFuzzer needs of a program: counters on edges and the values that are compared. Other than cargo-fuzz's
 /// default there is no address sanitizer, which needs an unstable compiler: none of our code is unsafe.

@@ -188,4 +188,17 @@ mod tests {
             assert_eq!(Since::read(&foreign), None);
         }
     }
+
+    #[test]
+    fn what_fuzzing_begins_with_is_still_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/ad_checkpoint");
+        for seed in std::fs::read_dir(folder).unwrap() {
+            let path = seed.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let (version, json) = bytes.split_first().unwrap();
+            let version = u16::from(*version);
+            let start = SliceStart::read(&Checkpoint::new(version, json));
+            assert!(start.is_ok() || Since::read(&Cursor::new(version, json)).is_some(), "{}", path.display());
+        }
+    }
 }

@@ -4,21 +4,25 @@
 
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 
-use tenantry::endpoint::Checkpoint;
+use tenantry::endpoint::{Checkpoint, Cursor};
 use tenantry::model::{Patch, Value, names};
 use tenantry_ldap::{Dn, Entry};
 use uuid::Uuid;
 
-use crate::cursor::SliceStart;
+use crate::cursor::{Since, SliceStart};
 use crate::map::{self, Moment};
 
-/// A checkpoint that is read is written and read as the same again.
+/// A resume point that is read is written and read as the same again, be it of a listing or between runs.
 pub fn checkpoint(bytes: &[u8]) {
     let Some((version, bytes)) = bytes.split_first() else { return };
-    let Ok(start) = SliceStart::read(&Checkpoint::new(u16::from(*version), bytes)) else { return };
+    let version = u16::from(*version);
+    if let Some(since) = Since::read(&Cursor::new(version, bytes)) {
+        assert_eq!(Since::read(&since.cursor()).as_ref(), Some(&since));
+    }
+    let Ok(start) = SliceStart::read(&Checkpoint::new(version, bytes)) else { return };
     let again = SliceStart::read(&start.checkpoint()).expect("what is written can be read");
     assert_eq!(again, start);
-    assert_eq!(again.position.cursor(), start.position.cursor());
+    assert_eq!(again.since.cursor(), start.since.cursor());
 }
 
 /// Whatever an entry holds gives a patch or an error, and a patch makes sense.

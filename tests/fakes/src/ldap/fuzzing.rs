@@ -4,7 +4,7 @@
 
 #![allow(missing_docs, reason = "no part of the interface")]
 
-use super::ber::{self, Reader};
+use super::ber::Reader;
 use super::dn::Dn;
 use super::filter::Filter;
 
@@ -18,9 +18,4 @@ pub fn levels(text: &str) -> Option<Vec<(String, String)>> {
 pub fn is_filter(bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
     Filter::read(&mut reader).is_ok() && reader.is_empty()
-}
-
-/// Returns the lengths of header and content, `None` while bytes are missing.
-pub fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>, ()> {
-    ber::header(bytes).map_err(drop)
 }
