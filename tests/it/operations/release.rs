@@ -135,14 +135,19 @@ async fn a_computer_keeps_telling_its_owner_until_it_is_handed_over() {
 async fn removal_is_refused_while_a_run_of_the_endpoint_or_an_apply_of_the_customer_is_under_way() {
     let stage = Stage::small().await;
     stage.import_all().await;
-    let run = stage.service.start(&stage.customer, &name("ad"), ImportOptions::default()).await.unwrap();
+    // Held as a run and an apply hold them, for as long as this test likes.
+    let hold = |name: &str| {
+        let path = stage.folder.path().join("state.db.work").join(name);
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let run = hold("c1+ad.run");
     let refused = stage.service.remove_endpoint(&stage.customer, &name("ad"), HandOver::Unlocked).await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Conflict);
-    run.wait().await.unwrap();
+    run.unlock().unwrap();
 
-    let turn =
-        std::fs::OpenOptions::new().write(true).open(stage.folder.path().join("state.db.work/c1.apply")).unwrap();
-    turn.lock().unwrap();
+    let turn = hold("c1.apply");
     let refused = stage.service.remove_endpoint(&stage.customer, &name("ad"), HandOver::Unlocked).await.unwrap_err();
     assert_eq!((refused.kind(), refused.retry()), (&ErrorKind::Conflict, tenantry::Retry::Backoff));
     let refused = stage.service.apply_retention(&stage.customer).await.unwrap_err();

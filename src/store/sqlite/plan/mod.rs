@@ -4,8 +4,10 @@
 
 mod again;
 mod candidates;
+mod figures;
 mod held;
 mod judge;
+mod listed;
 mod memberships;
 mod parked;
 

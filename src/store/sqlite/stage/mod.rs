@@ -20,7 +20,7 @@ use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
-use crate::model::{Patch, PlanSummary, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
+use crate::model::{Patch, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
 use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
@@ -292,65 +292,6 @@ impl Stage {
             let _ = self.file.execute_batch("ROLLBACK");
         }
         let _ = self.main.execute_batch("ROLLBACK");
-    }
-
-    /// Counts what the plan would change, as judged.
-    pub(super) fn plan_figures(&self) -> Result<PlanSummary> {
-        let step = || sql("read the plan");
-        let count =
-            |statement: &str| -> Result<u64> { self.file.query_row(statement, [], |row| row.get(0)).map_err(step()) };
-        let mut summary = PlanSummary {
-            created: count("SELECT count(*) FROM objects WHERE disposition IN (0, 2) AND stage_no % 4 = 0")?,
-            updated: count(
-                "SELECT count(DISTINCT stage_no / 4) FROM objects o WHERE disposition IN (1, 3)
-                    OR (stage_no % 4 > 0 AND disposition = 0
-                        AND NOT EXISTS (SELECT 1 FROM objects c WHERE c.stage_no = o.stage_no - o.stage_no % 4
-                                        AND c.disposition IN (0, 2)))",
-            )?,
-            removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7, 8)")?,
-            missing: 0,
-            ..PlanSummary::default()
-        };
-        let mut hasher = blake3::Hasher::new();
-        {
-            let mut query = self
-                .file
-                .prepare("SELECT object_no, standing, verdict, held FROM candidates ORDER BY object_no")
-                .map_err(step())?;
-            let mut rows = query.query([]).map_err(step())?;
-            while let Some(row) = rows.next().map_err(step())? {
-                let standing = Standing::from_number(row.get(1).map_err(step())?)?;
-                let (verdict, held): (i64, bool) = (row.get(2).map_err(step())?, row.get(3).map_err(step())?);
-                if verdict == 5 && !held && standing.state == super::State::Live {
-                    summary.missing += 1;
-                }
-                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
-                hasher.update(&[u8::try_from(verdict).unwrap_or(u8::MAX), u8::from(held)]);
-            }
-        }
-        {
-            let mut query = self
-                .file
-                .prepare("SELECT stage_no, disposition, fingerprint, held FROM objects ORDER BY stage_no")
-                .map_err(step())?;
-            let mut rows = query.query([]).map_err(step())?;
-            while let Some(row) = rows.next().map_err(step())? {
-                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
-                hasher.update(row.get_ref(2).map_err(step())?.as_blob().unwrap_or_default());
-                hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
-            }
-        }
-        for group_via in self.groups_with_losses()? {
-            let [explained, going, ..] = self.loss(group_via)?;
-            hasher.update(&group_via.to_le_bytes());
-            for number in explained.iter().chain(&going) {
-                hasher.update(&number.to_le_bytes());
-            }
-            summary.members_removed += (explained.len() + going.len()) as u64;
-        }
-        summary.updated -= self.held_away()?;
-        hasher.finalize().to_hex()[..16].clone_into(&mut summary.digest);
-        Ok(summary)
     }
 
     /// Reads one note.

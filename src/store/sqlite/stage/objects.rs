@@ -399,31 +399,6 @@ impl Stage {
             .map_err(sql("stage a page"))
     }
 
-    /// Counts staged changes of which nothing is left once the guard's share is held back.
-    pub(super) fn held_away(&self) -> Result<u64> {
-        let step = || sql("read the plan");
-        let mut away = 0;
-        let mut query = self
-            .file
-            .prepare("SELECT stage_no / 4, body, held FROM objects WHERE held IS NOT NULL AND disposition = 1")
-            .map_err(step())?;
-        let mut rows = query.query([]).map_err(step())?;
-        while let Some(row) = rows.next().map_err(step())? {
-            let mut new = codec::read_attributes(&row.get::<_, Vec<u8>>(1).map_err(step())?)?;
-            let held: String = row.get(2).map_err(step())?;
-            let held: Vec<_> = held.split(',').map(crate::model::AttributeName::parse).collect();
-            let stored: Vec<u8> = self
-                .main
-                .prepare_cached("SELECT body FROM objects WHERE object_no = ?1")
-                .and_then(|mut query| query.query_row([row.get::<_, i64>(0)?], |row| row.get(0)))
-                .map_err(step())?;
-            let stored = codec::read_attributes(&stored)?;
-            diff::hold_back(&stored, &mut new, &held);
-            away += u64::from(new == stored);
-        }
-        Ok(away)
-    }
-
     /// Stages the directory's own statement that an object is gone.
     pub(super) fn add_tombstone(&mut self, tombstone: &Tombstone) -> Result<()> {
         let verdict = match tombstone.kind {
