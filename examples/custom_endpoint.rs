@@ -1,18 +1,15 @@
 //! A whole connector: the users, groups and computers of a JSON file. It knows no other source.
-//!
 //! `cargo run --example custom_endpoint [FILE]`; the suite for connectors runs over it in `tests/it/conformance/file.rs`.
-#![allow(clippy::wildcard_imports, reason = "nearly all of the two modules is used")]
-
-use std::{collections::BTreeMap, ops::Bound, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, path::PathBuf};
 
 use serde::Deserialize;
 use tenantry::endpoint::*;
 use tenantry::model::*;
-use tenantry::{Customer, Error, ErrorKind, ImportOptions, Result, Retry, Service, SqliteStore, gate::Cost};
+use tenantry::{Error, ErrorKind, Result, Retry, gate::Cost};
 
 /// One unit of a directory in a file.
 #[derive(Debug, Clone)]
-pub struct FileEndpoint {
+pub(crate) struct FileEndpoint {
     info: EndpointInfo,
     path: PathBuf,
     unit: String,
@@ -21,8 +18,7 @@ pub struct FileEndpoint {
 #[derive(Deserialize)]
 struct File {
     directory: String,
-    // Sorted by id: a place in it stays, whatever comes and goes.
-    objects: BTreeMap<String, serde_json::Value>,
+    objects: BTreeMap<String, serde_json::Value>, // sorted by id: a place in it stays, whatever comes and goes
 }
 
 #[derive(Deserialize)]
@@ -31,13 +27,12 @@ struct Object {
     unit: String,
     name: String,
     mail: Option<String>,
-    /// Of a group; missing where whoever wrote the file could not read them.
-    members: Option<Vec<String>>,
+    members: Option<Vec<String>>, // of a group; missing where whoever wrote the file could not read them
 }
 
 impl FileEndpoint {
     /// Creates the endpoint; nothing is read.
-    pub fn new(name: &str, path: impl Into<PathBuf>, unit: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str, path: impl Into<PathBuf>, unit: &str) -> Result<Self> {
         let info = EndpointInfo::new(EndpointName::new(name)?, "json-file");
         Ok(Self { info, path: path.into(), unit: unit.into() })
     }
@@ -46,8 +41,8 @@ impl FileEndpoint {
     async fn read(&self, cx: &Context) -> Result<File> {
         let outage = || Error::new(ErrorKind::Unavailable, "the file cannot be read").with_retry(Retry::Backoff);
         let read = |_| async {
-            let text = std::fs::read_to_string(&self.path).map_err(|error| outage().with_source(error))?;
-            serde_json::from_str(&text).map_err(|error| Error::protocol("this is no directory").with_source(error))
+            let text = std::fs::read(&self.path).map_err(|error| outage().with_source(error))?;
+            serde_json::from_slice(&text).map_err(|error| Error::protocol("this is no directory").with_source(error))
         };
         cx.gate().call(Cost::default(), "read the file", read).await
     }
@@ -71,9 +66,8 @@ impl SnapshotPager for Listing {
     async fn next(&mut self) -> Result<SnapshotStep> {
         let Some((directory, after)) = self.2.clone() else { return Ok(SnapshotStep::End { cursor: None }) };
         let file = self.0.read(&self.1).await?;
-        let mut page = SnapshotPage::default();
         let mut rest = file.objects.range((Bound::Excluded(after), Bound::Unbounded)).peekable();
-        let mut last = None;
+        let (mut page, mut last) = (SnapshotPage::default(), None);
         for (text, value) in rest.by_ref().take(10) {
             last = Some((directory.clone(), text.clone()));
             let id = SourceId::parse(text);
@@ -153,30 +147,4 @@ impl Endpoint for FileEndpoint {
         };
         Ok(asked.iter().map(answer).collect())
     }
-}
-
-const SAMPLE: &str = r#"{ "directory": "0b6c1d4e-3f52-4c7a-9d8e-112233445566", "objects": {
-    "1": { "kind": "user", "unit": "pit", "name": "Ada Lindqvist", "mail": "ada@mining88.example" },
-    "2": { "kind": "user", "unit": "pit", "name": "Noor Haddad" },
-    "3": { "kind": "group", "unit": "pit", "name": "Night shift", "members": ["1", "2"] },
-    "4": { "kind": "computer", "unit": "pit", "name": "pc-4" } } }"#;
-
-/// Imports a file, or a sample, and shows what there is then.
-#[tokio::main(flavor = "current_thread")]
-#[allow(clippy::print_stdout, reason = "an example for the command line")]
-async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let folder = tempfile::tempdir()?;
-    let sample = folder.path().join("directory.json");
-    std::fs::write(&sample, SAMPLE)?;
-    let path = std::env::args_os().nth(1).map_or(sample, PathBuf::from);
-    let endpoint: Arc<dyn Endpoint> = Arc::new(FileEndpoint::new("file", path, "pit")?);
-    let (customer, name) = (CustomerId::new("mining88")?, endpoint.info().name.clone());
-    let service = Service::new(Arc::new(SqliteStore::open(folder.path().join("state.db"))?));
-    service.register(Customer::new(customer.clone()), vec![endpoint]).await?;
-    let report = service.import(&customer, &name, ImportOptions::default()).await?.into_result()?;
-    println!("{}: {} created, {} memberships", report.endpoint, report.created, report.members_added);
-    for event in service.consumer(&customer, "example").next(100).await? {
-        println!("{} {}", event.event_type.as_str(), event.data.get());
-    }
-    Ok(())
 }

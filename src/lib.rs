@@ -14,7 +14,7 @@
 //! ```
 //!
 //! - [`Service`] is what a host calls: imports in the background, progress, events.
-//! - [`endpoint`] is what the author of a connector implements; [`testkit`] (feature `testkit`) tests it.
+//! - [`endpoint`] is what the author of a connector implements; `testkit` (feature `testkit`) tests it.
 //! - [`model`] has the words as data, [`gate`] is the only way to the network, [`store`] keeps everything.
 //! - [`meter`] lists the figures for a host's recorder.
 //!

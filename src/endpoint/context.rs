@@ -18,7 +18,8 @@ impl Context {
         Self { gate, cancel }
     }
 
-    /// Returns the only way to the network.
+    /// Returns the only way to the network. A call takes a [`Cost`](crate::gate::Cost), which is `default()` until the
+    /// provider counts calls differently, and a short constant name of what is asked, for errors and figures.
     pub fn gate(&self) -> &Gate {
         &self.gate
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Identity, rights, filters and revision, as read at one moment.
 ///
-/// It must not depend on which of several equal servers answered: a fail-over is no change of coverage.
+/// It must not depend on which of several equal servers answered: a fail-over is no change of coverage. It is read anew
+/// at the beginning and at the end of every import, so that it should cost a few requests at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoverageInfo {
     /// The domain's or tenant's own immutable id. Another one is refused before anything is staged.

@@ -49,10 +49,14 @@ macro_rules! opaque {
 
 opaque!(
     /// Resume point between runs: a delta link, a cookie, an update sequence number bound to one server.
+    ///
+    /// It may be used weeks later, by a newer release, or not at all; it holds what tells its directory from another.
     Cursor
 );
 opaque!(
-    /// Resume point inside one snapshot. It covers exactly the pages before it.
+    /// Resume point inside one snapshot. It covers exactly the pages before it, and the page that it came with.
+    ///
+    /// Where there are deltas, its bytes hold the cursor from before the first page, for the end to tell.
     Checkpoint
 );
 

@@ -18,7 +18,7 @@
 //! verify                      when somebody sets the endpoint up; nothing is stored
 //!
 //! coverage                    at the start of every import; another identity ends it here
-//!   delta(cursor) ─► next …   where there is a cursor and the coverage is as it was
+//!   delta(cursor) ─► next …   where there is a cursor, no right was lost, and filters and revision are as they were
 //!   │   CursorExpired ─► snapshot
 //!   └ id_listing ─► next …    behind a delta that does not tell what is gone, and from time to time
 //!   snapshot(None) ─► next …  else; snapshot(checkpoint) after an interruption
@@ -33,22 +33,33 @@
 //! goes on with the ids, cursors and checkpoints of the old one. A pager is driven by one task; after an error, an end
 //! or a dropped call it is not used again.
 //!
+//! A listing that goes on behind a checkpoint is still the listing that it was. Where there are deltas, its checkpoints
+//! therefore carry the cursor that was taken before its very first page, and its end tells that one: a cursor that is
+//! taken when the listing goes on leaves out, in every delta to come, what changed meanwhile on the pages before.
+//!
+//! The engine compares the coverage before it goes on from a checkpoint, so that neither filters nor rights have to be
+//! in one. A right that was *gained* does not keep it from a delta: where more can be seen by it than the changes tell,
+//! put the rights into the cursor as well, and answer [`DeltaStep::CursorExpired`] where they differ.
+//!
+//! A kind that the directory does not have (computers, mostly) is not listed, not closed and not told as unreadable;
+//! nothing waits for it. A scope may be closed on a page with nothing else on it.
+//!
 //! # What the types mean
 //!
 //! | type | what it is to a connector |
 //! |---|---|
-//! | [`SourceId`](crate::model::SourceId) | the directory's own id: `Guid` or `Id` if it never changes and is never given to another object; `Address` is the last resort, and is never removed by itself |
-//! | [`Patch`](crate::model::Patch) | what one page knows of one object: absent is unknown, [`Value::Empty`](crate::model::Value::Empty) is known to be nothing; [`names`](crate::model::names) has the attributes that hosts know, `AttributeName::extra` the others |
-//! | `Patch::container` | where the object lies, opaque to the engine: objects of one container vouch for each other's readability |
+//! | [`SourceId`] | the directory's own id: `Guid` or `Id` if it never changes and is never given to another object; `Address` is the last resort, and is never removed by itself |
+//! | [`Patch`](crate::model::Patch) | what one page knows of one object: absent is unknown, [`Value::Empty`](crate::model::Value::Empty) is known to be nothing; [`names`](crate::model::names) has the attributes that hosts know, `AttributeName::extra` the others; a value that [`names::shape`](crate::model::names::shape) does not allow sets the whole record aside |
+//! | `Patch::container` | where the object lies, opaque to the engine: objects of one container vouch for each other's readability; spelled the same by listing, delta and look-up, left out where the directory has no places |
 //! | `Patch::anchors` | ids that other directories know the same object by |
 //! | `Patch::primary_group` | not read, none, or this group: it makes an edge of its own |
-//! | [`Edges`](crate::model::Edges) | some direct members of one group; several pages may each bring some |
+//! | [`Edges`](crate::model::Edges) | some direct members of one group, always [`Via::Explicit`](crate::model::Via::Explicit): the primary ones are made from `Patch::primary_group`; several pages may each bring some; a member's kind may be [`Unknown`](crate::model::MemberKind::Unknown), and the member one that is listed nowhere |
 //! | [`Scope`](crate::model::Scope) | what is closed when its last page came: all users, all groups, all computers, all members of one group |
 //! | [`Unreadable`](crate::model::Unreadable) | a scope that the account may not read: said instead of closing it |
-//! | [`Quarantined`](crate::model::Quarantined) | a record that makes no sense: set aside, the rest goes on |
+//! | [`Quarantined`](crate::model::Quarantined) | a record that makes no sense: set aside instead of its patch, the rest goes on; with its id it counts as listed, without one its kind proves no absence |
 //! | `withdrawn` | an object of an earlier page that vanished before its details were read |
-//! | [`Checkpoint`] | how to go on inside this listing: the connector's own bytes and their version |
-//! | [`Cursor`] | where the next delta begins: taken *before* the data that it stands for is read |
+//! | [`Checkpoint`] | how to go on inside this listing, with its cursor: the connector's own bytes and their version |
+//! | [`Cursor`] | where the next delta begins, and of which directory: taken *before* the data that it stands for is read |
 //! | [`CoverageInfo`] | what can be seen at all; an unequal value makes absence prove nothing |
 //! | [`Presence`] | the answer for one object; doubt is [`Presence::Unknown`], never gone |
 //!
@@ -69,8 +80,13 @@
 //! | something that this directory does not have | [`Unsupported`](crate::ErrorKind::Unsupported) |
 //!
 //! Every call to the network goes through [`Context::gate`]: it waits for its turn, repeats what `Retry` allows and
-//! obeys cancellation. A connector sleeps never and repeats nothing by itself. The engine adds the endpoint's name to an
-//! error; operation, page and the provider's request id are the connector's to add.
+//! obeys cancellation. A connector sleeps never and repeats nothing by itself. The gate and the engine add operation,
+//! tries and the endpoint's name to an error; page and the provider's request id are the connector's to add.
+//!
+//! The closure that the gate is given makes *one* request and may be called several times: it borrows and moves nothing
+//! away, advances nothing, and does not call the gate again, which might wait for itself. What blocks (files, a client
+//! that is not asynchronous) runs in `tokio::task::spawn_blocking` inside of it. A step that makes no request, such as an
+//! end behind the last page, calls [`Context::check_cancelled`] instead.
 //!
 //! # An outline
 //!
@@ -118,7 +134,10 @@
 //! }
 //! ```
 //!
-//! `examples/custom_endpoint.rs` is a whole one.
+//! What goes on behind a checkpoint, tells of changes or reads memberships adds fields to the same shape: one function
+//! turns a person into a patch for the listing, the delta and the look-up alike.
+//!
+//! `examples/custom_endpoint.rs` is a whole one; `testkit::conformance` says how to hold it to the contract.
 
 mod action;
 mod context;
@@ -184,6 +203,9 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
 
     /// Begins a full listing, or goes on behind a checkpoint of an earlier one.
     ///
+    /// It may make requests before the first page: the cursor is taken here, unless the checkpoint carries one. Pages and
+    /// kinds may come in any order, also mixed.
+    ///
     /// # Behaviour
     /// - Every object in scope comes on at least one page; one that changes while it is listed may come twice.
     /// - What lies outside of base and filter does not come.
@@ -204,6 +226,8 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     ///   [`Conflict`](crate::ErrorKind::Conflict): the engine then begins anew.
     /// - Where there are deltas, the end tells a cursor from before the first page: what changes while the listing runs
     ///   comes behind it.
+    /// - The end of a listing that went on behind a checkpoint tells the cursor of its first beginning.
+    /// - An attribute that the contract names holds only what [`names::shape`](crate::model::names::shape) allows.
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>>;
 
     /// Begins a listing of source ids only. By default a snapshot with the bodies dropped.
@@ -220,6 +244,11 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
 
     /// Looks single objects up by source id, beside siblings: the proof behind every removal by absence.
     ///
+    /// Asked are ids that listings and deltas told, up to some hundreds at once; a connector that can ask for only one at
+    /// a time makes a request for each. The engine takes the patches over, and a sibling whose container is another than
+    /// before vouches for nobody. `Present(None)` is for what cannot be understood; given for others, it costs a whole
+    /// listing where an id listing shows an object that is not known yet.
+    ///
     /// # Behaviour
     /// - Answers for each id, in the order asked.
     /// - An object that exists and is in scope is [`Presence::Present`]; with its patch where that costs nothing.
@@ -230,6 +259,8 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>>;
 
     /// Reads a second time whether some are explicit members of a group: the proof behind every membership that ends.
+    ///
+    /// A group that is not found, or whose members may not be read, has [`Membership::Unknown`] ones only.
     ///
     /// # Behaviour
     /// - Answers for each member, in the order asked.
@@ -254,6 +285,11 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
 pub trait DeltaEndpoint: Send + Sync {
     /// Begins to read the changes since a cursor.
     ///
+    /// A log that names only *which* objects changed is enough: read each of them as it is now, once, and say that. The
+    /// next cursor is then the end of the log as it was before the first page; changes behind it belong to the next
+    /// delta, though their effect may already be in this one. A group comes with all of its members and its scope of
+    /// members closed. Of what is neither there nor has a tombstone say nothing: hidden looks the same.
+    ///
     /// # Behaviour
     /// - A cursor that is unreadable or of another version is the step [`DeltaStep::CursorExpired`], not an error.
     /// - A cursor of another directory is the step [`DeltaStep::CursorExpired`], too.
@@ -268,6 +304,7 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - A group that comes into scope comes with all of its members, and its scope of members is closed.
     /// - No kind is closed, and the members of a group only where all of them are in this delta.
     /// - Applied to what a snapshot showed, the changes give what a snapshot of now shows.
+    /// - A record that is new or changed and cannot be understood is quarantined, with its id where that can be read.
     /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
@@ -276,6 +313,7 @@ pub trait DeltaEndpoint: Send + Sync {
     ///
     /// # Behaviour
     /// - Knows it without the network.
+    /// - Says `false` under a coverage that lacks a right by which tombstones are read.
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
         let _ = coverage;
         true

@@ -22,6 +22,9 @@ pub struct SnapshotPage {
     /// Scopes that cannot be read. They must not be closed.
     pub unreadable: Vec<Unreadable>,
     /// Where the listing can go on after an interruption. Covers exactly what came up to and with this page.
+    ///
+    /// Not every page needs one: what came behind the last one is listed again. After some dozens of pages without one an
+    /// interruption may cost the whole listing.
     pub checkpoint: Option<Checkpoint>,
 }
 
@@ -32,7 +35,8 @@ pub enum SnapshotStep {
     Page(SnapshotPage),
     /// The listing has ended. A listing that merely stops is an error.
     End {
-        /// Where deltas go on: taken before the first page was asked for.
+        /// Where deltas go on: taken before the first page was asked for, and where the listing went on behind a
+        /// checkpoint, before the first page of its first part. `None` where there are no deltas.
         cursor: Option<Cursor>,
     },
 }
@@ -52,23 +56,26 @@ pub trait SnapshotPager: Send {
 /// One page of changes.
 ///
 /// Where several statements are on one object or membership, the later one counts: that of a later page, and on one page the
-/// one that comes later here (records that cannot be understood count as objects that are there).
+/// one that comes later here, so that gone counts more than out of scope, and both more than there. A connector that tells how each object is now says one thing of each, and
+/// need not care; one that repeats a log begins a new page where the order of the log is not that of these fields.
 #[derive(Debug, Default)]
 pub struct DeltaPage {
-    /// Objects that are new or changed: whole or in part.
+    /// Objects that are new or changed: whole, or the attributes that changed. One that is new or comes into scope comes
+    /// whole.
     pub patches: Vec<Patch>,
+    /// Records that cannot be understood.
+    pub quarantined: Vec<Quarantined>,
     /// Memberships that began.
     pub edges_added: Vec<Edges>,
     /// Memberships that the directory says ended.
     pub edges_removed: Vec<Edges>,
-    /// Objects that the directory says are gone.
-    pub tombstones: Vec<Tombstone>,
     /// Objects that the directory shows to exist outside of base or filter. Those that were never listed may be among
     /// them.
     pub out_of_scope: Vec<ObjectKey>,
-    /// Records that cannot be understood.
-    pub quarantined: Vec<Quarantined>,
-    /// Groups whose members were all listed. Never `Users`, `Groups` or `Computers`.
+    /// Objects that the directory says are gone.
+    pub tombstones: Vec<Tombstone>,
+    /// Groups whose members were all listed, in `edges_added` of this page or of earlier ones: who is not among them is
+    /// read a second time before the membership ends. Never `Users`, `Groups` or `Computers`.
     pub closed: Vec<Scope>,
     /// Scopes that cannot be read.
     pub unreadable: Vec<Unreadable>,
@@ -79,9 +86,10 @@ pub struct DeltaPage {
 pub enum DeltaStep {
     /// A page; more follows.
     Page(DeltaPage),
-    /// Nothing more now. The cursor is stored with the data that it covers.
+    /// Nothing more now. The cursor is stored with the data that it covers. A step of its own: what the last page brings
+    /// comes before it.
     CaughtUp(Cursor),
-    /// The cursor can no longer be used: a snapshot is needed.
+    /// The cursor can no longer be used: a snapshot is needed. May come behind pages, too: they are dropped.
     CursorExpired,
 }
 

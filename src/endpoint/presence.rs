@@ -14,7 +14,7 @@ pub struct ObjectRef {
 /// Whether an object exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// It exists and is in scope; with its patch where that was at hand.
+    /// It exists and is in scope; with its patch where that was at hand, and without one where it cannot be understood.
     Present(Option<Box<Patch>>),
     /// It exists, but not in the base or filter: the directory itself moved it.
     OutOfScope,

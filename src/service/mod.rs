@@ -176,7 +176,7 @@ impl Service {
     /// Sets the gauges that have to be asked for: what waits for approval, and what consumers have yet to acknowledge.
     ///
     /// Counted are the customers that have endpoints here and their registered consumers; sums, so that no customer
-    /// becomes a label. To be called before the host's figures are collected; see [`meter`](crate::meter).
+    /// becomes a label. To be called before the host's figures are collected; see [`meter`].
     pub async fn measure(&self) -> Result<()> {
         let customers: BTreeSet<CustomerId> = self.endpoints().keys().map(|(customer, _)| customer.clone()).collect();
         let store = Arc::clone(&self.inner.store);

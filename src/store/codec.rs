@@ -2,6 +2,7 @@
 //!
 //! Everything read back is checked: a file that was damaged gives an error, never a panic or a wrong value.
 
+use roaring::RoaringTreemap;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -170,25 +171,48 @@ pub(crate) fn member_digest(seed: u64, member: &SourceKey) -> u128 {
 
 /// Packs sorted numbers as differences.
 pub(crate) fn pack_sorted(numbers: &[u64]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(numbers.len() * 2);
+    pack(numbers.iter().copied(), numbers.len())
+}
+
+/// Packs a set of numbers as [`pack_sorted`] does.
+pub(crate) fn pack_set(numbers: &RoaringTreemap) -> Vec<u8> {
+    pack(numbers.iter(), usize::try_from(numbers.len()).unwrap_or_default())
+}
+
+fn pack(sorted: impl Iterator<Item = u64>, count: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(count * 2);
     let mut last = 0;
-    for number in numbers {
+    for number in sorted {
         push_number(&mut out, number - last);
-        last = *number;
+        last = number;
     }
     out
 }
 
 /// Reads what [`pack_sorted`] wrote.
 pub(crate) fn unpack_sorted(bytes: &[u8]) -> Result<Vec<u64>> {
-    let mut reader = Reader::new(bytes, "packed numbers");
     let mut numbers = Vec::with_capacity(bytes.len() / 2);
+    unpack(bytes, |number| numbers.push(number))?;
+    Ok(numbers)
+}
+
+/// Reads what [`pack_sorted`] wrote as a set, which takes less room where there are many.
+pub(crate) fn unpack_set(bytes: &[u8]) -> Result<RoaringTreemap> {
+    let mut numbers = RoaringTreemap::new();
+    unpack(bytes, |number| {
+        numbers.insert(number);
+    })?;
+    Ok(numbers)
+}
+
+fn unpack(bytes: &[u8], mut take: impl FnMut(u64)) -> Result<()> {
+    let mut reader = Reader::new(bytes, "packed numbers");
     let mut last = 0_u64;
     while !reader.is_at_end() {
         last = last.checked_add(reader.number()?).ok_or_else(|| damaged("packed numbers"))?;
-        numbers.push(last);
+        take(last);
     }
-    Ok(numbers)
+    Ok(())
 }
 
 /// Returns the number under which a member kind is kept.
@@ -284,8 +308,11 @@ mod tests {
         #[test]
         fn sorted_numbers_read_back(mut numbers in proptest::collection::vec(any::<u32>(), 0..100)) {
             numbers.sort_unstable();
-            let numbers: Vec<u64> = numbers.into_iter().map(u64::from).collect();
-            prop_assert_eq!(unpack_sorted(&pack_sorted(&numbers)).unwrap(), numbers);
+            let mut numbers: Vec<u64> = numbers.into_iter().map(u64::from).collect();
+            prop_assert_eq!(unpack_sorted(&pack_sorted(&numbers)).unwrap(), numbers.clone());
+            numbers.dedup();
+            let set = unpack_set(&pack_sorted(&numbers)).unwrap();
+            prop_assert_eq!(unpack_sorted(&pack_set(&set)).unwrap(), numbers);
         }
     }
 }

@@ -389,7 +389,8 @@ impl Pager {
     fn checkpoint(&self, state: &State) -> Checkpoint {
         let next = self.ids.get(self.place.at);
         let kind = next.and_then(|id| state.directory.objects.get(id)).map(|object| object.kind);
-        let mut bytes = (self.place.members as u64).to_be_bytes().to_vec();
+        let mut bytes = mark(&state.directory).to_vec();
+        bytes.extend((self.place.members as u64).to_be_bytes());
         if let (Some(next), Some(kind)) = (next, kind) {
             bytes.push(rank(kind));
             bytes.extend(next.to_stored());
@@ -441,9 +442,15 @@ fn rank(kind: ObjectKind) -> u8 {
     }
 }
 
+/// Tells one directory from another in a checkpoint.
+fn mark(directory: &ScriptedDirectory) -> [u8; 16] {
+    CoverageInfo::new(directory.identity.as_str(), 0).digest()
+}
+
 /// Finds the place that a checkpoint names, in a listing of today.
 fn place_of(checkpoint: &Checkpoint, ids: &[SourceId], directory: &ScriptedDirectory) -> Option<Place> {
-    let (members, rest) = checkpoint.bytes().split_first_chunk::<8>().filter(|_| checkpoint.version() == VERSION)?;
+    let bytes = checkpoint.bytes().strip_prefix(&mark(directory)).filter(|_| checkpoint.version() == VERSION)?;
+    let (members, rest) = bytes.split_first_chunk::<8>()?;
     let members = usize::try_from(u64::from_be_bytes(*members)).ok()?;
     let (kind, rest) = rest.split_first()?;
     if *kind == u8::MAX {

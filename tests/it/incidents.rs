@@ -465,6 +465,7 @@ async fn another_anchor_makes_nobody_new() {
 async fn a_delta_that_breaks_off_is_a_failure_and_the_next_one_tells_what_it_would_have() {
     let endpoint = odd(World::directory(40), |page| vec![page]);
     let stand = Stand::new(vec![Arc::new(endpoint.clone())]).await;
+    endpoint.inner.change(|directory| directory.tombstones_readable = true);
     stand.import(&endpoint).await;
     endpoint.inner.change(|directory| directory.delete(&id(3)));
     endpoint.trouble(Some(Trouble::Delta));

@@ -5,7 +5,7 @@
 //! the script alone (`oracles.rs`). They are tried once, by two processes of their own; the test of each law then tells
 //! what broke it, cut down to the steps that matter, and in how many histories there was something to hold against it.
 //!
-//! `TENANTRY_CASES` sets how many histories are tried, `TENANTRY_SEED` tries a single one and tells each of its imports.
+//! `TENANTRY_CASES` sets how many histories are tried (`TENANTRY_LAWS_CASES` here alone), `TENANTRY_SEED` tries a single one and tells each of its imports.
 //!
 //! | law | its test | beside it |
 //! |---|---|---|
@@ -192,7 +192,7 @@ fn try_histories() -> Told {
     let children: Vec<_> = match number("TENANTRY_SEED") {
         Some(seed) => vec![format!("{seed} {} 1", seed + 1)],
         None => {
-            let cases = number("TENANTRY_CASES").unwrap_or(CASES);
+            let cases = number("TENANTRY_LAWS_CASES").or_else(|| number("TENANTRY_CASES")).unwrap_or(CASES);
             vec![format!("0 {cases} 2"), format!("1 {cases} 2")]
         }
     }

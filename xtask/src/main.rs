@@ -29,6 +29,8 @@ usage: cargo xtask <command>
              then the live suites, then cleans up
   bench [ARGS]
              runs the import benchmark in release mode; ARGS are passed through
+  bench --samba [--rounds N] [--users N] [--limit X]
+             compares an import from a Samba domain controller with `ldapsearch`; installs both if need be
   fuzz [--seconds N] [TARGET [FILE]]
              searches for inputs that make a reader of remote or stored bytes fail; FILE is one input to try
   ci         everything a change has to pass: format, lints, docs, licences, tests, fuzz targets, examples, embedding host

@@ -15,7 +15,7 @@ use crate::tally::{SKIPPED, Tally};
 const LIVE_SUITES: &str = "tests/live/tests/it/main.rs";
 
 /// Sets how many histories the laws are tried with, and how many of them a change has to pass.
-const CASES: &str = "TENANTRY_CASES";
+const CASES: &str = "TENANTRY_LAWS_CASES";
 const CI_CASES: &str = "10000";
 
 /// Which tests to run.
@@ -99,17 +99,32 @@ fn run_live(
     let before = passed(tally);
     // The same selection of packages and features as above, or cargo would build everything a second time.
     let mut command = test_command(selection, &["--test", "live"]);
+    run_as(root, live, &mut command)?;
+    let successful = process::run_watched(&mut command, interrupt, |line| count(tally, line))?;
+    if successful && selection.filter.is_none() && passed(tally) == before {
+        return Err("no live test ran".to_owned());
+    }
+    Ok(successful)
+}
+
+/// Lets a `cargo` command start servers: it knows where they lie, and what it builds runs as root.
+pub(crate) fn prepare_live(command: &mut Command, root: Root) -> Result<(), String> {
+    run_as(root, &live_directory()?, command)
+}
+
+/// Removes what a command behind [`prepare_live`] left; its logs stay when it failed.
+pub(crate) fn clean_live(root: Root, successful: bool) -> Result<(), String> {
+    clean_as(root, &live_directory()?, successful)
+}
+
+fn run_as(root: Root, live: &Path, command: &mut Command) -> Result<(), String> {
     command.env("TENANTRY_LIVE_DIR", live);
     if root == Root::Sudo {
         let ci = std::env::var("CI").unwrap_or_default();
         let runner = format!("sudo -n env TENANTRY_LIVE_DIR={} CI={ci}", live.display());
         command.env(runner_variable()?, runner);
     }
-    let successful = process::run_watched(&mut command, interrupt, |line| count(tally, line))?;
-    if successful && selection.filter.is_none() && passed(tally) == before {
-        return Err("no live test ran".to_owned());
-    }
-    Ok(successful)
+    Ok(())
 }
 
 fn test_command(selection: &Selection, which: &[&str]) -> Command {

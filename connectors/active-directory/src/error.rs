@@ -33,6 +33,14 @@ pub(crate) fn another_server() -> Error {
     )
 }
 
+/// A listing whose last step failed in the middle of a page does not know what of it was given out.
+pub(crate) fn broken_off() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the listing broke off in the middle of a page; go on behind its last checkpoint",
+    )
+}
+
 /// Whatever lies in such a container can be told neither in scope nor out of it: a listing has to.
 pub(crate) fn nameless_container(error: Error) -> Error {
     Error::new(ErrorKind::Conflict, "a container changed whose name or id cannot be understood").with_source(error)

@@ -78,6 +78,8 @@ pub(crate) struct Gathering {
     /// Objects that were told to be out of scope.
     outside: HashSet<Uuid>,
     ready: VecDeque<Page>,
+    /// Groups that came without members: nobody has said yet that they have none.
+    empty: Vec<(Uuid, String)>,
     /// Groups whose members did not all come with their entries.
     pending: VecDeque<Uuid>,
     long: Option<LongList>,
@@ -105,6 +107,7 @@ impl Gathering {
             listed: HashSet::new(),
             outside: HashSet::new(),
             ready: VecDeque::new(),
+            empty: Vec::new(),
             pending: VecDeque::new(),
             long: None,
             kinds: None,
@@ -126,11 +129,7 @@ impl Gathering {
 
     /// Returns the attributes by which [`take`](Self::take) understands entries of a class.
     pub(crate) fn attributes(&self, class: Class) -> Vec<&'static str> {
-        let mut attributes = class.attributes(self.detail);
-        if class == Class::Groups && self.detail == Detail::Full {
-            attributes.push("member");
-        }
-        attributes
+        class.listed_attributes(self.detail)
     }
 
     /// Returns the next page that is ready.
@@ -173,6 +172,15 @@ impl Gathering {
     /// what does not lie in it is out of scope.
     pub(crate) async fn take(&mut self, class: Class, entries: &[Entry], base: Option<&Dn>) -> Result<bool> {
         let (moved, groups) = self.turn(class, entries, base).await?;
+        self.take_members(groups).await?;
+        self.judge_empty().await?;
+        Ok(moved)
+    }
+
+    /// Does the same for one page of many, and leaves groups that came without members to
+    /// [`judge_empty`](Self::judge_empty).
+    pub(crate) async fn take_listed(&mut self, class: Class, entries: &[Entry]) -> Result<bool> {
+        let (moved, groups) = self.turn(class, entries, None).await?;
         self.take_members(groups).await?;
         Ok(moved)
     }
@@ -271,7 +279,6 @@ impl Gathering {
             Some(kinds) => kinds,
             None => self.shared.kinds(&self.cx, &self.controller).await?,
         };
-        let mut empty = Vec::new();
         for (group, dn, entry) in groups {
             let first = match RangedValues::first(entry, "member") {
                 Ok(first) => first,
@@ -283,7 +290,7 @@ impl Gathering {
             if first.next != NextRange::Done {
                 self.pending.push_back(group);
             } else if first.values.is_empty() {
-                empty.push((group, dn));
+                self.empty.push((group, dn));
             } else {
                 let (members, wrong) = kinds.read(first.values);
                 self.give(group, &members);
@@ -294,13 +301,16 @@ impl Gathering {
             }
         }
         self.kinds = Some(kinds);
-        self.judge_empty(empty).await
+        Ok(())
     }
 
-    /// Closes groups without members, if it can be told that they have none.
-    async fn judge_empty(&mut self, empty: Vec<(Uuid, String)>) -> Result<()> {
+    /// Closes groups that came without members, if it can be told that they have none; tells whether there were any.
+    ///
+    /// As many together as there are: a server that has no index for the question goes through every object each time.
+    pub(crate) async fn judge_empty(&mut self) -> Result<bool> {
+        let empty = std::mem::take(&mut self.empty);
         if empty.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let readable = match self.members_readable {
             Some(readable) => readable,
@@ -322,7 +332,7 @@ impl Gathering {
                 self.close(Scope::Members(SourceId::Guid(group), Via::Explicit));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads a group whose members did not all come with its entry.

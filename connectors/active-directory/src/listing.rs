@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{Checked, Contacts};
 use crate::controller::Controller;
+use crate::endpoint::ActiveDirectory;
 use crate::exclusion::{self, Exclusion};
 use crate::map::{self, Moment};
 
@@ -160,6 +161,15 @@ impl Class {
         names
     }
 
+    /// Returns the attributes to ask for in a listing: groups come with their members.
+    pub(crate) fn listed_attributes(self, detail: Detail) -> Vec<&'static str> {
+        let mut names = self.attributes(detail);
+        if self == Self::Groups && detail == Detail::Full {
+            names.push("member");
+        }
+        names
+    }
+
     /// Reads an entry of a listing of this class.
     pub(crate) fn read(
         self,
@@ -204,6 +214,14 @@ impl Class {
             Ok((patch, primary)) => Listed::Object(Found { guid, patch, primary, dn: name.dn }),
             Err(error) => aside(Some(guid), describe(&error)),
         }
+    }
+}
+
+impl ActiveDirectory {
+    /// Names the attributes that a listing of this kind asks for: those that the account has to be able to read.
+    #[must_use]
+    pub fn attributes_read(kind: ObjectKind) -> Vec<&'static str> {
+        Class::of(kind).listed_attributes(Detail::Full)
     }
 }
 

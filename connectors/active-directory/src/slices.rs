@@ -6,8 +6,9 @@
 use tenantry::Result;
 use tenantry_ldap::Filter;
 
-/// How many pages a slice may have.
-const PAGES: u64 = 5;
+/// How many full pages a slice may hold: what an interruption costs at most. Every slice is a search of its own, which
+/// some servers answer by going through the whole class.
+const PAGES: u64 = 20;
 /// How much a slice grows or shrinks at a time.
 const STEP: u64 = 4;
 
@@ -18,21 +19,18 @@ pub(crate) struct Slices {
     width: u64,
     /// The highest number given out when the listing began; whatever is above is in the last slice.
     highest: u64,
+    /// Objects on a page of this class.
     page_size: u64,
+    /// The width that holds a handful of pages however dense the objects are.
+    bounded: u64,
 }
 
 impl Slices {
-    /// Begins, or goes on behind a checkpoint.
-    pub(crate) fn new(from: u64, width: Option<u64>, highest: u64, page_size: u32) -> Self {
-        let page_size = u64::from(page_size.max(1));
-        let mut slices = Self { from, width: 0, highest, page_size };
-        slices.width = width.unwrap_or_default().max(slices.bounded());
-        slices
-    }
-
-    /// The width that holds a handful of pages however dense the objects are.
-    fn bounded(&self) -> u64 {
-        self.page_size * PAGES
+    /// Begins, or goes on behind a checkpoint. A class with smaller pages has as many objects in a slice as the others.
+    pub(crate) fn new(from: u64, width: Option<u64>, highest: u64, page_size: u32, full_page: u32) -> Self {
+        let bounded = u64::from(full_page.max(1)) * PAGES;
+        let width = width.unwrap_or_default().max(bounded);
+        Self { from, width, highest, page_size: u64::from(page_size.max(1)), bounded }
     }
 
     pub(crate) fn from(&self) -> u64 {
@@ -52,10 +50,10 @@ impl Slices {
     ///
     /// A wide slice is a guess that there are few objects in it: it has to fit on one page.
     pub(crate) fn narrow(&mut self) -> bool {
-        if self.width <= self.bounded() {
+        if self.width <= self.bounded {
             return false;
         }
-        self.width = (self.width / STEP).max(self.bounded());
+        self.width = (self.width / STEP).max(self.bounded);
         true
     }
 
@@ -65,7 +63,7 @@ impl Slices {
         if objects.saturating_mul(STEP) <= self.page_size {
             self.width = self.width.saturating_mul(STEP);
         } else if objects > self.page_size {
-            self.width = (self.width / STEP).max(self.bounded());
+            self.width = (self.width / STEP).max(self.bounded);
         }
     }
 
@@ -91,7 +89,7 @@ mod tests {
 
     /// Lists objects with these numbers and returns how many came in each slice.
     fn list(numbers: &[u64], highest: u64, page_size: u32) -> Vec<usize> {
-        let mut slices = Slices::new(0, None, highest, page_size);
+        let mut slices = Slices::new(0, None, highest, page_size, page_size);
         let mut sizes = Vec::new();
         loop {
             let end = if slices.is_last() { u64::MAX } else { slices.from() + slices.width() };
@@ -114,7 +112,7 @@ mod tests {
         let numbers = [dense, sparse].concat();
         let sizes = list(&numbers, 30_000_000, 100);
         assert_eq!(sizes.iter().sum::<usize>(), numbers.len());
-        assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size <= 2000), "{sizes:?}");
     }
 
     #[test]
@@ -124,15 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_class_with_smaller_pages_has_slices_as_wide_as_the_others() {
+        let (users, groups) = (Slices::new(0, None, 9, 1000, 1000), Slices::new(0, None, 9, 200, 1000));
+        assert_eq!(users.width(), groups.width());
+    }
+
+    #[test]
     fn a_small_domain_is_one_slice_that_reaches_to_the_end() {
         assert_eq!(list(&[12, 4711], 4800, 1000), [2]);
     }
 
     #[test]
     fn the_last_slice_takes_what_is_created_meanwhile_and_what_has_no_readable_number() {
-        let last = Slices::new(0, None, 10, 1000).filter().unwrap();
+        let last = Slices::new(0, None, 10, 1000, 1000).filter().unwrap();
         assert_eq!(last.as_str(), "(|(uSNCreated>=0)(!(uSNCreated=*)))");
-        let first = Slices::new(5, None, 100_000, 1000).filter().unwrap();
-        assert_eq!(first.as_str(), "(&(uSNCreated>=5)(uSNCreated<=5004))");
+        let first = Slices::new(5, None, 100_000, 1000, 1000).filter().unwrap();
+        assert_eq!(first.as_str(), "(&(uSNCreated>=5)(uSNCreated<=20004))");
     }
 }

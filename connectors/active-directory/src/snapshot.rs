@@ -15,7 +15,7 @@ use crate::controller::NOW;
 use crate::cursor::{Position, Since, SliceStart};
 use crate::delta;
 use crate::endpoint::Shared;
-use crate::error::{another_server, base_gone};
+use crate::error::{another_server, base_gone, broken_off};
 use crate::gathering::Gathering;
 use crate::listing::{Class, Detail};
 use crate::members;
@@ -39,6 +39,8 @@ pub(crate) struct Snapshot {
     /// The pages of the slice are read; members that belong to it may be not.
     slice_read: bool,
     restarts: u32,
+    /// What was read is being turned into pages. Whoever comes back while this is set finds a part of it lost.
+    turning: bool,
 }
 
 impl Snapshot {
@@ -73,7 +75,7 @@ impl Snapshot {
         };
         let page_size = Gathering::page_size(&shared, class);
         Ok(Self {
-            slices: Slices::new(slice, width, position.usn, page_size),
+            slices: Slices::new(slice, width, position.usn, page_size, shared.config.page_size),
             gathering: Gathering::new(shared, cx, controller, detail),
             detail,
             position,
@@ -83,6 +85,7 @@ impl Snapshot {
             progress: PageProgress::new(STALLED_PAGES),
             slice_read: false,
             restarts: 0,
+            turning: false,
         })
     }
 
@@ -115,9 +118,11 @@ impl Snapshot {
                 }
                 self.slice_read = next.is_none();
                 self.cookie = next;
-                if self.gathering.take(class, &page.entries, None).await? {
+                self.turning = true;
+                if self.gathering.take_listed(class, &page.entries).await? {
                     self.restarts = 0;
                 }
+                self.turning = false;
                 Ok(())
             }
         }
@@ -135,8 +140,9 @@ impl Snapshot {
             tracing::debug!(class = class.operation(), ?excluded, "class listed");
             self.class = class.next();
             if let Some(next) = self.class {
-                let page_size = Gathering::page_size(&self.gathering.shared, next);
-                self.slices = Slices::new(0, None, self.position.usn, page_size);
+                let shared = &self.gathering.shared;
+                let page_size = Gathering::page_size(shared, next);
+                self.slices = Slices::new(0, None, self.position.usn, page_size, shared.config.page_size);
             }
         } else {
             self.slices.advance(objects);
@@ -157,19 +163,30 @@ impl Snapshot {
 #[async_trait]
 impl SnapshotPager for Snapshot {
     async fn next(&mut self) -> Result<SnapshotStep> {
+        if self.turning {
+            return Err(broken_off());
+        }
         loop {
             self.gathering.cx.check_cancelled()?;
             if let Some(class) = self.class
                 && self.slice_read
                 && !self.gathering.has_work()
             {
+                self.turning = true;
+                let judged = self.gathering.judge_empty().await?;
+                self.turning = false;
+                if judged {
+                    continue;
+                }
                 self.seal(class);
             }
             if let Some(page) = self.gathering.next_page() {
                 return Ok(SnapshotStep::Page(page.into()));
             }
             if self.gathering.has_work() {
+                self.turning = true;
                 self.gathering.work().await?;
+                self.turning = false;
             } else if let Some(class) = self.class {
                 self.read_page(class).await?;
             } else {

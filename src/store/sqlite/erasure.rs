@@ -307,7 +307,7 @@ fn erase_one(
                 events.add(EventType::ComputerUpserted, &record.id.to_string(), &data)?;
             }
         }
-        events.finish(transaction)?;
+        events.finish()?;
     }
     remove_record(transaction, record_no)?;
     erased.records += 1;
@@ -318,7 +318,7 @@ fn erase_one(
         "record": { "id": id }, "changed": [], "previous": {}, "run": run, "restorable": false, "erased": true,
     });
     events.add(EventType::UserRemoved, &id.to_string(), &data)?;
-    events.finish(transaction)
+    events.finish()
 }
 
 /// Ends the memberships of an object, an event each.
@@ -344,7 +344,7 @@ fn end_memberships(
             if change.record != MemberRecord::None {
                 change.record = MemberRecord::Joined(record);
             }
-            events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &[change]);
+            events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &[change])?;
         }
         let digest: [u8; 16] = transaction
             .prepare_cached("SELECT digest FROM group_members WHERE group_via = ?1")

@@ -1,6 +1,7 @@
 //! From source key to object number in memory, for the many look-ups of a large change of memberships.
 //!
-//! Open addressing over flat arrays: 21 bytes a slot at a load of at most 4/5, so about 26 bytes an object.
+//! Open addressing over flat arrays: 21 bytes a slot at a load of at most 7/8, so about 26 bytes an object, also while it
+//! grows.
 
 use super::Standing;
 use crate::error::Result;
@@ -20,85 +21,111 @@ pub(super) struct Found {
 /// Source keys of one endpoint and their objects.
 #[derive(Debug)]
 pub(super) struct KeyIndex {
+    /// By the first bits of the mixed key: when one grows, the others stay as they are.
+    parts: Vec<Part>,
+    base: Option<i64>,
+}
+
+/// A share of the keys.
+#[derive(Debug)]
+struct Part {
     keys: Vec<[u8; 16]>,
     /// Object number less the base; `u32::MAX` is a free slot.
     numbers: Vec<u32>,
     flags: Vec<u8>,
-    base: i64,
     used: usize,
 }
 
 const FREE: u32 = u32::MAX;
 const JOINED: u8 = 0x80;
+const PART_BITS: u32 = 6;
 
-impl KeyIndex {
-    /// Creates an index for so many keys, with object numbers from `base` on.
-    pub(super) fn with_room(keys: usize, base: i64) -> Self {
-        let slots = (keys + keys / 4 + 16).max(16);
-        Self { keys: vec![[0; 16]; slots], numbers: vec![FREE; slots], flags: vec![0; slots], base, used: 0 }
+/// Sequential GUIDs differ in few bits: multiply before taking the high ones.
+fn mix(key: &[u8; 16]) -> u64 {
+    let (low, high) = (&key[..8], &key[8..]);
+    let word = |half: &[u8]| half.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+    let mixed = (word(low) ^ word(high).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+impl Part {
+    fn with_room(keys: usize) -> Self {
+        let slots = keys + keys / 6 + 8;
+        Self { keys: vec![[0; 16]; slots], numbers: vec![FREE; slots], flags: vec![0; slots], used: 0 }
     }
 
     #[allow(clippy::cast_possible_truncation)] // the product of a u64 and a length, shifted down, fits the length
-    fn first_slot(&self, key: &[u8; 16]) -> usize {
-        let (low, high) = (&key[..8], &key[8..]);
-        let word = |half: &[u8]| half.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-        // Sequential GUIDs differ in few bits: multiply before taking the high half.
-        let mixed = (word(low) ^ word(high).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        ((u128::from(mixed) * self.keys.len() as u128) >> 64) as usize
-    }
-
-    fn slot_of(&self, key: &[u8; 16]) -> usize {
-        let mut slot = self.first_slot(key);
+    fn slot_of(&self, mixed: u64, key: &[u8; 16]) -> usize {
+        let mut slot = ((u128::from(mixed << PART_BITS) * self.keys.len() as u128) >> 64) as usize;
         while self.numbers[slot] != FREE && self.keys[slot] != *key {
             slot = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
         }
         slot
     }
 
-    /// Adds a key, or replaces what it leads to.
-    pub(super) fn insert(&mut self, key: &SourceKey, found: Found) {
+    fn insert(&mut self, mixed: u64, key: &[u8; 16], number: u32, flags: u8) {
         if (self.used + 1) * 8 > self.keys.len() * 7 {
             self.grow();
         }
-        if self.used == 0 {
-            // Numbers are given in rising order: the first is the lowest.
-            self.base = if self.base == 0 { found.object_no } else { self.base };
-        }
-        let slot = self.slot_of(&key.0);
+        let slot = self.slot_of(mixed, key);
         if self.numbers[slot] == FREE {
             self.used += 1;
         }
-        self.keys[slot] = key.0;
-        self.numbers[slot] = u32::try_from(found.object_no - self.base)
-            .expect("fewer than 4 billion objects lie between the first and the last of one endpoint");
-        let standing = u8::try_from(found.standing.to_number()).expect("a standing is a small number");
-        self.flags[slot] = standing | if found.joined { JOINED } else { 0 };
+        self.keys[slot] = *key;
+        self.numbers[slot] = number;
+        self.flags[slot] = flags;
     }
 
     fn grow(&mut self) {
-        let mut larger = Self::with_room(self.keys.len() * 3 / 2, self.base);
+        let mut larger = Self::with_room(self.keys.len() * 9 / 8);
         for slot in 0..self.keys.len() {
             if self.numbers[slot] != FREE {
-                let at = larger.slot_of(&self.keys[slot]);
-                larger.keys[at] = self.keys[slot];
-                larger.numbers[at] = self.numbers[slot];
-                larger.flags[at] = self.flags[slot];
-                larger.used += 1;
+                let key = &self.keys[slot];
+                larger.insert(mix(key), key, self.numbers[slot], self.flags[slot]);
             }
         }
         *self = larger;
     }
+}
+
+impl KeyIndex {
+    /// Creates an index for so many keys, with object numbers from `base` on; without one, the first number is the
+    /// lowest, since they are given in rising order.
+    pub(super) fn with_room(keys: usize, base: Option<i64>) -> Self {
+        let parts = 1 << PART_BITS;
+        let room = keys.div_ceil(parts);
+        // Keys are not shared out quite evenly.
+        let room = if keys == 0 { 0 } else { room + room / 32 + 64 };
+        Self { parts: std::iter::repeat_with(|| Part::with_room(room)).take(parts).collect(), base }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // six bits
+    fn part_of(mixed: u64) -> usize {
+        (mixed >> (64 - PART_BITS)) as usize
+    }
+
+    /// Adds a key, or replaces what it leads to.
+    pub(super) fn insert(&mut self, key: &SourceKey, found: Found) {
+        let base = *self.base.get_or_insert(found.object_no);
+        let number = u32::try_from(found.object_no - base)
+            .expect("fewer than 4 billion objects lie between the first and the last of one endpoint");
+        let standing = u8::try_from(found.standing.to_number()).expect("a standing is a small number");
+        let mixed = mix(&key.0);
+        let flags = standing | if found.joined { JOINED } else { 0 };
+        self.parts[Self::part_of(mixed)].insert(mixed, &key.0, number, flags);
+    }
 
     /// Finds a key.
     pub(super) fn get(&self, key: &SourceKey) -> Result<Option<Found>> {
-        let slot = self.slot_of(&key.0);
-        if self.numbers[slot] == FREE {
+        let mixed = mix(&key.0);
+        let part = &self.parts[Self::part_of(mixed)];
+        let slot = part.slot_of(mixed, &key.0);
+        if part.numbers[slot] == FREE {
             return Ok(None);
         }
-        let flags = self.flags[slot];
+        let flags = part.flags[slot];
         Ok(Some(Found {
-            object_no: self.base + i64::from(self.numbers[slot]),
+            object_no: self.base.unwrap_or_default() + i64::from(part.numbers[slot]),
             standing: Standing::from_number(i64::from(flags & !JOINED))?,
             joined: flags & JOINED != 0,
         }))
@@ -120,7 +147,7 @@ mod tests {
             keys in proptest::collection::vec(0_u32..500, 0..400), asked in proptest::collection::vec(0_u32..500, 50)
         ) {
             let key = |n: u32| SourceKey(u128::from(n).to_be_bytes());
-            let mut index = KeyIndex::with_room(4, 1);
+            let mut index = KeyIndex::with_room(4, None);
             let mut map = HashMap::new();
             for (at, n) in keys.iter().enumerate() {
                 let found = Found {

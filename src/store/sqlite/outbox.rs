@@ -1,6 +1,6 @@
 //! Events at rest: many to a segment, compressed, member changes packed. Read back as CloudEvents.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -45,16 +45,18 @@ pub(super) struct Writer<'a> {
     endpoint: Option<&'a EndpointName>,
     run: RunId,
     time: Timestamp,
+    begun: u64,
     next: u64,
     first: u64,
     buffer: Vec<u8>,
-    segments: Vec<(u64, u64, Vec<u8>)>,
+    /// Segments go to the file as they are filled: the changes of one group may be millions.
+    transaction: &'a Connection,
 }
 
 impl<'a> Writer<'a> {
     /// Begins behind the customer's last event.
     pub(super) fn begin(
-        transaction: &Transaction<'_>,
+        transaction: &'a Connection,
         customer_no: i64,
         endpoint: Option<&'a EndpointName>,
         run: RunId,
@@ -68,10 +70,11 @@ impl<'a> Writer<'a> {
             endpoint,
             run,
             time,
+            begun: last + 1,
             next: last + 1,
             first: last + 1,
             buffer: Vec::new(),
-            segments: Vec::new(),
+            transaction,
         };
         writer.start_segment();
         Ok(writer)
@@ -85,11 +88,18 @@ impl<'a> Writer<'a> {
         self.buffer.extend_from_slice(self.run.0.as_bytes());
     }
 
-    fn end_segment(&mut self) {
+    fn end_segment(&mut self) -> Result<()> {
         if self.next > self.first {
-            self.segments.push((self.first, self.next - 1, lz4_flex::compress_prepend_size(&self.buffer)));
+            let segment = lz4_flex::compress_prepend_size(&self.buffer);
+            self.transaction
+                .prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5)")
+                .and_then(|mut insert| {
+                    insert.execute(params![self.customer_no, self.next - 1, self.first, self.time.0, segment])
+                })
+                .map_err(sql("write events"))?;
         }
         self.start_segment();
+        Ok(())
     }
 
     /// Adds an event with its data as JSON.
@@ -107,7 +117,7 @@ impl<'a> Writer<'a> {
         self.buffer[at..at + 4].copy_from_slice(&len.to_le_bytes());
         self.next += 1;
         if self.buffer.len() > SEGMENT_BYTES {
-            self.end_segment();
+            self.end_segment()?;
         }
         Ok(())
     }
@@ -120,7 +130,7 @@ impl<'a> Writer<'a> {
         group_id: &SourceId,
         via: Via,
         changes: &[MemberChange],
-    ) {
+    ) -> Result<()> {
         for part in changes.chunks(8192) {
             self.buffer.push(ENTRY_MEMBERS);
             self.buffer.push(event_type.number());
@@ -147,31 +157,25 @@ impl<'a> Writer<'a> {
             }
             self.next += part.len() as u64;
             if self.buffer.len() > SEGMENT_BYTES {
-                self.end_segment();
+                self.end_segment()?;
             }
         }
+        Ok(())
     }
 
-    /// Writes everything in the transaction that also holds the changes.
-    pub(super) fn finish(mut self, transaction: &Transaction<'_>) -> Result<()> {
-        let step = || sql("write events");
-        self.end_segment();
-        if self.segments.is_empty() {
+    /// Writes what is left, in the transaction that also holds the changes.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.end_segment()?;
+        if self.next == self.begun {
             return Ok(());
         }
-        for (first, last, segment) in &self.segments {
-            transaction
-                .prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5)")
-                .and_then(|mut insert| insert.execute(params![self.customer_no, last, first, self.time.0, segment]))
-                .map_err(step())?;
-        }
-        transaction
+        self.transaction
             .execute(
                 "UPDATE customers SET sequence = ?2 WHERE customer_no = ?1",
                 params![self.customer_no, self.next - 1],
             )
             .map(drop)
-            .map_err(step())
+            .map_err(sql("write events"))
     }
 }
 

@@ -173,7 +173,7 @@ fn chunk(writer: &mut Connection, target: &Target) -> Result<(Released, bool)> {
     if done {
         tell_group(&transaction, target, &release, &mut events)?;
     }
-    events.finish(&transaction)?;
+    events.finish()?;
     if done {
         forget(&transaction, target, &release)?;
     } else {
@@ -223,7 +223,7 @@ impl Release {
                     .iter()
                     .map(|number| member_of(transaction, target.endpoint_no, *number))
                     .collect::<Result<_>>()?;
-                events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes);
+                events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes)?;
             }
             write_members(transaction, group_via, rest, None)?;
             let ended = i64::try_from(now.len()).unwrap_or(0);

@@ -514,7 +514,7 @@ impl RunStore for SqliteRun {
             Some(apply) => apply,
             None => {
                 let wakes = self.stage()?.get::<i64>("wakes")? == Some(1);
-                (self.store.connect(12 << 20)?, Apply::new(self.target.clone(), wakes))
+                (self.store.connect(10 << 20)?, Apply::new(self.target.clone(), wakes))
             }
         };
         let reached = apply.chunk(&mut writer, self.stage_mut()?, now)?;

@@ -11,6 +11,14 @@
 //! }
 //! ```
 //!
+//! It takes `tenantry` with the feature `testkit` and `tokio` with `rt` and `macros` under `[dev-dependencies]`.
+//!
+//! - Begin with [`Remote::endpoint`], [`Remote::put_user`] and [`Remote::many`]; the report then names, for each check
+//!   that was not tried, the method that it is waiting for. `Suite::new(fresh).only("lookup::")` runs a part.
+//! - A check that failed says where the behaviour is promised, what was expected, what was seen, and what to do about it.
+//!   `delta::agrees_with_a_snapshot` mixes everything: where a check above it failed too, mend that one first.
+//! - The faults belong below the connector's client (a fake server, a wrapper around its transport), so that what turns
+//!   an answer into a patch or an error is the connector's own code.
 //! - A remote declines what it has not: the checks that need it are *not checked*, and [`Report::assert`] fails because
 //!   of them, unless they are named. What the endpoint itself does not offer (deltas, actions) counts the same, so that
 //!   it is checked from the day on which it does.
@@ -94,6 +102,9 @@ where
     }
 
     /// Says that the remote lives in memory: a call that nothing can wake any more fails at once, without waiting.
+    ///
+    /// Not for one whose answers come from a socket, a process or `spawn_blocking`: the call would be given up before
+    /// they are there. Files that are read on the spot are as good as memory.
     pub fn in_memory(mut self) -> Self {
         self.patience = Patience::Virtual;
         self

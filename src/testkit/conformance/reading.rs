@@ -153,6 +153,8 @@ pub(super) fn add(members: &mut Members, edges: Edges) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     There,
+    /// There, and not to be understood.
+    SetAside,
     Gone,
     Outside,
 }
@@ -165,6 +167,7 @@ pub(super) struct Changes {
     pub(super) removed: Members,
     pub(super) tombstones: Vec<Tombstone>,
     pub(super) out_of_scope: Vec<ObjectKey>,
+    pub(super) quarantined: Vec<Quarantined>,
     /// What was said last of each object, in the order in which the engine reads a page.
     pub(super) last_word: BTreeMap<ObjectKey, Word>,
     pub(super) closed: Vec<Scope>,
@@ -175,13 +178,19 @@ pub(super) struct Changes {
 
 impl Changes {
     fn take(&mut self, page: DeltaPage) {
-        let there = page.patches.iter().map(|patch| (&patch.object, Word::There));
-        let gone = page.tombstones.iter().map(|tombstone| (&tombstone.object, Word::Gone));
-        let outside = page.out_of_scope.iter().map(|object| (object, Word::Outside));
-        self.last_word.extend(there.chain(gone).chain(outside).map(|(object, word)| (object.clone(), word)));
+        let there = page.patches.iter().map(|patch| (patch.object.clone(), Word::There));
+        let set_aside = page
+            .quarantined
+            .iter()
+            .filter_map(|record| Some((ObjectKey { kind: record.kind, id: record.id.clone()? }, Word::SetAside)));
+        let outside = page.out_of_scope.iter().map(|object| (object.clone(), Word::Outside));
+        let gone = page.tombstones.iter().map(|tombstone| (tombstone.object.clone(), Word::Gone));
+        self.last_word.extend(there.chain(set_aside).chain(outside).chain(gone));
+        self.quarantined.extend(page.quarantined);
         for patch in page.patches {
             let known = self.patches.entry(patch.object.clone()).or_insert_with(|| patch.clone());
             known.attributes.merge(&patch.attributes);
+            known.container = patch.container.or(known.container.take());
             known.primary_group = patch.primary_group.or(known.primary_group.take());
         }
         page.edges_added.into_iter().for_each(|edges| add(&mut self.added, edges));

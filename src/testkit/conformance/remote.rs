@@ -61,13 +61,18 @@ pub type Dump = BTreeMap<String, BTreeMap<String, String>>;
 ///
 /// It begins with whatever an empty directory of its kind holds, everything readable and every call answered. All
 /// methods but two may decline, which is the default: what needs them is then reported as not checked. Faults last
-/// until [`heal`](Self::heal).
+/// until [`heal`](Self::heal), also for endpoints that are made later.
+///
+/// A *call*, where it is counted here, is one request that reaches the remote: one try at the gate, and each repeated try
+/// counts again. The ids that are handed over are those that these methods returned; an object may be a member of
+/// several groups, and a group of a group.
 #[async_trait]
 pub trait Remote: Send + Sync {
-    /// Creates an endpoint over it, as a process that has just started does.
+    /// Creates an endpoint over it, as a process that has just started does: it shares the directory and its faults with
+    /// the ones before, and nothing that those have learned.
     fn endpoint(&self) -> Arc<dyn Endpoint>;
 
-    /// Adds a user and returns the id by which the connector has to know it.
+    /// Adds a user and returns the id by which the connector has to know it: active, in scope, in no group.
     async fn put_user(&mut self, user: &NewUser) -> Done<SourceId>;
 
     /// Returns how many users make a listing of at least three pages.
@@ -75,7 +80,8 @@ pub trait Remote: Send + Sync {
         40
     }
 
-    /// Returns the credentials that the endpoint was configured with.
+    /// Returns the credentials that the endpoint was configured with. Without any, `calls::show_no_secret` is not
+    /// checked.
     fn secrets(&self) -> Vec<String> {
         Vec::new()
     }
@@ -125,7 +131,7 @@ pub trait Remote: Send + Sync {
         declined("move_out_of_scope", user)
     }
 
-    /// Deletes an object, with the trace that the directory leaves of it.
+    /// Deletes an object, with the trace that the directory leaves of it. Its memberships go or stay as they do there.
     async fn delete(&mut self, id: &SourceId) -> Done {
         declined("delete", id)
     }
@@ -135,7 +141,7 @@ pub trait Remote: Send + Sync {
         declined("restore", id)
     }
 
-    /// Adds a user that the connector can make no sense of; returns its id if that can be read.
+    /// Adds a user that the connector can make no sense of, in scope; returns its id if that can be read.
     async fn put_unintelligible(&mut self) -> Done<Option<SourceId>> {
         declined("put_unintelligible", ())
     }
@@ -156,17 +162,19 @@ pub trait Remote: Send + Sync {
         declined("deny_members", group)
     }
 
-    /// Takes away a right that decides what can be seen.
+    /// Takes away a right that decides what can be seen, such as the one to read tombstones.
     async fn withdraw_right(&mut self) -> Done {
         declined("withdraw_right", ())
     }
 
-    /// Takes all rights away behind the next so many calls: what is read then looks empty, without an error.
+    /// Takes all rights away behind the next so many calls: what is read then looks empty, without an error,
+    /// and the rights that a coverage reads are gone as well.
     async fn withdraw_rights_after(&mut self, calls: u32) -> Done {
         declined("withdraw_rights_after", calls)
     }
 
-    /// Lets the n-th call from now (from 1), and all that follow, fail as in an outage.
+    /// Lets the n-th call from now (from 1), and all that follow, fail as in an outage. Declining is for an n that it
+    /// cannot count to; one that declines 1 has no outages.
     async fn fail_from_call(&mut self, nth: u32) -> Done {
         declined("fail_from_call", nth)
     }
@@ -186,7 +194,7 @@ pub trait Remote: Send + Sync {
         declined("repeat_changes", ())
     }
 
-    /// Forgets what cursors of before stand for.
+    /// Forgets what cursors of before stand for, also of one that was told just now and behind which nothing has changed.
     async fn expire_cursors(&mut self) -> Done {
         declined("expire_cursors", ())
     }
@@ -201,7 +209,7 @@ pub trait Remote: Send + Sync {
         declined("sign_ins", ())
     }
 
-    /// Leaves calls without an answer from now on: neither success nor failure.
+    /// Leaves calls without an answer from now on: neither success nor failure, such as a future that stays pending.
     async fn fall_silent(&mut self) -> Done {
         declined("fall_silent", ())
     }

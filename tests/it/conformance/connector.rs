@@ -279,6 +279,10 @@ impl DeltaEndpoint for Memory {
         let (endpoint, cx, usable) = (self.clone(), cx.clone(), since.is_some());
         Ok(Box::new(Changes { endpoint, cx, directory, after: since, until, usable }))
     }
+
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        coverage.rights.contains("read")
+    }
 }
 
 #[async_trait]

@@ -1,13 +1,13 @@
 //! The mistakes that authors make, each with the check that finds it. It knows the right connector's answers only.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tenantry::endpoint::{
-    Action, ActionOutcome, Checkpoint, Cursor, DeltaPage, DeltaStep, Evidence, Membership, Presence, SnapshotPage,
-    SnapshotStep,
+    Action, ActionOutcome, Checkpoint, Cursor, DeltaStep, Evidence, Membership, Presence, SnapshotPage, SnapshotStep,
 };
-use tenantry::model::{ObjectKind, Scope, SourceId, Tombstone, TombstoneKind, UserState, Value, Via, names};
+use tenantry::model::{ObjectKind, Scope, SourceId, UserState, Value, Via, names};
 use tenantry::{Context, Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ pub(crate) type Mistake = (&'static str, &'static str, fn() -> Hooks);
 
 type Listing = Steps<SnapshotStep>;
 
-fn wrong() -> Hooks {
+pub(crate) fn wrong() -> Hooks {
     Hooks::default()
 }
 
@@ -37,34 +37,9 @@ fn swallows_errors() -> Listing {
     Box::new(|step| Some(step.or(Ok(SnapshotStep::End { cursor: None }))))
 }
 
-fn now(memory: &Memory) -> Cursor {
+pub(crate) fn now(memory: &Memory) -> Cursor {
     let state = memory.server.state();
     Cursor::new(1, [&state.directory.as_bytes()[..], &state.counter.to_be_bytes()].concat())
-}
-
-/// Changes each page of a delta.
-fn changes(change: fn(&mut DeltaPage)) -> Hooks {
-    wrong().delta(move |_, _| {
-        Box::new(move |mut step| {
-            if let Ok(DeltaStep::Page(page)) = &mut step {
-                change(page);
-            }
-            Some(step)
-        })
-    })
-}
-
-/// Says caught up where the right one says expired.
-fn takes_expired_as_empty() -> Hooks {
-    wrong().delta(|memory, _| {
-        let now = now(memory);
-        Box::new(move |step| {
-            Some(step.map(|step| match step {
-                DeltaStep::CursorExpired => DeltaStep::CaughtUp(now.clone()),
-                other => other,
-            }))
-        })
-    })
 }
 
 fn gone() -> Presence {
@@ -177,7 +152,7 @@ fn loses_a_row_for_each_that_goes(memory: &Memory) -> Listing {
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn all() -> Vec<Mistake> {
-    vec![
+    let mut all: Vec<Mistake> = vec![
         ("ignores the wish to stop", "calls::obey_cancellation", || {
             wrong().context(|cx| {
                 let cancel = CancellationToken::new();
@@ -188,6 +163,9 @@ pub(crate) fn all() -> Vec<Mistake> {
             wrong().coverage(|right, _| right.map_err(|_| Error::protocol("something went wrong")))
         }),
         ("shows its password in Debug", "calls::show_no_secret", || wrong().debug()),
+        ("shows its cursor in Debug", "calls::show_no_secret", || {
+            wrong().prints(|memory| format!("Wrong {{ cursor: {:?} }}", now(memory).bytes()))
+        }),
         ("puts the password into an error", "calls::show_no_secret", || {
             wrong().coverage(|right, memory| {
                 right.map_err(|error| error.with_context("request", format!("login {}", memory.secret.expose())))
@@ -364,9 +342,9 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("gives checkpoints ahead of their data", "resuming::goes_on_behind_every_checkpoint", || {
             wrong().listing(|_| checkpoints_ahead())
         }),
-        ("begins anew behind a checkpoint", "resuming::goes_on_behind_every_checkpoint", || wrong().from(|_| None)),
+        ("begins anew behind a checkpoint", "resuming::goes_on_behind_every_checkpoint", || wrong().from(|_, _| None)),
         ("begins anew with a checkpoint of another version", "resuming::refuses_an_unusable_checkpoint", || {
-            wrong().from(|from| from.filter(|from| from.version() == 1))
+            wrong().from(|_, from| from.filter(|from| from.version() == 1))
         }),
         ("takes the cursor behind the data", "resuming::takes_the_cursor_before_the_data", || {
             wrong().listing(|memory| {
@@ -376,6 +354,30 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("gives no cursor", "resuming::takes_the_cursor_before_the_data", || {
             wrong().listing(|memory| at_end(memory, || SnapshotStep::End { cursor: None }))
+        }),
+        ("takes a fresh cursor where a listing goes on", "resuming::tells_the_first_cursor", || {
+            let resumed = Arc::new(AtomicBool::new(false));
+            let seen = Arc::clone(&resumed);
+            wrong()
+                .from(move |_, from| {
+                    seen.store(from.is_some(), Ordering::Relaxed);
+                    from
+                })
+                .listing(move |memory| {
+                    let began = now(memory);
+                    if resumed.load(Ordering::Relaxed) {
+                        at_end(memory, move || SnapshotStep::End { cursor: Some(began.clone()) })
+                    } else {
+                        Box::new(Some)
+                    }
+                })
+        }),
+        ("reads a kind of its own", "snapshot::fits_the_shapes", || {
+            page(|page| {
+                for patch in page.patches.iter_mut().filter(|patch| patch.object.kind == ObjectKind::User) {
+                    patch.attributes.set(names::KIND, "human");
+                }
+            })
         }),
         ("stops at an empty page", "paging::goes_on_at_empty_pages", || wrong().listing(|_| stops_at_an_empty_page())),
         ("repeats a page forever", "paging::repeated_pages_are_an_error", || wrong().listing(|_| first_page_forever())),
@@ -465,78 +467,6 @@ pub(crate) fn all() -> Vec<Mistake> {
                 Ok(right?.into_iter().map(sure).collect())
             })
         }),
-        ("fails at a cursor of another version", "delta::takes_garbage_as_expired", || {
-            wrong().delta(|_, _| {
-                Box::new(|step| {
-                    Some(match step {
-                        Ok(DeltaStep::CursorExpired) => Err(Error::protocol("not a cursor")),
-                        step => step,
-                    })
-                })
-            })
-        }),
-        ("takes a foreign cursor for no changes", "delta::takes_a_foreign_cursor_as_expired", takes_expired_as_empty),
-        ("takes a forgotten cursor for no changes", "delta::takes_an_old_cursor_as_expired", takes_expired_as_empty),
-        ("tells new users only", "delta::tells_what_is_new_or_changed", || {
-            changes(|page| page.patches.retain(|patch| patch.attributes.text(&names::LAST_NAME) != Some("Renamed")))
-        }),
-        ("tells members that come, not those that go", "delta::tells_memberships", || {
-            changes(|page| page.closed.clear())
-        }),
-        ("says that it tells removals, and does not", "delta::tells_what_is_gone", || {
-            changes(|page| page.tombstones.clear())
-        }),
-        ("buries who moved away", "delta::tells_moved_from_gone", || {
-            changes(|page| {
-                page.tombstones
-                    .extend(page.out_of_scope.drain(..).map(|object| Tombstone { object, kind: TombstoneKind::Hard }));
-            })
-        }),
-        ("takes the next cursor behind the changes", "delta::loses_nothing_while_it_is_read", || {
-            wrong().delta(|memory, _| {
-                let memory = memory.clone();
-                Box::new(move |step| {
-                    Some(step.map(|step| match step {
-                        DeltaStep::CaughtUp(_) => DeltaStep::CaughtUp(now(&memory)),
-                        step => step,
-                    }))
-                })
-            })
-        }),
-        ("buries at the end who came back before", "delta::tells_the_last_word_last", || {
-            changes(|page| {
-                let back: Vec<_> = page.patches.iter().map(|patch| patch.object.clone()).collect();
-                page.tombstones.extend(back.into_iter().map(|object| Tombstone { object, kind: TombstoneKind::Soft }));
-            })
-        }),
-        ("tells new groups without members", "delta::a_new_group_comes_whole", || {
-            changes(|page| page.edges_added.clear())
-        }),
-        ("closes users in a delta", "delta::closes_no_kind", || changes(|page| page.closed.push(Scope::Users))),
-        ("closes a group with half of its members", "delta::closes_no_kind", || {
-            changes(|page| {
-                page.edges_added.iter_mut().for_each(|edges| edges.members.truncate(edges.members.len() / 2));
-            })
-        }),
-        ("reads other attributes in a delta", "delta::agrees_with_a_snapshot", || {
-            changes(|page| {
-                for patch in &mut page.patches {
-                    patch.attributes.forget(&names::PRIMARY_EMAIL);
-                }
-            })
-        }),
-        ("takes an error for caught up", "delta::a_broken_delta_is_an_error", || {
-            wrong().delta(|memory, _| {
-                let now = now(memory);
-                Box::new(move |step| Some(step.or_else(|_| Ok(DeltaStep::CaughtUp(now.clone())))))
-            })
-        }),
-        ("asks the server what deltas tell", "delta::knows_without_the_network_what_it_tells", || {
-            wrong().tells(|memory| memory.server.state().faults.from_call.is_none())
-        }),
-        ("repeats changes forever", "delta::repeated_pages_are_an_error", || {
-            wrong().delta(|_, _| Box::new(|step| Some(step.or_else(|_| Ok(DeltaStep::Page(DeltaPage::default()))))))
-        }),
         ("asks the server what it offers", "actor::knows_without_the_network_what_it_offers", || {
             wrong().offers(|memory| memory.server.state().faults.from_call.is_none())
         }),
@@ -591,8 +521,24 @@ pub(crate) fn all() -> Vec<Mistake> {
         ("calls every cancellation an outage", "calls::obey_cancellation", || {
             wrong().lookup(|_, right| right.map_err(|_| Error::new(ErrorKind::Unavailable, "stopped")))
         }),
+        ("answers for members although it is to stop", "calls::obey_cancellation", || {
+            wrong().members(|_, right| Ok(right.unwrap_or_default()))
+        }),
+        ("takes the wish to stop for an expired cursor", "calls::obey_cancellation", || {
+            wrong().delta(|_, _| Box::new(|step| Some(step.or(Ok(DeltaStep::CursorExpired)))))
+        }),
+        ("begins anew with a checkpoint of another directory", "resuming::refuses_an_unusable_checkpoint", || {
+            wrong().from(|memory, from| {
+                let of = |directory: uuid::Uuid, from: &Checkpoint| from.bytes().starts_with(directory.as_bytes());
+                let here = memory.server.state().directory;
+                let first = uuid::Uuid::from_u128(0x11);
+                from.filter(|from| here == first || !of(first, from))
+            })
+        }),
         ("leaves every group open", "snapshot::closes_each_scope_once", || {
             page(|page| page.closed.retain(|scope| !matches!(scope, Scope::Members(_, Via::Explicit))))
         }),
-    ]
+    ];
+    all.extend(super::delta_mistakes::all());
+    all
 }

@@ -2,8 +2,10 @@
 //! docs say nothing that is not checked.
 
 mod connector;
+mod delta_mistakes;
 mod docs;
 mod file;
+mod first_import;
 mod mistakes;
 mod remote;
 mod scripted;

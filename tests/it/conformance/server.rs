@@ -212,7 +212,8 @@ impl Server {
             for (group, (changed, _)) in &state.members {
                 changes.insert((*changed, 1, *group), Change::Members(*group));
             }
-            for (id, (changed, row)) in &state.deleted {
+            let tombstones = state.deleted.iter().filter(|_| !state.faults.no_rights);
+            for (id, (changed, row)) in tombstones {
                 changes.insert((*changed, 2, *id), Change::Deleted(*id, row.kind));
             }
             let within: Vec<_> = changes.into_iter().filter(|((at, ..), _)| *at > after && *at <= until).collect();

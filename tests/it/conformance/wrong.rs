@@ -23,12 +23,12 @@ type Hook<F> = Option<Box<F>>;
 #[allow(clippy::type_complexity, reason = "each is the signature of a call")]
 pub(crate) struct Hooks {
     info: Hook<dyn Fn(&mut EndpointInfo) + Send + Sync>,
-    debug: bool,
+    prints: Hook<dyn Fn(&Memory) -> String + Send + Sync>,
     context: Hook<dyn Fn(&Context) -> Context + Send + Sync>,
     coverage: Hook<dyn Fn(Result<CoverageInfo>, &Memory) -> Result<CoverageInfo> + Send + Sync>,
     verify: Hook<dyn Fn(&Memory) + Send + Sync>,
     sign_ins: u32,
-    from: Hook<dyn Fn(Option<Checkpoint>) -> Option<Checkpoint> + Send + Sync>,
+    from: Hook<dyn Fn(&Memory, Option<Checkpoint>) -> Option<Checkpoint> + Send + Sync>,
     listing: Hook<dyn Fn(&Memory) -> Steps<SnapshotStep> + Send + Sync>,
     ids: Hook<dyn Fn(&Memory) -> Steps<SnapshotStep> + Send + Sync>,
     ids_by_snapshot: bool,
@@ -53,10 +53,11 @@ macro_rules! hooks {
 impl Hooks {
     hooks! {
         info(Fn(&mut EndpointInfo));
+        prints(Fn(&Memory) -> String);
         context(Fn(&Context) -> Context);
         coverage(Fn(Result<CoverageInfo>, &Memory) -> Result<CoverageInfo>);
         verify(Fn(&Memory));
-        from(Fn(Option<Checkpoint>) -> Option<Checkpoint>);
+        from(Fn(&Memory, Option<Checkpoint>) -> Option<Checkpoint>);
         listing(Fn(&Memory) -> Steps<SnapshotStep>);
         ids(Fn(&Memory) -> Steps<SnapshotStep>);
         lookup(Fn(&[ObjectRef], Result<Vec<Presence>>) -> Result<Vec<Presence>>);
@@ -81,9 +82,8 @@ impl Hooks {
     }
 
     /// Shows the credential.
-    pub(crate) fn debug(mut self) -> Self {
-        self.debug = true;
-        self
+    pub(crate) fn debug(self) -> Self {
+        self.prints(|memory| memory.secret.expose().to_owned())
     }
 
     /// Tries to sign in so often more when it is verified.
@@ -122,7 +122,7 @@ impl Wrong {
 
 impl fmt::Debug for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.hooks.debug { self.memory.secret.expose() } else { "Wrong" })
+        f.write_str(&self.hooks.prints.as_ref().map_or_else(|| "Wrong".to_owned(), |hook| hook(&self.memory)))
     }
 }
 
@@ -183,7 +183,7 @@ impl Endpoint for Wrong {
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         self.listed.store(true, Ordering::Relaxed);
-        let from = self.hooks.from.as_ref().map_or_else(|| from.cloned(), |hook| hook(from.cloned()));
+        let from = self.hooks.from.as_ref().map_or_else(|| from.cloned(), |hook| hook(&self.memory, from.cloned()));
         let inner = self.memory.snapshot(&self.context(cx), from.as_ref()).await?;
         Ok(Box::new(Pager { inner, steps: self.hooks.listing.as_ref().map(|hook| hook(&self.memory)) }))
     }
@@ -228,8 +228,8 @@ impl DeltaEndpoint for Wrong {
         Ok(Box::new(Pager { inner, steps: self.hooks.delta.as_ref().map(|hook| hook(&self.memory, since)) }))
     }
 
-    fn tells_removals(&self, _coverage: &CoverageInfo) -> bool {
-        self.hooks.tells.as_ref().is_none_or(|hook| hook(&self.memory))
+    fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
+        self.hooks.tells.as_ref().map_or_else(|| self.memory.tells_removals(coverage), |hook| hook(&self.memory))
     }
 }
 

@@ -19,7 +19,7 @@ use super::Found;
 use super::kill::{self, Killed};
 use super::local::{self, Local, RecordIds};
 use super::oracles::{Coverage, Memory, Seen, View, edges, tells};
-use super::replica::{Replica, endpoint_of};
+use super::replica::{Edge, Replica, endpoint_of};
 use super::script::{self, Dice, OUTSIDE, Op, PLACES, Rival, Run, Script, Step, Trick, ids, pick};
 use crate::dump::dump_file;
 use crate::kills::seen;
@@ -33,14 +33,16 @@ struct Side {
     name: EndpointName,
     endpoint: ScriptedEndpoint,
     deltas: bool,
+    /// Members come in parts.
+    in_parts: bool,
     filter: u64,
     script: Script,
     memory: Memory,
     local: Local,
     /// The next run goes on with what the last one began.
     goes_on: bool,
-    /// A run that was stopped, and what it saw: fixed by then, its plan is applied as it was made.
-    stopped: Option<(RunId, View)>,
+    /// A run that was stopped, and what it saw so far: once it is fixed, its plan is applied as it was made.
+    stopped: Option<(RunId, Vec<View>)>,
 }
 
 /// One history under way.
@@ -94,13 +96,15 @@ fn a_side(name: &str, dice: &mut Dice) -> Side {
     let deltas = dice.one_in(2);
     let endpoint = if deltas { endpoint.with_deltas() } else { endpoint };
     endpoint.set_filter("(f=0)");
-    if dice.one_in(2) {
+    let in_parts = dice.one_in(2);
+    if in_parts {
         endpoint.set_members_a_page(1 + dice.index(4));
     }
     Side {
         name: endpoint.info().name.clone(),
         endpoint,
         deltas,
+        in_parts,
         filter: 0,
         script,
         memory: Memory::default(),
@@ -244,6 +248,7 @@ impl Case {
             let pages = usize::try_from(*pages).unwrap();
             side.endpoint.change_while_listing(pages, move |directory| *directory = after);
         }
+        let moved = side.script.moved.clone();
         // What goes on with an earlier listing need not be what a rehearsal from the beginning sees.
         let rehearsal = run.rehearse && run.meanwhile.is_none() && !side.goes_on;
         let planned = if rehearsal { self.rehearse(run.side, &lies, &options).await } else { None };
@@ -260,6 +265,10 @@ impl Case {
         }
         // A listing too short for the change to happen in: then it happens now.
         self.sides[run.side].endpoint.finish_change();
+        if run.meanwhile.is_some() {
+            // Whether it was seen where it moved to, nobody can tell.
+            self.sides[run.side].script.moved.extend(moved);
+        }
     }
 
     /// Law 5: a dry run leaves everything as it was, the cursor too.
@@ -393,8 +402,6 @@ impl Case {
         let had = self.replica.seen;
         let report = self.import(side, lies, options).await;
         if stale.load(Ordering::Relaxed) {
-            // It had made no plan yet: the next one sees for itself.
-            self.sides[side].stopped = None;
             self.found.check(12, self.replica.seen == had && dump_file(&self.path()) == tables, || {
                 format!("a stale run has written: {report:?}")
             });
@@ -635,7 +642,9 @@ impl Case {
             self.found.check(5, same, || format!("{id} is {object:?}; behind the cursor it is {record:?}"));
         }
         // Of who came back, a delta tells the memberships only if it had told them before.
-        for edge in edges(&directory).into_iter().filter(|edge| !at.script.restored.contains(&edge.1)) {
+        // And members that are listed in parts are counted: who goes in between takes the place of another one.
+        let told = |edge: &Edge| !at.in_parts && !at.script.restored.contains(&edge.1);
+        for edge in edges(&directory).into_iter().filter(told) {
             let known = at.local.edges.contains(&edge);
             self.found.check(5, known, || format!("{edge:?} lies unread behind the cursor"));
         }
@@ -680,11 +689,12 @@ impl Case {
 impl Side {
     fn judge(&mut self, made: &Made, has: &Local, now: i64, found: &mut Found) {
         let stopped = match (self.stopped.take(), &made.report) {
-            (Some((run, view)), Some(report)) if run == report.run => Some(view),
-            _ => None,
+            (Some((run, views)), Some(report)) if run == report.run => views,
+            _ => Vec::new(),
         };
-        let view = stopped.as_ref().unwrap_or(&made.view);
+        let view = &made.view;
         let seen = Seen {
+            earlier: &stopped,
             had: &self.local,
             has,
             view,
@@ -707,14 +717,15 @@ impl Side {
         seen.one_bad_record_costs_one_entry(&mut self.memory, found);
         seen.unknown_overwrites_nothing(found);
         seen.remember(&mut self.memory);
-        let view = view.clone();
+        let mut views = stopped.clone();
+        views.push(view.clone());
         let ended = made.report.as_ref().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Cancelled));
         if made.view.lies.is_empty() && !made.goes_on && made.view.before == made.view.after && ended.is_some() {
             // Everybody was seen where they are.
             self.script.moved.clear();
         }
         if let (None, Some(report)) = (ended, &made.report) {
-            self.stopped = Some((report.run, view));
+            self.stopped = Some((report.run, views));
         }
     }
 }

@@ -70,6 +70,8 @@ pub(super) struct Seen<'a> {
     pub(super) had: &'a Local,
     pub(super) has: &'a Local,
     pub(super) view: &'a View,
+    /// What earlier runs saw under the same id: when the plan was made, only the engine knows.
+    pub(super) earlier: &'a [View],
     pub(super) script: &'a Script,
     pub(super) coverage: Coverage,
     /// `None` for a run that was not alone.
@@ -94,11 +96,15 @@ impl Seen<'_> {
     }
 
     fn is_there(&self, id: &SourceId) -> bool {
-        self.view.before.in_scope(id) && self.view.after.in_scope(id)
+        self.views().iter().all(|view| view.in_scope(id))
     }
 
-    fn views(&self) -> [&ScriptedDirectory; 2] {
-        [&self.view.before, &self.view.after]
+    fn views(&self) -> Vec<&ScriptedDirectory> {
+        std::iter::once(self.view).chain(self.earlier).flat_map(|view| [&view.before, &view.after]).collect()
+    }
+
+    fn lies(&self) -> impl Iterator<Item = &Lie> {
+        std::iter::once(self.view).chain(self.earlier).flat_map(|view| &view.lies)
     }
 
     fn is_garbled(&self, id: &SourceId) -> bool {
@@ -107,11 +113,11 @@ impl Seen<'_> {
 
     /// Out of sight at a place where the engine does not know them: without tombstones that is being gone.
     fn is_fooled(&self, id: &SourceId) -> bool {
-        !self.view.before.tombstones_readable
+        self.views().iter().any(|view| !view.tombstones_readable)
             && self.script.moved.contains(id)
             && self.views().iter().any(|directory| {
                 directory.objects.get(id).is_some_and(|object| {
-                    self.view.lies.iter().any(|lie| matches!(lie, Lie::Hides(place) if *place == object.container))
+                    self.lies().any(|lie| matches!(lie, Lie::Hides(place) if *place == object.container))
                 })
             })
     }
@@ -128,7 +134,7 @@ impl Seen<'_> {
     fn broken_by(&self, id: &SourceId) -> u8 {
         match () {
             () if self.is_garbled(id) => 9,
-            () if self.view.lies.is_empty() => 2,
+            () if self.lies().next().is_none() => 2,
             () => 1,
         }
     }
@@ -141,8 +147,8 @@ impl Seen<'_> {
                 format!("{id} is in the directory and was removed; lies {:?}", self.view.lies)
             });
         }
-        let (before, after) = (edges(&self.view.before), edges(&self.view.after));
-        for edge in self.had.edges.iter().filter(|edge| before.contains(edge) && after.contains(edge)) {
+        let shown: Vec<BTreeSet<Edge>> = self.views().into_iter().map(edges).collect();
+        for edge in self.had.edges.iter().filter(|edge| shown.iter().all(|shown| shown.contains(edge))) {
             let (group, member, via) = edge;
             let ended_with_group = !self.has.records.contains_key(group);
             let ended_with_member = self.had.records.contains_key(member)
@@ -241,7 +247,7 @@ impl Seen<'_> {
             .filter(|(group, member, _)| self.has.records.contains_key(group) && self.has.records.contains_key(member));
         for (group, _, via) in ended {
             let known = self.had.edges.iter().filter(|(g, _, v)| g == group && v == via).count() as u64;
-            add(format!("members of {group}"), known, self.guard.members_per_group);
+            add(format!("members of {group} {via:?}"), known, self.guard.members_per_group);
             add("memberships".into(), self.had.edges.len() as u64, self.guard.memberships);
         }
         counts
@@ -251,7 +257,7 @@ impl Seen<'_> {
     pub(super) fn the_guard_holds(&self, memory: &mut Memory, found: &mut Found) {
         for (sort, (count, known, limit)) in self.unapproved(memory) {
             // A plan that is gone on with was judged when it was made.
-            if !self.goes_on {
+            if !self.goes_on && self.report.is_some() {
                 let window = memory.losses.iter().filter(|loss| loss.sort == sort && loss.at > self.now - DAY + 10_000);
                 let recent: u64 = window.map(|loss| loss.count).sum();
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a count is a count
@@ -292,6 +298,10 @@ impl Seen<'_> {
     /// Law 8: as many events as changed, no more, no fewer.
     pub(super) fn events_are_the_difference(&self, found: &mut Found) {
         use EventType as E;
+        if self.report.is_none() {
+            // Two runs, one behind the other: each of them told its own difference.
+            return;
+        }
         let mut told: [BTreeMap<String, usize>; 2] = Default::default();
         let mut edges: [BTreeSet<Edge>; 2] = Default::default();
         for event in self.events {

@@ -221,10 +221,23 @@ async fn wrong_ids_erase_nobody() {
 #[tokio::test]
 async fn erasure_is_refused_while_an_import_sees_the_person() {
     let (mut stage, id) = with_a_past().await;
-    let run = stage.service.start(&stage.customer, &name("ad"), ImportOptions::default()).await.unwrap();
-    let refused = stage.service.erase(&stage.customer, &[record_of(&stage, &id)]).await.unwrap_err();
+    // An import may have ended before it is in anybody's way: then the person is there again with the next one.
+    let mut refused = None;
+    for _ in 0..50 {
+        let options = || ImportOptions { full: true, ..ImportOptions::default() };
+        let run = stage.service.start(&stage.customer, &name("ad"), options()).await.unwrap();
+        let answer = stage.service.erase(&stage.customer, &[record_of(&stage, &id)]).await;
+        run.wait().await.unwrap();
+        match answer {
+            Ok(_) => drop(stage.service.import(&stage.customer, &name("ad"), options()).await.unwrap()),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("never in the way of an import");
     assert_eq!((refused.kind(), refused.retry()), (&ErrorKind::Conflict, tenantry::Retry::Backoff));
-    run.wait().await.unwrap();
     stage.service.erase(&stage.customer, &[record_of(&stage, &id)]).await.unwrap();
     stage.check("erased");
 }

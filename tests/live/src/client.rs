@@ -105,6 +105,31 @@ impl LdapClient {
         parse_ldif(&run(command.arg(filter).args(attributes))?)
     }
 
+    /// Returns a command that reads the subtree of `base` into a file, for whoever wants to measure it.
+    pub fn search_to_file(
+        &self,
+        controls: &[&str],
+        base: &str,
+        filter: &str,
+        attributes: &[&str],
+        file: &Path,
+    ) -> Command {
+        // A shell, so that the entries go from the program to the file without passing through this process.
+        let search = self.command("ldapsearch");
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"file=$1; shift; exec "$@" >"$file""#, "search"]).arg(file);
+        command.arg(search.get_program()).args(search.get_args());
+        for (name, value) in search.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.args(["-LLL", "-s", "sub", "-b", base]);
+        for control in controls {
+            command.args(["-E", control]);
+        }
+        command.arg(filter).args(attributes);
+        command
+    }
+
     /// Binds and tells what the server said.
     pub fn bind(&self) -> Result<BindOutcome> {
         let mut command = self.command("ldapsearch");

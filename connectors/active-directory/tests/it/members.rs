@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tenantry::endpoint::{Endpoint, Membership};
 use tenantry::model::{MemberKind, ObjectKind, SourceId};
-use tenantry_fakes::ldap::{Directory, Fault, Guid, RangeEnd, RangeSpelling, Settings, When};
+use tenantry_fakes::ldap::{Directory, Fault, Guid, Logged, RangeEnd, RangeSpelling, Request, Settings, When};
 
 use crate::domain::{
     GROUPS, Listing, PEOPLE, directory, id, members_scope, object, read, read_until, start, start_with,
@@ -106,6 +106,23 @@ async fn a_group_without_members_is_closed_only_if_members_can_be_read() {
     let listing = domain.listing().await;
     assert!(!listing.has_closed(empty));
     assert!(listing.unreadable.iter().any(|unreadable| unreadable.scope == members_scope(empty)));
+}
+
+#[tokio::test]
+async fn groups_without_members_are_asked_about_together_whatever_page_they_came_on() {
+    let directory = directory();
+    let empty: Vec<_> =
+        (0..12).map(|number| directory.add_group(GROUPS, &format!("Empty {number}")).create()).collect();
+    let domain = start(directory).await;
+    // Small pages of the server's own choice: slices are cut by what is asked for.
+    domain.fake.edit_settings(|settings| settings.max_page_size = 3);
+    let listing = domain.listing().await;
+    assert!(empty.iter().all(|group| listing.has_closed(*group)));
+    let about_members = |line: &Logged| match &line.request {
+        Request::Search { filter, .. } => filter.to_lowercase().contains("(memberof="),
+        _ => false,
+    };
+    assert_eq!(domain.fake.log().searches().iter().filter(|line| about_members(line)).count(), 1);
 }
 
 #[tokio::test]

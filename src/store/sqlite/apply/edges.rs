@@ -1,5 +1,6 @@
 //! Memberships: what is listed and not stored begins; what the plan lets go ends. An event each.
 
+use roaring::RoaringTreemap;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Apply, Chunk, Index, Reached};
@@ -9,12 +10,14 @@ use crate::store::codec::{self, pack_sorted};
 use crate::store::fault;
 use crate::store::sqlite::key_index::Found;
 use crate::store::sqlite::outbox::{MemberChange, MemberRecord};
-use crate::store::sqlite::plan::{merge_sorted, subtract_sorted};
+use crate::store::sqlite::plan::subtract_sorted;
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Class, Standing, State, damaged, sql};
 
 /// Members of one transaction, all groups together.
 const MEMBERS_A_CHUNK: u64 = 250_000;
+/// Members whose events are put together at once.
+pub(super) const MEMBERS_AT_ONCE: usize = 4096;
 /// Groups of one transaction.
 const GROUPS_A_CHUNK: usize = 5000;
 
@@ -22,6 +25,38 @@ const GROUPS_A_CHUNK: usize = 5000;
 pub(super) struct GroupRow {
     pub(super) record: RecordId,
     pub(super) source_id: SourceId,
+}
+
+/// A group whose members change.
+struct GroupChange<'a> {
+    group: &'a GroupRow,
+    group_via: i64,
+    members: RoaringTreemap,
+    digest: u128,
+    begun: RoaringTreemap,
+    ended: bool,
+}
+
+impl<'a> GroupChange<'a> {
+    fn of(chunk: &Chunk<'_>, group: &'a GroupRow, group_via: i64, members: RoaringTreemap) -> Result<Self> {
+        let digest = stored_digest(chunk, group_via)?;
+        Ok(Self { group, group_via, members, digest, begun: RoaringTreemap::new(), ended: false })
+    }
+
+    fn via(&self) -> Via {
+        if self.group_via % 2 == 1 { Via::Primary } else { Via::Explicit }
+    }
+
+    fn write(self, chunk: &Chunk<'_>) -> Result<()> {
+        if self.begun.is_empty() && !self.ended {
+            return Ok(());
+        }
+        write_packed(chunk, self.group_via, self.members.len(), &codec::pack_set(&self.members), self.digest)
+    }
+}
+
+fn number_of(found: &Found) -> Result<u64> {
+    u64::try_from(found.object_no).map_err(|_| damaged("an object number"))
 }
 
 impl Apply {
@@ -72,87 +107,106 @@ impl Apply {
             // It takes its memberships along, and begins none on its way.
             return Ok(0);
         }
-        let stored = stored_members(chunk, group_via)?;
-        let mut listed: Vec<(u64, Found, Member)> = Vec::new();
-        let mut count = 0;
-        let mut pending = Vec::new();
-        stage.listed_members(key, via, |member| {
-            pending.push(member);
-            Ok(())
-        })?;
-        for member in pending {
-            count += 1;
-            let found = match self.find(chunk, &member.id.key())? {
-                Some(found) => found,
-                None => self.stub(chunk, &member)?,
-            };
-            let number = u64::try_from(found.object_no).map_err(|_| damaged("an object number"))?;
-            listed.push((number, found, member));
+        let stored = stored_set(chunk, group_via)?;
+        let blocks = stage.member_blocks(key, via)?;
+        // Twice through the list, and never all of it in memory: a group may have as many members as there are people.
+        let (mut count, mut begins) = (0, RoaringTreemap::new());
+        for block in &blocks {
+            for member in stage.members_of_block(*block, key, via)? {
+                count += 1;
+                let found = match self.find(chunk, &member.id.key())? {
+                    Some(found) => found,
+                    None => self.stub(chunk, &member)?,
+                };
+                begins.insert(number_of(&found)?);
+            }
         }
-        listed.sort_unstable_by_key(|(number, ..)| *number);
-        listed.dedup_by_key(|(number, ..)| *number);
-        if !stored.is_empty() {
-            listed.retain(|(number, ..)| stored.binary_search(number).is_err());
+        begins -= &stored;
+        let mut change = GroupChange::of(chunk, &group, group_via, stored)?;
+        for block in blocks {
+            let mut part = Vec::new();
+            for member in stage.members_of_block(block, key, via)? {
+                let found = self.find(chunk, &member.id.key())?.ok_or_else(|| damaged("a member"))?;
+                let number = number_of(&found)?;
+                // Listed twice, it begins once.
+                if begins.remove(number) {
+                    part.push((number, found, member));
+                }
+                if part.len() == MEMBERS_AT_ONCE {
+                    self.begin_members(stage, chunk, &mut change, &mut part)?;
+                }
+            }
+            self.begin_members(stage, chunk, &mut change, &mut part)?;
         }
         let going = stage.going(group_via)?;
-        self.change_group(stage, chunk, &group, group_via, &stored, listed, &going)?;
+        self.end_members(stage, chunk, &mut change, &going)?;
+        change.write(chunk)?;
         Ok(count)
     }
 
-    /// Writes a group's new members, the events of its changes, and notes the way back.
-    #[allow(clippy::too_many_arguments)] // one group, one call
-    pub(super) fn change_group(
+    /// Adds members to a group, with their events, and notes the way back.
+    fn begin_members(
         &mut self,
         stage: &mut Stage,
         chunk: &mut Chunk<'_>,
-        group: &GroupRow,
-        group_via: i64,
-        stored: &[u64],
-        begin: Vec<(u64, Found, Member)>,
-        end: &[u64],
+        change: &mut GroupChange<'_>,
+        begin: &mut Vec<(u64, Found, Member)>,
     ) -> Result<()> {
-        let end = subtract_sorted(end, &begin.iter().map(|(number, ..)| *number).collect::<Vec<_>>());
-        if begin.is_empty() && end.is_empty() {
-            return Ok(());
-        }
-        let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
-        let mut digest = stored_digest(chunk, group_via)?;
-        let mut numbers = Vec::with_capacity(begin.len());
-        let mut changes = Vec::with_capacity(begin.len());
-        for (number, found, member) in begin {
-            digest = digest.wrapping_add(codec::member_digest(self.target.seed, &member.id.key()));
-            stage.note_reverse(number, group_via, true)?;
+        begin.sort_unstable_by_key(|(number, ..)| *number);
+        let mut events = Vec::with_capacity(begin.len());
+        for (number, found, member) in begin.drain(..) {
+            change.digest = change.digest.wrapping_add(codec::member_digest(self.target.seed, &member.id.key()));
+            stage.note_reverse(number, change.group_via, true)?;
             if found.standing.state == State::Soft {
                 // Told now, whatever it is when its member comes back.
-                forget_sleeping(chunk, number, group_via)?;
+                forget_sleeping(chunk, number, change.group_via)?;
             }
-            numbers.push(number);
-            changes.push(MemberChange {
+            change.members.insert(number);
+            change.begun.insert(number);
+            events.push(MemberChange {
                 record: member_record(chunk, &found)?,
                 member: Member { kind: kind_of(&found, member.kind), id: member.id },
             });
         }
-        chunk.events.add_members(EventType::MemberAdded, group.record, &group.source_id, via, &changes);
-        chunk.applied.members_added += changes.len() as u64;
+        let GroupRow { record, source_id } = change.group;
+        chunk.events.add_members(EventType::MemberAdded, *record, source_id, change.via(), &events)?;
+        chunk.applied.members_added += events.len() as u64;
+        chunk.counts[3] += i64::try_from(events.len()).unwrap_or(0);
+        Ok(())
+    }
 
-        let mut ended = Vec::with_capacity(end.len());
-        for number in &end {
-            let (change, key) = self.member_of_number(chunk, *number)?;
-            digest = digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
-            stage.note_reverse(*number, group_via, false)?;
-            ended.push(change);
+    /// Takes members from a group, with their events, and notes the way back. Who has just begun stays.
+    fn end_members(
+        &mut self,
+        stage: &mut Stage,
+        chunk: &mut Chunk<'_>,
+        change: &mut GroupChange<'_>,
+        end: &[u64],
+    ) -> Result<()> {
+        let end: Vec<u64> = end.iter().copied().filter(|number| !change.begun.contains(*number)).collect();
+        for part in end.chunks(MEMBERS_AT_ONCE) {
+            let mut events = Vec::with_capacity(part.len());
+            for number in part {
+                let (event, key) = self.member_of_number(chunk, *number)?;
+                change.digest = change.digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
+                stage.note_reverse(*number, change.group_via, false)?;
+                change.members.remove(*number);
+                events.push(event);
+            }
+            let GroupRow { record, source_id } = change.group;
+            chunk.events.add_members(EventType::MemberRemoved, *record, source_id, change.via(), &events)?;
+            chunk.applied.members_removed += events.len() as u64;
+            chunk.counts[3] -= i64::try_from(events.len()).unwrap_or(0);
+            change.ended = true;
         }
-        chunk.events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &ended);
-        chunk.applied.members_removed += ended.len() as u64;
-        chunk.counts[3] += i64::try_from(numbers.len()).unwrap_or(0) - i64::try_from(ended.len()).unwrap_or(0);
-
-        let members = if stored.is_empty() { numbers } else { subtract_sorted(&merge_sorted(stored, &numbers), &end) };
-        write_members(chunk, group_via, &members, digest)
+        Ok(())
     }
 
     /// Applies the endings of groups that were not listed: said by the directory, or by a changed primary group.
     pub(super) fn endings(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
         let step = || sql("apply memberships");
+        // The index has served.
+        self.index = Index::Undecided;
         let groups: Vec<i64> = {
             let mut query = stage
                 .file
@@ -165,11 +219,13 @@ impl Apply {
         stage.file.execute_batch("BEGIN").map_err(step())?;
         for group_via in groups {
             let Some(group) = group_row(chunk, group_via / 2)? else { continue };
-            let stored = stored_members(chunk, group_via)?;
+            let stored = stored_set(chunk, group_via)?;
             // A listed group was applied before: what was ended there is no longer stored.
-            let going = stage.going(group_via)?;
-            let going = subtract_sorted(&stored, &subtract_sorted(&stored, &going));
-            self.change_group(stage, chunk, &group, group_via, &stored, Vec::new(), &going)?;
+            let mut going = stage.going(group_via)?;
+            going.retain(|number| stored.contains(*number));
+            let mut change = GroupChange::of(chunk, &group, group_via, stored)?;
+            self.end_members(stage, chunk, &mut change, &going)?;
+            change.write(chunk)?;
         }
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
@@ -308,13 +364,21 @@ pub(super) fn group_row(chunk: &Chunk<'_>, group_no: i64) -> Result<Option<Group
     Ok(Some(GroupRow { record: RecordId(uuid::Uuid::from_bytes(id)), source_id }))
 }
 
-pub(super) fn stored_members(chunk: &Chunk<'_>, group_via: i64) -> Result<Vec<u64>> {
+fn packed_members(chunk: &Chunk<'_>, group_via: i64) -> Result<Vec<u8>> {
     chunk
         .transaction
         .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
-        .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
-        .map_err(sql("read memberships"))?
-        .map_or_else(|| Ok(Vec::new()), |packed| codec::unpack_sorted(&packed))
+        .and_then(|mut query| query.query_row([group_via], |row| row.get(0)).optional())
+        .map(Option::unwrap_or_default)
+        .map_err(sql("read memberships"))
+}
+
+pub(super) fn stored_members(chunk: &Chunk<'_>, group_via: i64) -> Result<Vec<u64>> {
+    codec::unpack_sorted(&packed_members(chunk, group_via)?)
+}
+
+fn stored_set(chunk: &Chunk<'_>, group_via: i64) -> Result<RoaringTreemap> {
+    codec::unpack_set(&packed_members(chunk, group_via)?)
 }
 
 pub(super) fn stored_digest(chunk: &Chunk<'_>, group_via: i64) -> Result<u128> {
@@ -327,8 +391,12 @@ pub(super) fn stored_digest(chunk: &Chunk<'_>, group_via: i64) -> Result<u128> {
 }
 
 pub(super) fn write_members(chunk: &Chunk<'_>, group_via: i64, members: &[u64], digest: u128) -> Result<()> {
+    write_packed(chunk, group_via, members.len() as u64, &pack_sorted(members), digest)
+}
+
+fn write_packed(chunk: &Chunk<'_>, group_via: i64, count: u64, members: &[u8], digest: u128) -> Result<()> {
     let step = || sql("store memberships");
-    if members.is_empty() {
+    if count == 0 {
         return chunk
             .transaction
             .prepare_cached("DELETE FROM group_members WHERE group_via = ?1")
@@ -339,9 +407,7 @@ pub(super) fn write_members(chunk: &Chunk<'_>, group_via: i64, members: &[u64], 
     chunk
         .transaction
         .prepare_cached("INSERT OR REPLACE INTO group_members VALUES (?1, ?2, ?3, ?4)")
-        .and_then(|mut insert| {
-            insert.execute(params![group_via, members.len(), digest.to_le_bytes().as_slice(), pack_sorted(members)])
-        })
+        .and_then(|mut insert| insert.execute(params![group_via, count, digest.to_le_bytes().as_slice(), members]))
         .map(drop)
         .map_err(step())
 }

@@ -119,7 +119,7 @@ pub(in super::super) fn finish(
         events.add(EventType::AlertRaised, &target.run.to_string(), alert)?;
     }
     events.add(EventType::ImportFinished, &target.run.to_string(), finish.report)?;
-    events.finish(&transaction)?;
+    events.finish()?;
     close_run(&transaction, finish.report)?;
     fault::point();
     transaction.commit().map_err(step())?;
@@ -163,7 +163,7 @@ pub(in super::super) fn abort(
         events.add(EventType::AlertRaised, &target.run.to_string(), &alert)?;
     }
     events.add(EventType::ImportFinished, &target.run.to_string(), report)?;
-    events.finish(&transaction)?;
+    events.finish()?;
     // What is staged stays for the next run, which goes on under an id of its own: this one has its report.
     close_run(&transaction, report)?;
     transaction.commit().map_err(step())

@@ -237,7 +237,7 @@ impl Apply {
             ApplyPhase::Finishing => Reached::End,
         };
         let Chunk { events, applied, counts, .. } = chunk;
-        events.finish(&transaction)?;
+        events.finish()?;
         for (what, change) in counts.into_iter().enumerate().filter(|(_, change)| *change != 0) {
             transaction
                 .prepare_cached(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::edges::{group_row, stored_digest, stored_members, write_members};
+use super::edges::{MEMBERS_AT_ONCE, group_row, stored_digest, stored_members, write_members};
 use super::reverse::{member_groups, write_groups};
 use super::{Apply, Chunk, Reached, images, load_record, record_row};
 use crate::error::Result;
@@ -170,16 +170,18 @@ impl Apply {
             let numbers = subtract_sorted(&stored, &subtract_sorted(&stored, &numbers));
             let Some(group) = group_row(chunk, group_via / 2)?.filter(|_| !numbers.is_empty()) else { continue };
             let mut digest = stored_digest(chunk, group_via)?;
-            let mut changes = Vec::with_capacity(numbers.len());
-            for number in &numbers {
-                let (change, key) = self.member_of_number(chunk, *number)?;
-                digest = digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
-                changes.push(change);
-            }
             let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
-            chunk.events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes);
-            chunk.applied.members_removed += changes.len() as u64;
-            chunk.counts[3] -= i64::try_from(changes.len()).unwrap_or(0);
+            for part in numbers.chunks(MEMBERS_AT_ONCE) {
+                let mut changes = Vec::with_capacity(part.len());
+                for number in part {
+                    let (change, key) = self.member_of_number(chunk, *number)?;
+                    digest = digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
+                    changes.push(change);
+                }
+                chunk.events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes)?;
+                chunk.applied.members_removed += changes.len() as u64;
+                chunk.counts[3] -= i64::try_from(changes.len()).unwrap_or(0);
+            }
             write_members(chunk, group_via, &subtract_sorted(&stored, &numbers), digest)?;
         }
         Ok(())
@@ -317,21 +319,23 @@ impl Apply {
             return Ok(());
         }
         let mut digest = stored_digest(chunk, group_via)?;
-        let mut changes = Vec::new();
-        for number in &numbers {
-            let (change, key) = self.member_of_number(chunk, *number)?;
-            digest = digest.wrapping_add(codec::member_digest(self.target.seed, &key));
-            changes.push(change);
-            let mut groups = member_groups(chunk, *number)?;
-            if let Err(at) = groups.binary_search(&group_via.unsigned_abs()) {
-                groups.insert(at, group_via.unsigned_abs());
-                write_groups(chunk, *number, &groups)?;
-            }
-        }
         let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
-        chunk.events.add_members(EventType::MemberAdded, group.record, &group.source_id, via, &changes);
-        chunk.applied.members_added += changes.len() as u64;
-        chunk.counts[3] += i64::try_from(changes.len()).unwrap_or(0);
+        for part in numbers.chunks(MEMBERS_AT_ONCE) {
+            let mut changes = Vec::with_capacity(part.len());
+            for number in part {
+                let (change, key) = self.member_of_number(chunk, *number)?;
+                digest = digest.wrapping_add(codec::member_digest(self.target.seed, &key));
+                changes.push(change);
+                let mut groups = member_groups(chunk, *number)?;
+                if let Err(at) = groups.binary_search(&group_via.unsigned_abs()) {
+                    groups.insert(at, group_via.unsigned_abs());
+                    write_groups(chunk, *number, &groups)?;
+                }
+            }
+            chunk.events.add_members(EventType::MemberAdded, group.record, &group.source_id, via, &changes)?;
+            chunk.applied.members_added += changes.len() as u64;
+            chunk.counts[3] += i64::try_from(changes.len()).unwrap_or(0);
+        }
         let members = crate::store::sqlite::plan::merge_sorted(&stored, &numbers);
         write_members(chunk, group_via, &members, digest)
     }

@@ -1,5 +1,6 @@
 //! Memberships that would begin or end, and which of the endings need a second reading.
 
+use roaring::RoaringTreemap;
 use rusqlite::{OptionalExtension, params};
 
 use super::Verdict;
@@ -76,7 +77,7 @@ impl Stage {
             joined.sort_unstable();
             joined
         };
-        let mut index = KeyIndex::with_room(count, base);
+        let mut index = KeyIndex::with_room(count, Some(base));
         let mut query = self
             .main
             .prepare("SELECT source_key, object_no, standing FROM probes WHERE endpoint_no = ?1 AND facet = 0")
@@ -122,6 +123,15 @@ impl Stage {
             .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))
     }
 
+    /// Reads the stored members of a group as a set.
+    fn stored_set(&self, group_via: i64) -> Result<RoaringTreemap> {
+        self.main
+            .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
+            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .map_err(sql("read memberships"))?
+            .map_or_else(|| Ok(RoaringTreemap::new()), |packed| codec::unpack_set(&packed))
+    }
+
     /// Counts the stored members of a group.
     pub(super) fn count_members(&self, group_via: i64) -> Result<u64> {
         self.main
@@ -138,26 +148,47 @@ impl Stage {
         via: i64,
         mut member: impl FnMut(crate::model::Member) -> Result<()>,
     ) -> Result<()> {
+        for block in self.member_blocks(group, via)? {
+            self.members_of_block(block, group, via)?.into_iter().try_for_each(&mut member)?;
+        }
+        Ok(())
+    }
+
+    /// Names the blocks in which a group's members are staged, in their order. Blocks are bounded, groups are not.
+    pub(in super::super) fn member_blocks(&self, group: &SourceKey, via: i64) -> Result<Vec<i64>> {
         let step = || sql("read staged memberships");
         let mut query = self
             .file
-            .prepare_cached("SELECT members FROM edge_blocks WHERE group_key = ?1 AND via = ?2 ORDER BY block_no")
+            .prepare_cached("SELECT block_no FROM edge_blocks WHERE group_key = ?1 AND via = ?2 ORDER BY block_no")
             .map_err(step())?;
-        let mut rows = query.query(params![group.0, via]).map_err(step())?;
-        while let Some(row) = rows.next().map_err(step())? {
-            let block = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("staged members"))?;
-            let mut reader = Reader::new(block, "staged members");
-            while !reader.is_at_end() {
-                let listed = codec::read_member(&mut reader)?;
-                if self.is_retracted(group, via, &listed.id.key())? {
-                    continue;
-                }
-                if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
-                    member(listed)?;
-                }
+        let rows = query.query_map(params![group.0, via], |row| row.get(0)).map_err(step())?;
+        rows.collect::<Result<_, _>>().map_err(step())
+    }
+
+    /// Reads one of them.
+    pub(in super::super) fn members_of_block(
+        &self,
+        block_no: i64,
+        group: &SourceKey,
+        via: i64,
+    ) -> Result<Vec<crate::model::Member>> {
+        let block: Vec<u8> = self
+            .file
+            .prepare_cached("SELECT members FROM edge_blocks WHERE block_no = ?1")
+            .and_then(|mut query| query.query_row([block_no], |row| row.get(0)))
+            .map_err(sql("read staged memberships"))?;
+        let mut reader = Reader::new(&block, "staged members");
+        let mut members = Vec::new();
+        while !reader.is_at_end() {
+            let listed = codec::read_member(&mut reader)?;
+            if self.is_retracted(group, via, &listed.id.key())? {
+                continue;
+            }
+            if via == 0 || !self.restaged || self.names_primary(&listed.id.key(), group)? {
+                members.push(listed);
             }
         }
-        Ok(())
+        Ok(members)
     }
 
     pub(in super::super) fn is_staged(&self, object_no: i64) -> Result<bool> {
@@ -256,23 +287,17 @@ impl Stage {
         self.commit_batch()
     }
 
-    /// Lists the staged groups in the order in which they are applied.
-    pub(in super::super) fn staged_groups(
-        &self,
-        after: Option<(SourceKey, i64)>,
-        limit: usize,
-    ) -> Result<Vec<(SourceKey, i64, bool)>> {
+    /// Lists staged groups behind a position, in the order of their listing: that of their stored members as a rule.
+    fn staged_groups(&self, after: i64, limit: usize) -> Result<Vec<(i64, SourceKey, i64, bool)>> {
         let step = || sql("read staged memberships");
-        let (key, via) = after.map_or((Vec::new(), -1), |(key, via)| (key.0.to_vec(), via));
         let mut query = self
             .file
             .prepare_cached(
-                "SELECT group_key, via, closed FROM groups WHERE (group_key, via) > (?1, ?2)
-                 ORDER BY group_key, via LIMIT ?3",
+                "SELECT staged_no, group_key, via, closed FROM groups WHERE staged_no > ?1 ORDER BY staged_no LIMIT ?2",
             )
             .map_err(step())?;
         let rows = query
-            .query_map(params![key, via, limit], |row| Ok((SourceKey(row.get(0)?), row.get(1)?, row.get(2)?)))
+            .query_map(params![after, limit], |row| Ok((row.get(0)?, SourceKey(row.get(1)?), row.get(2)?, row.get(3)?)))
             .map_err(step())?;
         rows.collect::<Result<Vec<_>, _>>().map_err(step())
     }
@@ -286,12 +311,12 @@ impl Stage {
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         let mut index: Option<Option<KeyIndex>> = None;
         let mut begin = 0_u64;
-        let mut after = None;
+        let mut after = 0;
         loop {
             let groups = self.staged_groups(after, 1000)?;
-            let Some(last) = groups.last() else { break };
-            after = Some((last.0, last.1));
-            for (key, via, closed) in groups {
+            let Some((last, ..)) = groups.last() else { break };
+            after = *last;
+            for (_, key, via, closed) in groups {
                 let probe = self.probe(&key, Facet::Core)?;
                 let comes = match &probe {
                     Some(probe) => probe.standing.is_present() || self.is_staged(probe.object_no)?,
@@ -301,8 +326,8 @@ impl Stage {
                     continue;
                 }
                 let group_via = probe.map_or(0, |probe| probe.object_no) * 2 + via;
-                let stored = if group_via < 2 { Vec::new() } else { self.stored_members(group_via)? };
-                if stored.is_empty() {
+                let stored = if group_via < 2 { RoaringTreemap::new() } else { self.stored_set(group_via)? };
+                if stored.is_empty() && self.member_blocks(&key, via)?.len() <= 1 {
                     let mut keys = Vec::new();
                     self.listed_members(&key, via, |member| {
                         keys.push(member.id.key());
@@ -317,21 +342,26 @@ impl Stage {
                     Some(index) => index,
                     None => index.insert(self.key_index()?),
                 };
-                let (mut listed, mut strangers) = (Vec::new(), Vec::new());
+                let (mut listed, mut strangers) = (RoaringTreemap::new(), Vec::new());
                 self.listed_members(&key, via, |member| {
-                    match self.find_object(index.as_ref(), &member.id.key())? {
-                        Some(found) => listed.push(u64::try_from(found.object_no).unwrap_or_default()),
-                        None => strangers.push(member.id.key()),
+                    let key = member.id.key();
+                    let known = match self.find_object(index.as_ref(), &key)? {
+                        Some(found) => Some(found.object_no),
+                        None => self.new_key(&key)?,
+                    };
+                    match known {
+                        Some(object_no) => {
+                            listed.insert(object_no.unsigned_abs());
+                        }
+                        None => strangers.push(key),
                     }
                     Ok(())
                 })?;
-                listed.sort_unstable();
-                listed.dedup();
                 strangers.sort_unstable();
                 strangers.dedup();
-                begin += (strangers.len() + subtract_sorted(&listed, &stored).len()) as u64;
+                begin += strangers.len() as u64 + (&listed - &stored).len();
                 if let Some(seal) = seal.filter(|_| closed) {
-                    self.write_absence(seal, group_via, &subtract_sorted(&stored, &listed))?;
+                    self.write_absence(seal, group_via, &(stored - listed).iter().collect::<Vec<_>>())?;
                 }
             }
         }

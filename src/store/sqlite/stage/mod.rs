@@ -141,7 +141,7 @@ impl Stage {
             still_members: std::collections::BTreeSet::new(),
             numbers: 0..0,
             unchanged: None,
-            new: KeyIndex::with_room(0, 0),
+            new: KeyIndex::with_room(0, None),
             open: HashMap::new(),
             open_bytes: 0,
             pending: notes::Pending::new(),
@@ -223,7 +223,7 @@ impl Stage {
 
     /// Forgets the keys of new objects, once they are stored.
     pub(super) fn forget_new_keys(&mut self) {
-        self.new = KeyIndex::with_room(0, 0);
+        self.new = KeyIndex::with_room(0, None);
     }
 
     /// Returns what of an earlier run is in the file: its id, its coverage, and how far it came.

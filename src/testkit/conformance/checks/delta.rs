@@ -1,16 +1,18 @@
 //! What changed since a cursor: all of it, nothing that did not, and nothing that only a full listing can tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::reading::{Changes, Listing, Members, Word};
 use super::super::remote::Place;
 use super::super::report::{Finding, Verdict, ensure, failed, not_checked};
 use super::super::stage::{Population, Stage, key, person};
 use crate::endpoint::Cursor;
-use crate::model::{Attributes, ObjectKey, ObjectKind, Scope, SourceId};
+use crate::model::{ObjectKind, Scope, SourceId};
+
+pub(super) use super::agreement::agrees_with_a_snapshot;
 
 /// People, and a cursor behind them.
-async fn begin(stage: &mut Stage) -> Verdict<(Population, Listing, Cursor)> {
+pub(super) async fn begin(stage: &mut Stage) -> Verdict<(Population, Listing, Cursor)> {
     if stage.endpoint.as_delta().is_none() {
         return not_checked("the endpoint has no deltas");
     }
@@ -20,7 +22,7 @@ async fn begin(stage: &mut Stage) -> Verdict<(Population, Listing, Cursor)> {
     Ok((people, listing, cursor))
 }
 
-fn tells_removals(stage: &Stage, coverage: &crate::endpoint::CoverageInfo) -> bool {
+pub(super) fn tells_removals(stage: &Stage, coverage: &crate::endpoint::CoverageInfo) -> bool {
     stage.endpoint.as_delta().is_some_and(|delta| delta.tells_removals(coverage))
 }
 
@@ -131,7 +133,7 @@ fn count(members: Option<&BTreeSet<SourceId>>) -> usize {
     members.map_or(0, BTreeSet::len)
 }
 
-fn apply_members(members: &mut Members, changes: &Changes) {
+pub(super) fn apply_members(members: &mut Members, changes: &Changes) {
     for group in changes.added.keys().chain(changes.removed.keys()).cloned().collect::<BTreeSet<_>>() {
         if changes.whole(&group) {
             members.insert(group, BTreeSet::new());
@@ -293,65 +295,6 @@ pub(super) async fn closes_no_kind(stage: &mut Stage) -> Verdict {
     Ok(())
 }
 
-type Image = (BTreeMap<ObjectKey, Attributes>, Members);
-
-fn image(listing: &Listing) -> Image {
-    let bodies = listing.objects.iter().map(|(key, patch)| (key.clone(), patch.attributes.clone())).collect();
-    (bodies, listing.members.clone())
-}
-
-fn apply(image: &mut Image, changes: &Changes) {
-    for (key, patch) in &changes.patches {
-        image.0.entry(key.clone()).or_default().merge(&patch.attributes);
-    }
-    apply_members(&mut image.1, changes);
-    for gone in changes.tombstones.iter().map(|tombstone| &tombstone.object) {
-        image.0.remove(gone);
-        image.1.remove(&gone.id);
-        // The memberships of who went go along.
-        image.1.values_mut().for_each(|members| {
-            members.remove(&gone.id);
-        });
-    }
-}
-
-/// Several deltas in a row, against a listing at the end.
-pub(super) async fn agrees_with_a_snapshot(stage: &mut Stage) -> Verdict {
-    let (people, listing, mut cursor) = begin(stage).await?;
-    let coverage = stage.told("coverage", stage.endpoint.coverage(&stage.cx)).await?;
-    let tells = tells_removals(stage, &coverage);
-    let mut image = image(&listing);
-    for round in 0..3 {
-        let new = stage.remote.put_user(&person(900 + round)).await?;
-        let user = &people.users[round];
-        // What a remote declines is left out of the mixture; each has a check of its own.
-        let _ = stage.remote.rename(user, &format!("Round{round}")).await;
-        let _ = stage.remote.set_mail(&people.users[round + 3], None).await;
-        if let Some(large) = &people.large {
-            stage.remote.add_members(large, std::slice::from_ref(&new)).await?;
-            stage.remote.remove_members(large, std::slice::from_ref(user)).await?;
-        }
-        if tells {
-            let _ = stage.remote.delete(&people.users[round + 8]).await;
-        }
-        let (changes, next) = stage.changes(&cursor).await?;
-        apply(&mut image, &changes);
-        cursor = next;
-    }
-    let now = self::image(&stage.list().await?);
-    let differing = |one: &Image, other: &Image| {
-        let objects =
-            one.0.iter().filter(|(key, body)| other.0.get(*key) != Some(*body)).map(|(key, _)| format!("{key:?}"));
-        let none = BTreeSet::new();
-        let groups = one.1.iter().filter(|(group, members)| other.1.get(*group).unwrap_or(&none) != *members);
-        objects.chain(groups.map(|(group, _)| format!("members of {group}"))).collect::<Vec<_>>().join(", ")
-    };
-    let (by_delta, by_snapshot) = (differing(&image, &now), differing(&now, &image));
-    ensure(by_delta.is_empty() && by_snapshot.is_empty(), "the same objects, attributes and memberships", || {
-        format!("the deltas differ in: {by_delta}; the snapshot in: {by_snapshot}")
-    })
-}
-
 /// At every call of a delta.
 pub(super) async fn a_broken_delta_is_an_error(stage: &mut Stage) -> Verdict {
     let (people, _, cursor) = begin(stage).await?;
@@ -391,6 +334,38 @@ pub(super) async fn knows_without_the_network_what_it_tells(stage: &mut Stage) -
     let new = stage.remote.endpoint();
     let after = new.as_delta().is_some_and(|delta| delta.tells_removals(&coverage));
     ensure(before == after, format!("{before}"), || format!("{after} while nobody answers"))
+}
+
+/// Behind a right that was withdrawn.
+pub(super) async fn tells_removals_only_by_right(stage: &mut Stage) -> Verdict {
+    let (people, _, cursor) = begin(stage).await?;
+    stage.remote.withdraw_right().await?;
+    stage.renew();
+    let coverage = stage.told("coverage", stage.endpoint.coverage(&stage.cx)).await?;
+    if !tells_removals(stage, &coverage) {
+        return Ok(());
+    }
+    // Another right may have gone: what counts is whether the tombstone still comes.
+    stage.remote.delete(&people.users[0]).await?;
+    let changes = stage.try_changes(&cursor).await?;
+    let told = changes.has_tombstone(&people.users[0]) || changes.expired || changes.error.is_some();
+    ensure(told, "`false`, or a tombstone of who was deleted behind the right's withdrawal", || {
+        "`true`, and the delta says nothing of who is gone: nobody would look for it".into()
+    })
+}
+
+/// One that is new, beside others that changed.
+pub(super) async fn sets_aside_what_it_cannot_understand(stage: &mut Stage) -> Verdict {
+    let (_, _, cursor) = begin(stage).await?;
+    let id = stage.remote.put_unintelligible().await?;
+    let new = stage.remote.put_user(&person(900)).await?;
+    let (changes, _) = stage.changes(&cursor).await?;
+    let set_aside = changes.quarantined.iter().find(|record| record.kind == ObjectKind::User && record.id == id);
+    match set_aside {
+        Some(record) => ensure(!record.reason.is_empty(), "a reason", || "none".into())?,
+        None => return failed(format!("a quarantined user with id {id:?}"), format!("{:?}", changes.quarantined)),
+    }
+    ensure(changes.patches.contains_key(&key(ObjectKind::User, &new)), "everything else", || format!("no {new}"))
 }
 
 /// The same page without end.

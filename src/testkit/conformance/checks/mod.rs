@@ -1,6 +1,7 @@
 //! Every check with the behaviour that it tries. A test holds this table against the docs, line by line.
 
 mod actor;
+mod agreement;
 mod calls;
 mod coverage;
 mod delta;
@@ -35,7 +36,7 @@ checks! {
         "map refused, broken and timed out connections to `ErrorKind::Unavailable` with `Retry::Backoff`";
     calls::show_no_secret, "Endpoint",
         "No credential, cursor or checkpoint is in `Debug`, in an error, or in what a check tells.",
-        "keep credentials in `Secret`, and never put a provider's request or its text into an error";
+        "keep credentials in `Secret`, derive no `Debug` over bytes of cursors, and never put a provider's request or its text into an error";
     calls::info_is_constant, "Endpoint::info",
         "Needs no network and always returns the same.",
         "build the info when the endpoint is made";
@@ -90,6 +91,9 @@ checks! {
     snapshot::sets_aside_what_it_cannot_understand, "Endpoint::snapshot",
         "A record that cannot be understood is quarantined, with its id where that can be read; everything else comes.",
         "put it into `quarantined` instead of skipping it or failing";
+    snapshot::fits_the_shapes, "Endpoint::snapshot",
+        "An attribute that the contract names holds only what `names::shape` allows.",
+        "set kinds and states from the enums of `model` (`UserKind::Person`), texts, lists and truths as they are named; everything else is `AttributeName::extra`";
     snapshot::closes_each_scope_once, "Endpoint::snapshot",
         "A scope is closed once, and nothing of it comes behind that page.",
         "close a kind with its last page, and a group's members with their last part";
@@ -110,10 +114,13 @@ checks! {
         "make the checkpoint of a page from what came with it, not from what was read ahead";
     resuming::refuses_an_unusable_checkpoint, "Endpoint::snapshot",
         "A checkpoint that can no longer be used is an error of kind `Conflict`: the engine then begins anew.",
-        "check version and bytes in `snapshot`, before the first page";
+        "put the id of the directory into every checkpoint, and compare it, the version and the bytes in `snapshot`, before the first page";
     resuming::takes_the_cursor_before_the_data, "Endpoint::snapshot",
         "Where there are deltas, the end tells a cursor from before the first page: what changes while the listing runs comes behind it.",
         "take the cursor in `snapshot`, keep it, and give it with `End`";
+    resuming::tells_the_first_cursor, "Endpoint::snapshot",
+        "The end of a listing that went on behind a checkpoint tells the cursor of its first beginning.",
+        "put the cursor into every checkpoint, and give that one with `End` instead of a fresh one";
 
     paging::goes_on_at_empty_pages, "SnapshotPager::next",
         "Goes on at empty pages.",
@@ -199,13 +206,19 @@ checks! {
         "close nothing but `Scope::Members`, behind a whole list";
     delta::agrees_with_a_snapshot, "DeltaEndpoint::delta",
         "Applied to what a snapshot showed, the changes give what a snapshot of now shows.",
-        "read patches of both by the same function";
+        "where a value differs, read it by one function for listing and delta; where an object or membership is there on one side only, tell who comes, who leaves the scope, and the members of every group that changed";
+    delta::sets_aside_what_it_cannot_understand, "DeltaEndpoint::delta",
+        "A record that is new or changed and cannot be understood is quarantined, with its id where that can be read.",
+        "put it into `quarantined` of the delta's page, as the listing does, instead of skipping it";
     delta::a_broken_delta_is_an_error, "DeltaEndpoint::delta",
         "A delta that cannot go on is an error, never caught up.",
         "return every error with `?`";
     delta::knows_without_the_network_what_it_tells, "DeltaEndpoint::tells_removals",
         "Knows it without the network.",
         "decide by the coverage that is handed over";
+    delta::tells_removals_only_by_right, "DeltaEndpoint::tells_removals",
+        "Says `false` under a coverage that lacks a right by which tombstones are read.",
+        "look into `coverage.rights` for the right to read tombstones, and return `false` where it is missing";
     delta::repeated_pages_are_an_error, "DeltaPager::next",
         "A page of changes that comes again and again is an error.",
         "remember the token before, and fail with `ErrorKind::Protocol` where it comes again";

@@ -1,10 +1,12 @@
-//! Going on: behind every checkpoint, and by the cursor at the end.
+//! Going on: behind every checkpoint, and by the cursor at the end. It knows nothing of what a listing shows.
+
+use std::sync::Arc;
 
 use super::super::reading::{Listing, Members};
 use super::super::report::{Verdict, ensure, failed, not_checked};
 use super::super::stage::{Stage, person};
-use crate::endpoint::Checkpoint;
-use crate::error::ErrorKind;
+use crate::endpoint::{Checkpoint, SnapshotPager};
+use crate::error::{ErrorKind, Result};
 use crate::model::{ObjectKind, Scope};
 
 /// From each checkpoint of one listing, by a process that has just started.
@@ -62,14 +64,28 @@ pub(super) async fn refuses_an_unusable_checkpoint(stage: &mut Stage) -> Verdict
         ("of garbage", Checkpoint::new(version, [0xa5, 0x00, 0xff, 0x5a, 0x13].as_slice())),
         ("of nothing", Checkpoint::new(version, Vec::new())),
     ];
+    let (endpoint, cx) = (Arc::clone(&stage.endpoint), stage.cx.clone());
     for (which, checkpoint) in bad {
-        match stage.wait("snapshot", stage.endpoint.snapshot(&stage.cx, Some(&checkpoint))).await? {
-            Err(error) if *error.kind() == ErrorKind::Conflict => {}
-            Err(error) => return failed(format!("a checkpoint {which} is a conflict"), format!("{error:?}")),
-            Ok(_) => return failed(format!("a checkpoint {which} is a conflict"), "a listing begins"),
-        }
+        refuses(stage, which, endpoint.snapshot(&cx, Some(&checkpoint))).await?;
+    }
+    // Over a remote that has no second directory there is none to come from.
+    if let Ok(other) = stage.remote.other_directory().await {
+        refuses(stage, "of another directory", other.snapshot(&cx, Some(good))).await?;
     }
     Ok(())
+}
+
+async fn refuses(
+    stage: &Stage,
+    which: &str,
+    begun: impl Future<Output = Result<Box<dyn SnapshotPager>>> + Send,
+) -> Verdict {
+    let expected = format!("a checkpoint {which} is a conflict");
+    match stage.wait("snapshot", begun).await? {
+        Err(error) if *error.kind() == ErrorKind::Conflict => Ok(()),
+        Err(error) => failed(expected, format!("{error:?}")),
+        Ok(_) => failed(expected, "a listing begins"),
+    }
 }
 
 /// A change between the first page and the end.
@@ -96,6 +112,49 @@ pub(super) async fn takes_the_cursor_before_the_data(stage: &mut Stage) -> Verdi
             ensure(!changed || changes.patches.contains_key(&key), format!("what changed behind page {at}"), || {
                 format!("{key:?} is not among {} changes", changes.patches.len())
             })?;
+        }
+    }
+    Ok(())
+}
+
+/// A change between the first part and the rest, on what came before the checkpoint.
+pub(super) async fn tells_the_first_cursor(stage: &mut Stage) -> Verdict {
+    if stage.endpoint.as_delta().is_none() {
+        return not_checked("the endpoint has no deltas");
+    }
+    stage.populate().await?;
+    let pages: Vec<_> = stage.list().await?.checkpoints.iter().map(|(pages, _)| *pages).collect();
+    if pages.is_empty() {
+        return not_checked("the listing has no checkpoints: an interruption repeats all of it");
+    }
+    for at in pages {
+        stage.renew();
+        let mut before = Listing::default();
+        let mut pager = stage.begin(None).await?;
+        before.read(stage, &mut *pager, at).await?;
+        drop(pager);
+        let Some((_, checkpoint)) = before.checkpoints.last().cloned() else { continue };
+        let late = stage.remote.put_user(&person(5_000 + at)).await?;
+        let mut changed = vec![late];
+        let listed = before.keys().into_iter().find(|key| key.kind == ObjectKind::User);
+        if let Some(listed) = listed
+            && stage.remote.rename(&listed.id, &format!("Between{at}")).await.is_ok()
+        {
+            changed.push(listed.id);
+        }
+        stage.renew();
+        let rest = stage.try_list(Some(&checkpoint)).await?.ended()?;
+        let Some(cursor) = rest.cursor().cloned() else {
+            return failed("the end of the resumed listing tells a cursor", "none");
+        };
+        let (changes, _) = stage.changes(&cursor).await?;
+        for user in changed {
+            let key = super::super::stage::key(ObjectKind::User, &user);
+            ensure(
+                changes.patches.contains_key(&key),
+                format!("what changed before the listing went on behind page {at} comes by its cursor"),
+                || format!("{key:?} is not among {} changes", changes.patches.len()),
+            )?;
         }
     }
     Ok(())

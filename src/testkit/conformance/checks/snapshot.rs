@@ -4,6 +4,7 @@ use super::super::remote::Place;
 use super::super::report::{Verdict, ensure, failed, not_checked};
 use super::super::stage::{Stage, key, person};
 use crate::model::{ObjectKind, Patch, Scope, SourceId, Value, Via, names};
+use crate::rules::diff;
 
 /// Users in two places, groups, computers; on several pages.
 pub(super) async fn lists_every_object(stage: &mut Stage) -> Verdict {
@@ -135,6 +136,20 @@ pub(super) async fn sets_aside_what_it_cannot_understand(stage: &mut Stage) -> V
     }
     let missing = people.keys().difference(&listing.keys()).count();
     ensure(missing == 0, "everything else", || format!("{missing} objects are missing"))
+}
+
+/// Users with and without a mail address, groups, computers.
+pub(super) async fn fits_the_shapes(stage: &mut Stage) -> Verdict {
+    stage.populate().await?;
+    stage.remote.put_user(&super::super::NewUser { mail: None, ..person(900) }).await?;
+    let listing = stage.list().await?;
+    for (object, patch) in &listing.objects {
+        let misfit = diff::misfit(object.kind, &patch.attributes);
+        ensure(misfit.is_none(), format!("attributes of {object:?} that fit"), || {
+            format!("{}: the engine sets the whole record aside", misfit.unwrap_or_default())
+        })?;
+    }
+    Ok(())
 }
 
 /// Every kind and every group.
