@@ -13,8 +13,10 @@ use crate::text;
 #[path = "../../connectors/config/tests/it/fitting.rs"]
 mod fitting;
 
-/// What every variable and file holds.
+/// What every variable holds, and every file that is no certificate.
 const SECRET: &str = "k4n4ri-Vogel";
+/// An authority's certificate; the key was thrown away.
+const AUTHORITY: &str = include_str!("ca.pem");
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(tenantry_config::schema);
 
@@ -26,8 +28,9 @@ impl Environment for Everything {
         Some(SECRET.into())
     }
 
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(SECRET.into())
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let is_certificate = path.extension().is_some_and(|extension| extension == "pem");
+        Ok(if is_certificate { AUTHORITY } else { SECRET }.into())
     }
 }
 
