@@ -37,6 +37,20 @@ pub struct GuardLimits {
     pub cleared_values: Limit,
 }
 
+impl GuardLimits {
+    /// One limit for everything.
+    pub const fn of_all(limit: Limit) -> Self {
+        Self {
+            users: limit,
+            groups: limit,
+            computers: limit,
+            memberships: limit,
+            members_per_group: limit,
+            cleared_values: limit,
+        }
+    }
+}
+
 impl Default for GuardLimits {
     fn default() -> Self {
         Self {

@@ -293,14 +293,7 @@ fn differ(what: &str, one: &Seen, other: &Seen) -> Result<(), String> {
 
 fn options() -> ImportOptions {
     let all = Limit::new(1.0, 1_000_000);
-    let guard = GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    };
+    let guard = GuardLimits::of_all(all);
     ImportOptions { guard, ..ImportOptions::default() }
 }
 

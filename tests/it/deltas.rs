@@ -258,14 +258,7 @@ async fn a_group_that_comes_back_into_scope_without_members_has_none() {
 /// Imports with nothing held back.
 async fn wide(world: &World) -> RunReport {
     let all = Limit::new(1.0, 1_000_000);
-    let guard = GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    };
+    let guard = GuardLimits::of_all(all);
     let report = world.import_with(ImportOptions { guard, ..ImportOptions::default() }).await;
     assert_eq!(report.outcome, Outcome::Done, "{report:?}");
     report

@@ -92,14 +92,7 @@ async fn a_listing_that_shows_one_in_a_hundred_removes_nothing() {
 
 fn wide() -> GuardLimits {
     let all = Limit::new(1.0, 1_000_000);
-    GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    }
+    GuardLimits::of_all(all)
 }
 
 /// R05: an empty page with a next link was taken for the end.

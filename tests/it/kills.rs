@@ -95,14 +95,7 @@ async fn open(path: &Path, users: u128, version: u32, told: Option<&str>) -> (Se
 
 fn options() -> ImportOptions {
     let all = Limit::new(1.0, 10_000_000);
-    let guard = GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    };
+    let guard = GuardLimits::of_all(all);
     ImportOptions { guard, ..ImportOptions::default() }
 }
 

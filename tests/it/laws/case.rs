@@ -170,14 +170,7 @@ pub(super) fn guard(wide: bool) -> GuardLimits {
     if !wide {
         return GuardLimits::default();
     }
-    GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    }
+    GuardLimits::of_all(all)
 }
 
 async fn service(path: &Path, customer: &CustomerId, sides: &[Side], time: &Clock) -> Service {

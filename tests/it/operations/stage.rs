@@ -28,14 +28,7 @@ pub(crate) fn name(endpoint: &str) -> EndpointName {
 
 pub(crate) fn wide() -> ImportOptions {
     let all = Limit::new(1.0, 10_000_000);
-    let guard = GuardLimits {
-        users: all,
-        groups: all,
-        computers: all,
-        memberships: all,
-        members_per_group: all,
-        cleared_values: all,
-    };
+    let guard = GuardLimits::of_all(all);
     ImportOptions { guard, ..ImportOptions::default() }
 }
 
