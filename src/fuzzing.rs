@@ -36,9 +36,13 @@ pub fn stored_members(bytes: &[u8]) {
     }
 }
 
-/// Packed numbers come out in order, and packed again they are the same.
+/// Packed numbers come out in order, as a list and as a set, and packed again they are the same.
 pub fn packed_numbers(bytes: &[u8]) {
-    let Ok(numbers) = codec::unpack_sorted(bytes) else { return };
+    let (numbers, set) = (codec::unpack_sorted(bytes), codec::unpack_set(bytes));
+    assert_eq!(numbers.is_ok(), set.is_ok());
+    let (Ok(numbers), Ok(set)) = (numbers, set) else { return };
+    // A set keeps of equal neighbours only one.
+    assert!(set.iter().eq(numbers.chunk_by(u64::eq).map(|equal| equal[0])));
     assert!(numbers.is_sorted());
     assert_eq!(codec::unpack_sorted(&codec::pack_sorted(&numbers)).expect("what is packed can be unpacked"), numbers);
 }

@@ -47,6 +47,10 @@ fn date(value: &str, now_unix_millis: i64) -> Option<i64> {
         let (_, rest) = value.split_once(' ')?;
         DateTime::strptime("%b %e %H:%M:%S %Y", rest.trim_start()).ok()?
     };
+    // All but RFC 850's have four digits. Fewer are read as a year long ago, which would mean: ask again at once.
+    if date.year() < 1000 {
+        return None;
+    }
     // Not by way of a timestamp, which ends a day before the year 9999 does.
     i64::try_from(date.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_millis()).ok()
 }
@@ -76,6 +80,13 @@ mod tests {
         assert_eq!(parse("0"), Some(Duration::ZERO));
         assert_eq!(parse("0.5"), Some(Duration::from_millis(500)));
         assert_eq!(parse("1.0000000019"), Some(Duration::new(1, 1)));
+    }
+
+    #[test]
+    fn a_year_of_fewer_than_four_digits_is_no_year_long_ago() {
+        for date in ["Sun, 06 Nov 94 08:49:37 GMT", "Sun, 03 Nov 395 08:49:37 GMT", "Sun Nov  6 08:49:37 94"] {
+            assert_eq!(parse(date), None, "{date}");
+        }
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub(crate) fn run(interrupt: &Interrupt) -> Result<(), String> {
         cargo(&root, &[&common[..], &["--test", "live", "--", "-D", "warnings"]].concat(), interrupt)?;
         // The doors for fuzzing are seen by no other build here; passed on like this, the `cfg` reaches our crates only,
         // and nothing that they depend on is built again.
-        cargo(&root, &[&common[..], &["--lib", "--", "--cfg", "fuzzing", "-D", "warnings"]].concat(), interrupt)
+        cargo(&root, &[&common[..], &["--lib", "--", "--cfg", "fuzzing", "-D", "warnings"]].concat(), interrupt)?;
+        // Whoever gives a crate a new dependency learns here, not after all the tests, that this file has to know it.
+        cargo(&root.join("fuzz"), &["fetch", "--quiet", "--locked"], interrupt)
     })?;
     step("documentation", || {
         let mut command = process::cargo();
