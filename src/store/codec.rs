@@ -198,11 +198,21 @@ pub(crate) fn unpack_sorted(bytes: &[u8]) -> Result<Vec<u64>> {
 
 /// Reads what [`pack_sorted`] wrote as a set, which takes less room where there are many.
 pub(crate) fn unpack_set(bytes: &[u8]) -> Result<RoaringTreemap> {
-    let mut numbers = RoaringTreemap::new();
-    unpack(bytes, |number| {
-        numbers.insert(number);
-    })?;
-    Ok(numbers)
+    let mut reader = Reader::new(bytes, "packed numbers");
+    let (mut last, mut failed) = (0_u64, false);
+    let sorted = std::iter::from_fn(|| {
+        if reader.is_at_end() {
+            return None;
+        }
+        let next = reader.number().ok().and_then(|step| last.checked_add(step));
+        failed |= next.is_none();
+        last = next.unwrap_or(last);
+        next
+    });
+    match RoaringTreemap::from_sorted_iter(sorted) {
+        Ok(numbers) if !failed => Ok(numbers),
+        _ => Err(damaged("packed numbers")),
+    }
 }
 
 fn unpack(bytes: &[u8], mut take: impl FnMut(u64)) -> Result<()> {

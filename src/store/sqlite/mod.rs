@@ -35,6 +35,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::model::{MemberKind, ObjectKind};
 
+/// Bytes of a write-ahead log behind which a run empties it.
+const LOG_WORTH_EMPTYING: u64 = 4 << 20;
 /// How often a statement looks whether another writer is done, and how many times.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const BUSY_LOOKS: i32 = 15_000;
@@ -78,6 +80,18 @@ impl SqliteStore {
     /// Opens one more connection, with a page cache of so many bytes.
     fn connect(&self, cache: i64) -> Result<Connection> {
         connect(&self.path, cache).map_err(|error| error.with_context("file", self.path.display()))
+    }
+
+    /// Empties a write-ahead log that has grown, unless somebody reads from it: whoever opens the file next would have
+    /// to go through all of it.
+    fn empty_log(&self, writer: &Connection) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > LOG_WORTH_EMPTYING) {
+            // Nobody waits for it: the next run tries again.
+            let _ = writer.busy_handler(None);
+            let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
     }
 
     /// Returns the connection that all calls of the host share.

@@ -546,6 +546,7 @@ impl RunStore for SqliteRun {
         };
         super::apply::finish(&mut writer, &self.target, self.stage()?, &finish, now)?;
         self.apply_lock = None;
+        self.store.empty_log(&writer);
         drop(writer);
         self.discard()
     }

@@ -47,10 +47,11 @@ impl<'a> GroupChange<'a> {
         if self.group_via % 2 == 1 { Via::Primary } else { Via::Explicit }
     }
 
-    fn write(self, chunk: &Chunk<'_>) -> Result<()> {
+    fn write(mut self, chunk: &Chunk<'_>) -> Result<()> {
         if self.begun.is_empty() && !self.ended {
             return Ok(());
         }
+        self.members |= self.begun;
         write_packed(chunk, self.group_via, self.members.len(), &codec::pack_set(&self.members), self.digest)
     }
 }
@@ -161,7 +162,6 @@ impl Apply {
                 // Told now, whatever it is when its member comes back.
                 forget_sleeping(chunk, number, change.group_via)?;
             }
-            change.members.insert(number);
             change.begun.insert(number);
             events.push(MemberChange {
                 record: member_record(chunk, &found)?,
