@@ -3,12 +3,15 @@
 //! It knows nothing of any provider: an author supplies a [`Remote`], a directory of a test's own that can be changed
 //! and made to fail, and an endpoint over it. Each check gets a fresh one.
 //!
-//! ```ignore
-//! #[tokio::test]
-//! async fn the_connector_does_what_the_engine_counts_on() {
+//! ```
+//! use tenantry::testkit::conformance::{self, Remote};
+//!
+//! // Called from a `#[tokio::test]`, with a function that starts a fake of yours.
+//! async fn does_what_the_engine_counts_on<R: Remote + 'static>(start: impl AsyncStart<R>) {
 //!     // What this directory cannot do stays untried, and has to be named.
-//!     conformance::run(|| async { MyFake::start().await }).await.assert_but(&["actor::"]);
+//!     conformance::run(|| start.fake()).await.assert_but(&["actor::"]);
 //! }
+//! # trait AsyncStart<R>: Send + Sync { fn fake(&self) -> impl Future<Output = R> + Send; }
 //! ```
 //!
 //! It takes `tenantry` with the feature `testkit` and `tokio` with `rt` and `macros` under `[dev-dependencies]`.
