@@ -199,15 +199,18 @@ pub(crate) fn unpack_sorted(bytes: &[u8]) -> Result<Vec<u64>> {
 /// Reads what [`pack_sorted`] wrote as a set, which takes less room where there are many.
 pub(crate) fn unpack_set(bytes: &[u8]) -> Result<RoaringTreemap> {
     let mut reader = Reader::new(bytes, "packed numbers");
-    let (mut last, mut failed) = (0_u64, false);
+    let (mut last, mut failed) = (None, false);
     let sorted = std::iter::from_fn(|| {
-        if reader.is_at_end() {
-            return None;
+        while !reader.is_at_end() {
+            let next = reader.number().ok().and_then(|step| last.unwrap_or(0_u64).checked_add(step));
+            failed |= next.is_none();
+            // A set has each number once, also where a list repeats it.
+            if next != last || failed {
+                last = next;
+                return next;
+            }
         }
-        let next = reader.number().ok().and_then(|step| last.checked_add(step));
-        failed |= next.is_none();
-        last = next.unwrap_or(last);
-        next
+        None
     });
     match RoaringTreemap::from_sorted_iter(sorted) {
         Ok(numbers) if !failed => Ok(numbers),
