@@ -13,8 +13,7 @@ use crate::endpoint::{
     SnapshotPage, SnapshotPager, SnapshotStep,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Mode, ObjectKind, Patch, Phase, Scope};
-use crate::rules::diff::misfit;
+use crate::model::{Mode, ObjectKind, Phase, Scope};
 use crate::store::{Need, Resume, Stranger};
 
 /// Pages that are read ahead of the stage.
@@ -51,9 +50,6 @@ impl Listing {
         self.closes.closed().map(ToString::to_string).collect()
     }
 }
-
-/// Pages that are read again for the reason why nobody could be understood.
-const PAGES_TO_A_REASON: usize = 100;
 
 enum Step {
     Snapshot(SnapshotPage),
@@ -309,11 +305,9 @@ impl Import {
         }
         // The next run must not go on behind the end of this listing: it would see nothing for ever.
         let coverage = coverage.clone();
-        let set_aside = self.hold.with(|run| Ok(run.read().quarantined)).await?;
+        let (set_aside, reason) = self.hold.with(|run| Ok((run.read().quarantined, run.misfit_user()?))).await?;
         self.hold.with(move |run| run.restart(&coverage)).await?;
-        if set_aside > 0
-            && let Some(reason) = self.first_reason().await?
-        {
+        if let Some(reason) = reason {
             let error = Error::protocol(format!(
                 "nothing to import: users were listed and none can be understood; {set_aside} records were set aside, \
                  the first user because: {reason}; mend the records, or what the connector makes of them"
@@ -325,28 +319,6 @@ impl Import {
             "nothing visible: not a single user was listed; check rights, base and filters of the endpoint",
         );
         Err(self.in_endpoint(error))
-    }
-
-    /// Lists as far as the first user that cannot be understood, and tells why: of a failed listing nothing is kept.
-    async fn first_reason(&self) -> Result<Option<String>> {
-        let told = async {
-            let mut pager = self.job.endpoint.snapshot(&self.cx, None).await?;
-            for _ in 0..PAGES_TO_A_REASON {
-                let SnapshotStep::Page(page) = pager.next().await? else { break };
-                let told = page.quarantined.into_iter().find(|record| record.kind == ObjectKind::User);
-                let misfit = |patch: &Patch| misfit(ObjectKind::User, &patch.attributes);
-                let mut users = page.patches.iter().filter(|patch| patch.object.kind == ObjectKind::User);
-                if let Some(reason) = told.map(|record| record.reason).or_else(|| users.find_map(misfit)) {
-                    return Ok(Some(reason));
-                }
-            }
-            Ok::<_, Error>(None)
-        };
-        match told.await {
-            Err(error) if *error.kind() == ErrorKind::Cancelled => Err(error),
-            // The failure that is to be explained is there anyway.
-            told => Ok(told.ok().flatten()),
-        }
     }
 
     pub(super) fn in_endpoint(&self, error: Error) -> Error {

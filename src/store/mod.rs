@@ -315,6 +315,8 @@ pub(crate) trait RunStore: Send + Debug {
     fn end_listing(&mut self, cursor: Option<Cursor>) -> Result<Closes>;
     /// Counts the users that are staged.
     fn staged_users(&self) -> Result<u64>;
+    /// Tells why the first of the users that were set aside cannot be understood.
+    fn misfit_user(&self) -> Result<Option<String>>;
     /// Lists what could not be read.
     fn unreadable(&self) -> Result<Vec<Unreadable>>;
     fn read(&self) -> Read;

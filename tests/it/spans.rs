@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tenantry::Secret;
 use tenantry::model::Outcome;
@@ -10,7 +10,7 @@ use tenantry::testkit::{Lie, ScriptedDirectory};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -66,8 +66,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Kept {
     }
 }
 
+/// A second subscriber, who hears nothing. While there is only one, `tracing` asks the thread that comes by a place first
+/// whether anybody listens there; with the tests of other threads that is nobody, and the answer is kept.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 /// Does something and returns what was told of it, up to a level.
 async fn told(level: LevelFilter, work: impl Future<Output = ()>) -> Kept {
+    LazyLock::force(&ANOTHER);
     let kept = Kept::default();
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone().with_filter(level)));
     work.await;

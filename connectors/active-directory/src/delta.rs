@@ -87,6 +87,18 @@ pub(crate) async fn beginning(
     }
 }
 
+/// Takes another controller that took over in the middle for an expired cursor: its numbers are its own, and what is
+/// read from it may be older than the changes.
+pub(crate) fn or_expired(step: Result<DeltaStep>) -> Result<DeltaStep> {
+    match step {
+        Err(error) if *error.kind() == ErrorKind::Conflict => {
+            tracing::info!("changes cannot be read to their end: {error}");
+            Ok(DeltaStep::CursorExpired)
+        }
+        step => step,
+    }
+}
+
 /// A cursor that can no longer be used.
 struct Expired;
 

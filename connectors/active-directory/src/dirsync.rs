@@ -25,14 +25,15 @@ use std::mem;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tenantry::Result;
 use tenantry::endpoint::{Context, DeltaPage, DeltaPager, DeltaStep};
-use tenantry::{ErrorKind, Result};
 use tenantry_ldap::{Control, Cookie, Dn, Filter, SearchRequest};
 use uuid::Uuid;
 
 pub(crate) use access::{Access, REPLICATE, beginning};
 
 use crate::cursor::{DirSyncPosition, Position, Since};
+use crate::delta::or_expired;
 use crate::dirsync::access::is_denied;
 use crate::dirsync::changes::{Changes, Reads};
 use crate::dirsync::objects::{AT_ONCE, Lists};
@@ -340,13 +341,6 @@ impl Changed {
 #[async_trait]
 impl DeltaPager for Changed {
     async fn next(&mut self) -> Result<DeltaStep> {
-        match self.go_on().await {
-            // Another controller took over in the middle: what is read from it may be older than the changes.
-            Err(error) if *error.kind() == ErrorKind::Conflict => {
-                tracing::info!("changes cannot be read to their end: {error}");
-                Ok(DeltaStep::CursorExpired)
-            }
-            step => step,
-        }
+        or_expired(self.go_on().await)
     }
 }

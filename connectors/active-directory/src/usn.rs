@@ -14,6 +14,7 @@ use tenantry_ldap::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::cursor::{Position, Since};
+use crate::delta::or_expired;
 use crate::endpoint::Shared;
 use crate::error::{base_gone, nameless_container};
 use crate::gathering::{Gathering, lies_outside};
@@ -249,14 +250,7 @@ impl UsnDelta {
 #[async_trait]
 impl DeltaPager for UsnDelta {
     async fn next(&mut self) -> Result<DeltaStep> {
-        match self.go_on().await {
-            // Another controller took over in the middle: its numbers are its own.
-            Err(error) if *error.kind() == ErrorKind::Conflict => {
-                tracing::info!("changes cannot be read to their end: {error}");
-                Ok(DeltaStep::CursorExpired)
-            }
-            step => step,
-        }
+        or_expired(self.go_on().await)
     }
 }
 

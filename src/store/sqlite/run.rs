@@ -341,6 +341,14 @@ impl RunStore for SqliteRun {
             .map_err(sql("read the stage"))
     }
 
+    fn misfit_user(&self) -> Result<Option<String>> {
+        self.stage()?
+            .file
+            .query_row("SELECT reason FROM quarantine WHERE kind = 0 LIMIT 1", [], |row| row.get(0))
+            .optional()
+            .map_err(sql("read the stage"))
+    }
+
     fn end_listing(&mut self, cursor: Option<Cursor>) -> Result<Closes> {
         let stage = self.stage_mut()?;
         stage.end_listing(cursor.as_ref())?;
