@@ -1,0 +1,3 @@
+//! What the connectors of cloud directories share: one client, tokens, the rule of one origin, caps.
+//!
+//! It knows no provider.
