@@ -1,3 +1,4 @@
 //! Stateful fake directory servers for tests and for the demo; they know protocols and nothing of tenantry itself.
 
+pub mod google;
 pub mod ldap;
