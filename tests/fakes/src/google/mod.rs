@@ -32,6 +32,7 @@ mod refusal;
 mod resources;
 mod roll;
 mod seed;
+mod server;
 mod service;
 mod settings;
 mod state;
@@ -48,6 +49,7 @@ pub use log::{Logged, RequestLog};
 pub use member::{Member, MemberKind, Role};
 pub use refusal::Refusal;
 pub use seed::Size;
+pub use server::FakeGoogle;
 pub use service::{Outcome, Reply, Service};
 pub use settings::{EntityTags, Privilege, Quota, Settings};
 

@@ -177,7 +177,10 @@ impl Service {
         let form: Vec<_> = form_urlencoded::parse(request.body()).into_owned().collect();
         let audiences = [format!("{base}/token"), "https://oauth2.googleapis.com/token".to_owned()];
         let account = self.account.clone();
-        locked(&self.tokens).answer(settings, &form, &audiences, now, |user| account.user(user).is_some())
+        // Assertions are dated by their signer's clock: time that a test has let pass is nothing to them.
+        let signed_at = account.state().clock.now();
+        let instants = (signed_at, now);
+        locked(&self.tokens).answer(settings, &form, &audiences, instants, |user| account.user(user).is_some())
     }
 
     fn answer(&self, settings: &Settings, call: &Call, faults: &[Fault], now: i64) -> Result<Answer, Refusal> {

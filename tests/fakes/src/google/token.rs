@@ -41,13 +41,13 @@ struct Claims {
 }
 
 impl Tokens {
-    /// Answers a form; `now` in milliseconds, `knows` says whether there is such a user.
+    /// Answers a form; the instants in milliseconds, `knows` says whether there is such a user.
     pub(crate) fn answer(
         &mut self,
         settings: &Settings,
         form: &[(String, String)],
         audiences: &[String],
-        now: i64,
+        (signed_at, now): (i64, i64),
         knows: impl Fn(&str) -> bool,
     ) -> Answer {
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -64,7 +64,7 @@ impl Tokens {
         if !claims.aud.is_some_and(|audience| audiences.contains(&audience)) {
             return denied(400, "invalid_grant", "Invalid JWT: Failed audience check.");
         }
-        let seconds = now.div_euclid(1000);
+        let seconds = signed_at.div_euclid(1000);
         let (Some(issued), Some(expires)) = (claims.iat, claims.exp) else { return untimely() };
         if expires < seconds - SKEW || issued > seconds + SKEW || expires - issued > 3600 {
             return untimely();

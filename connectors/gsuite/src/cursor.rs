@@ -1,0 +1,79 @@
+//! Resume points: inside a listing, and between runs. It must not know what they lead to.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tenantry::Result;
+use tenantry::endpoint::{Checkpoint, Cursor};
+
+use crate::error::unusable_checkpoint;
+
+const CHECKPOINT: u16 = 1;
+const CURSOR: u16 = 1;
+
+/// What is listed, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    Users,
+    Groups,
+    Members,
+    ChromeOs,
+    Mobile,
+    Done,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    pub(crate) stage: Stage,
+    /// The page of the stage's listing; without one its first.
+    pub(crate) token: Option<String>,
+    /// When that listing began, in milliseconds since 1970.
+    pub(crate) begun: i64,
+    /// The last group whose members came, in the order of their ids.
+    pub(crate) group: Option<String>,
+    /// From the other end: until somebody of these comes.
+    pub(crate) frontier: Option<Vec<u64>>,
+    /// The domains seen so far.
+    pub(crate) domains: BTreeSet<String>,
+    /// Whether a kind of devices could not be read, so that computers cannot be closed.
+    pub(crate) short: bool,
+    /// Where deltas go on.
+    pub(crate) since: Option<Since>,
+}
+
+/// Where deltas go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Since {
+    /// The account.
+    pub(crate) customer: String,
+    /// The audit log was read up to here, in milliseconds since 1970.
+    pub(crate) log: i64,
+    /// When the last full listing began.
+    pub(crate) full: i64,
+    /// Rights under which it was taken.
+    pub(crate) rights: BTreeSet<String>,
+    /// The account's domains, as seen by the last full listing.
+    pub(crate) domains: BTreeSet<String>,
+}
+
+impl Position {
+    pub(crate) fn write(&self) -> Checkpoint {
+        Checkpoint::new(CHECKPOINT, serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+        let read = serde_json::from_slice(checkpoint.bytes()).ok();
+        read.filter(|_| checkpoint.version() == CHECKPOINT).ok_or_else(unusable_checkpoint)
+    }
+}
+
+impl Since {
+    pub(crate) fn write(&self) -> Cursor {
+        Cursor::new(CURSOR, serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    pub(crate) fn read(cursor: &Cursor) -> Option<Self> {
+        serde_json::from_slice(cursor.bytes()).ok().filter(|_| cursor.version() == CURSOR)
+    }
+}
