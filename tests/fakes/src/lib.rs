@@ -1,4 +1,6 @@
 //! Stateful fake directory servers for tests and for the demo; they know protocols and nothing of tenantry itself.
 
 pub mod google;
+pub mod graph;
+pub mod http;
 pub mod ldap;
