@@ -201,6 +201,10 @@ impl Service {
             locked(&self.counters).take(&settings.quota, &subject, call.operation, call.is_filtered(), now)?;
         }
         let frame = Frame { call, settings, faults, now };
+        // Success, and nothing done.
+        if is_write(call.operation) && faults.contains(&Fault::EmptySuccess) {
+            return Ok(super::answer(200, &json!({})));
+        }
         if is_write(call.operation) {
             return Ok(match write(&self.account, call, superior)? {
                 Written::Object(fields) => frame.object(fields)?,

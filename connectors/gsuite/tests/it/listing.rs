@@ -1,0 +1,192 @@
+//! A listing gives everything once, as it is, whatever the sizes; it goes on behind its checkpoints.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tenantry::Endpoint;
+use tenantry::endpoint::{Evidence, Membership, Presence};
+use tenantry::model::{MemberKind, ObjectKind, Scope, SourceId, TombstoneKind};
+use tenantry_fakes::google::{Account, Clock, Fault, Member, Size, When};
+
+use crate::account::{Listing, list, object, read, small, start, text};
+
+fn generated() -> Account {
+    let size = Size { users: 1300, groups: 420, memberships: 5000, orgunits: 30, chromeos: 130, mobile: 120 };
+    Account::generated("corp.example", 3, size).with_clock(Clock::system())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_comes_once_and_every_scope_is_closed() {
+    let tenant = start(generated()).await;
+    let listing = tenant.listing().await;
+    let account = &tenant.account;
+    assert_eq!(listing.ids(ObjectKind::User), account.user_ids().into_iter().collect());
+    assert_eq!(listing.ids(ObjectKind::Group), account.group_ids().into_iter().collect());
+    assert_eq!(listing.ids(ObjectKind::Computer).len(), 250);
+    for group in account.group_ids() {
+        assert_eq!(listing.members_of(&group), account.member_ids(&group).into_iter().collect(), "{group}");
+        assert!(listing.has_closed(&group));
+    }
+    for scope in [Scope::Users, Scope::Groups, Scope::Computers] {
+        assert!(listing.closed.contains(&scope), "{scope}");
+    }
+    let owned = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::Computer);
+    assert!(owned.clone().all(|patch| text(patch, "owner").is_some_and(|id| account.user(&id).is_some())));
+    let guests = listing.objects.values().filter(|patch| text(patch, "kind").as_deref() == Some("guest")).count();
+    let true_guests =
+        account.user_ids().iter().filter(|id| account.user(id).unwrap().contains_key("isGuestUser")).count();
+    assert_eq!(guests, true_guests);
+    // 3 pages of users, 3 of groups, one for each group and more for the large ones, 1, 1 and 2 for units and devices.
+    let calls = tenant.fake.log().calls();
+    let members: usize = account.group_ids().iter().map(|g| account.member_ids(g).len().div_ceil(200).max(1)).sum();
+    assert_eq!(calls, 3 + 3 + members as u64 + 1 + 1 + 2 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_goes_on_behind_every_checkpoint_with_the_rest() {
+    let mut tenant = start(generated()).await;
+    tenant.config.page_size = 200;
+    let whole = tenant.listing().await;
+    let endpoint = tenant.endpoint();
+    for nth in 0..whole.checkpoints.len() {
+        let mut pager = endpoint.snapshot(&tenant.cx, None).await.unwrap();
+        let (mut first, mut seen) = (Listing::default(), 0);
+        let checkpoint = loop {
+            let tenantry::endpoint::SnapshotStep::Page(page) = pager.next().await.unwrap() else {
+                panic!("no checkpoint")
+            };
+            for patch in page.patches {
+                first.objects.insert((patch.object.kind, patch.object.id.to_string()), patch);
+            }
+            for edges in page.edges {
+                let members = edges.members.into_iter().map(|member| (member.id.to_string(), member.kind));
+                first.members.entry(edges.group.to_string()).or_default().extend(members);
+            }
+            first.closed.extend(page.closed);
+            if let Some(checkpoint) = page.checkpoint {
+                seen += 1;
+                if seen == nth + 1 {
+                    break checkpoint;
+                }
+            }
+        };
+        // A new process: nothing that was learned is there.
+        let rest = list(&tenant.endpoint(), &tenant.cx, Some(&checkpoint)).await.unwrap();
+        assert!(rest.objects.keys().all(|key| !first.objects.contains_key(key)), "behind {nth}");
+        first.objects.extend(rest.objects);
+        first.members.extend(rest.members);
+        first.closed.extend(rest.closed);
+        assert_eq!(first.objects, whole.objects, "behind {nth}");
+        assert_eq!(first.members, whole.members, "behind {nth}");
+        assert_eq!(first.closed, whole.closed, "behind {nth}");
+        assert_eq!(rest.cursor.is_some(), whole.cursor.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_every_type_come_as_edges_and_are_told_apart() {
+    let tenant = start(small()).await;
+    let account = &tenant.account;
+    let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    account.add_member(&all, Member::everyone(&account.customer()));
+    account.add_member(&all, Member::outside("900", "guest@elsewhere.example"));
+    account.add_member(&all, Member::external("901", "other@elsewhere.example"));
+    let listing = tenant.listing().await;
+    let mut kinds: Vec<_> = listing.members[&all].values().copied().collect();
+    kinds.sort_unstable();
+    let expected =
+        [MemberKind::User, MemberKind::Group, MemberKind::External, MemberKind::External, MemberKind::Everyone];
+    assert_eq!(kinds, expected);
+    assert_eq!(listing.members[&all].get(&account.customer()), Some(&MemberKind::Everyone));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_that_take_longer_than_an_hour_are_listed_from_both_ends() {
+    let mut tenant = start(generated()).await;
+    tenant.config.page_size = 100;
+    // Behind its first page every listing has lasted too long.
+    tenant.config.half_after = Duration::ZERO;
+    let mut listing = Listing::default();
+    read(tenant.endpoint().snapshot(&tenant.cx, None).await.unwrap(), &mut listing).await.unwrap();
+    assert_eq!(listing.ids(ObjectKind::User), tenant.account.user_ids().into_iter().collect());
+    assert!(listing.closed.contains(&Scope::Users));
+    let backwards = tenant.fake.log().of("users.list").iter().filter(|line| line.target.contains("DESCENDING")).count();
+    assert!(backwards >= 12, "{backwards}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_domain_only_comes_where_the_configuration_says_so() {
+    let mut tenant = start(small()).await;
+    tenant.account.add_domain("sub.example");
+    let outside = tenant.account.add_user("eva@sub.example", "Eva", "Falk", |_| {});
+    assert!(tenant.listing().await.ids(ObjectKind::User).contains(&outside));
+    tenant.config.domain = Some("corp.example".to_owned());
+    assert!(!tenant.listing().await.ids(ObjectKind::User).contains(&outside));
+    let found = tenant.endpoint().lookup(&tenant.cx, &[object(ObjectKind::User, &outside)]).await.unwrap();
+    assert_eq!(found, [Presence::OutOfScope]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_gone_is_told_from_who_can_be_had_back_and_an_address_proves_nothing() {
+    let tenant = start(small()).await;
+    let account = &tenant.account;
+    let id = |email: &str| account.user(email).unwrap()["id"].as_str().unwrap().to_owned();
+    let (anna, bo) = (id("anna@corp.example"), id("bo@corp.example"));
+    account.delete_user(&anna);
+    let again = account.add_user("anna@corp.example", "Anna", "Other", |_| {});
+    let endpoint = tenant.endpoint();
+    let asked = [anna.as_str(), &bo, &again, "117000000000000000000"].map(|id| object(ObjectKind::User, id));
+    let found = endpoint.lookup(&tenant.cx, &asked).await.unwrap();
+    assert_eq!(found[0], Presence::Gone(Evidence::Tombstone(TombstoneKind::Soft)));
+    assert!(matches!(&found[1], Presence::Present(Some(_))) && matches!(&found[2], Presence::Present(Some(_))));
+    assert_eq!(found[3], Presence::Gone(Evidence::NotFound));
+    account.undelete_user(&anna);
+    assert!(matches!(endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap()[0], Presence::Present(Some(_))));
+    // A lost right is never somebody's end.
+    tenant.fake.faults().on(When::Calls("users.get"), Fault::Refuse(tenantry_fakes::google::Refusal::forbidden()));
+    let found = endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap();
+    assert!(matches!(found[0], Presence::Unknown(_)), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memberships_are_read_a_second_time_one_by_one_or_as_a_list() {
+    let tenant = start(generated()).await;
+    let endpoint = tenant.endpoint();
+    let group = tenant.account.group_ids().into_iter().max_by_key(|g| tenant.account.member_ids(g).len()).unwrap();
+    let mut asked: Vec<_> = tenant.account.member_ids(&group).into_iter().map(|id| SourceId::Id(id.into())).collect();
+    asked.push(SourceId::Id("117000000000000000000".into()));
+    for asked in [&asked[asked.len() - 3..], &asked[..]] {
+        let group = object(ObjectKind::Group, &group);
+        let found = endpoint.check_members(&tenant.cx, &group, asked).await.unwrap();
+        let (last, rest) = found.split_last().unwrap();
+        assert_eq!(*last, Membership::NotMember);
+        assert!(rest.iter().all(|membership| *membership == Membership::Member));
+    }
+    let nothing =
+        endpoint.check_members(&tenant.cx, &object(ObjectKind::Group, "0nothing"), &asked[..2]).await.unwrap();
+    assert_eq!(nothing, [Membership::Unknown; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_user_keeps_the_id_and_gains_an_alias() {
+    let tenant = start(small()).await;
+    tenant.account.rename_user("anna@corp.example", "anna.lind@corp.example");
+    let listing = tenant.listing().await;
+    let anna = tenant.account.user("anna@corp.example").unwrap();
+    let patch = listing.user(anna["id"].as_str().unwrap());
+    assert_eq!(text(patch, "primary_email").as_deref(), Some("anna.lind@corp.example"));
+    let aliases = patch.attributes.get(&tenantry::model::names::ALIASES);
+    assert_eq!(aliases, Some(&tenantry::model::Value::list(["anna@corp.example"])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_makes_no_sense_is_set_aside_with_its_id() {
+    let tenant = start(small()).await;
+    let broken = tenant.account.add_user("eva@corp.example", "Eva", "Falk", |user| {
+        user.insert("suspended".to_owned(), json!("perhaps"));
+    });
+    let listing = tenant.listing().await;
+    assert_eq!(listing.quarantined.len(), 1);
+    assert_eq!(listing.quarantined[0].id, Some(SourceId::Id(broken.into())));
+    assert!(listing.closed.contains(&Scope::Users));
+}

@@ -1,0 +1,99 @@
+//! The sign-in: by the key's own endpoint, as an administrator, for no more scopes than needed.
+
+use tenantry::{Endpoint, ErrorKind, Secret};
+use tenantry_fakes::google::{Privilege, Settings};
+use tenantry_gsuite::Writes;
+
+use crate::account::{endpoint, small, start, start_with};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_token_serves_a_whole_import_and_a_revoked_one_is_renewed() {
+    let tenant = start(small()).await;
+    let endpoint = tenant.endpoint();
+    endpoint.coverage(&tenant.cx).await.unwrap();
+    endpoint.coverage(&tenant.cx).await.unwrap();
+    assert_eq!(tenant.fake.service().tokens_given(), 1);
+    tenant.fake.service().revoke_tokens();
+    endpoint.coverage(&tenant.cx).await.unwrap();
+    assert_eq!(tenant.fake.service().tokens_given(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_and_an_unknown_administrator_are_refused_once_and_show_no_secret() {
+    let tenant = start(small()).await;
+    let mut wrong_key = tenant.config.clone();
+    wrong_key.key = Secret::new(tenant.fake.wrong_key_file());
+    let mut nobody = tenant.config.clone();
+    nobody.admin = "nobody@corp.example".to_owned();
+    for config in [wrong_key, nobody] {
+        tenant.fake.log().clear();
+        let key = config.key.expose().to_owned();
+        let error = endpoint(config).coverage(&tenant.cx).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+        assert_eq!(tenant.fake.log().all().len(), 1);
+        let shown = format!("{error:?}");
+        assert!(!shown.contains("BEGIN") && !key.lines().any(|line| line.len() > 60 && shown.contains(line)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scope_that_is_not_delegated_is_named_by_the_check() {
+    let scope = |name: &str| format!("https://www.googleapis.com/auth/{name}");
+    let names = ["admin.directory.user.readonly", "admin.directory.group.readonly", "admin.directory.orgunit.readonly"];
+    let mut settings = Settings { delegated_scopes: names.map(scope).into(), ..Settings::default() };
+    settings.delegated_scopes.insert(scope("admin.reports.audit.readonly"));
+    let tenant = start_with(small(), settings).await;
+    let error = tenant.endpoint().coverage(&tenant.cx).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::PermissionDenied { .. }), "{error:?}");
+    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
+    let missing: Vec<_> =
+        verification.rights.iter().filter(|right| !right.granted).map(|right| right.name.as_str()).collect();
+    assert!(missing.contains(&"admin.directory.device.chromeos.readonly"), "{missing:?}");
+    assert!(missing.contains(&"admin.directory.device.mobile.readonly"));
+    assert!(!missing.contains(&"admin.directory.user.readonly"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_tells_account_rights_and_how_much_work_it_is() {
+    let mut tenant = start(small()).await;
+    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
+    assert_eq!(verification.identity, tenant.account.customer());
+    assert!(verification.rights.iter().all(|right| right.granted), "{verification:?}");
+    assert_eq!((verification.estimate.users, verification.estimate.groups), (Some(3), Some(2)));
+    assert_eq!(verification.estimate.calls, Some(1 + 1 + 2 + 3));
+    // An administrator without the privilege for groups: the scope is delegated, the role is not enough.
+    tenant.account.add_user("sync@corp.example", "Sync", "Robot", |_| {});
+    tenant.config.admin = "sync@corp.example".to_owned();
+    let mut privileges = Privilege::all();
+    privileges.remove(&Privilege::Groups);
+    tenant.fake.service().edit_settings(|settings| {
+        settings.administrators = [("sync@corp.example".to_owned(), privileges)].into();
+    });
+    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
+    let missing: Vec<_> = verification.rights.iter().filter(|right| !right.granted).collect();
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].name.contains("Groups"));
+    assert!(verification.not_seen.iter().any(|line| line.contains("groups")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_was_withdrawn_changes_the_coverage_and_another_account_its_identity() {
+    let mut tenant = start(small()).await;
+    tenant.account.add_user("sync@corp.example", "Sync", "Robot", |_| {});
+    tenant.config.admin = "sync@corp.example".to_owned();
+    tenant.config.writes = Writes::On;
+    let grant = |privileges: std::collections::BTreeSet<Privilege>| {
+        tenant.fake.service().edit_settings(|settings| {
+            settings.administrators = [("sync@corp.example".to_owned(), privileges)].into();
+        });
+    };
+    grant(Privilege::all());
+    let before = tenant.endpoint().coverage(&tenant.cx).await.unwrap();
+    let mut fewer = Privilege::all();
+    fewer.remove(&Privilege::ChromeOs);
+    grant(fewer);
+    let after = tenant.endpoint().coverage(&tenant.cx).await.unwrap();
+    assert!(after.may_hide_more_than(&before));
+    let other = start(small().with_customer("C0other00")).await;
+    assert_ne!(other.endpoint().coverage(&other.cx).await.unwrap().identity, before.identity);
+}

@@ -1,0 +1,164 @@
+//! What goes wrong on the other side is waited for, named or refused, and never taken for an empty directory.
+
+use tenantry::model::{ObjectKind, Scope};
+use tenantry::{Endpoint, ErrorKind, Result};
+use tenantry_fakes::google::{Account, Clock, Fault, Privilege, Refusal, Size, When};
+
+use crate::account::{Listing, Tenant, list, read, small, start};
+
+fn some() -> Account {
+    let size = Size { users: 700, groups: 30, memberships: 900, orgunits: 5, chromeos: 10, mobile: 10 };
+    Account::generated("corp.example", 5, size).with_clock(Clock::system())
+}
+
+async fn fails(tenant: &Tenant) -> (tenantry::Error, Listing) {
+    let mut listing = Listing::default();
+    let failed: Result<()> =
+        async { read(tenant.endpoint().snapshot(&tenant.cx, None).await?, &mut listing).await }.await;
+    (failed.unwrap_err(), listing)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_and_outages_are_waited_for_and_nothing_is_missing() {
+    let tenant = start(some()).await;
+    let faults = tenant.fake.faults();
+    let refusals = [
+        Refusal::user_rate_limit(),
+        Refusal::rate_limit(),
+        Refusal::quota(),
+        Refusal::concurrency(),
+        Refusal::backend(),
+    ];
+    for (at, refusal) in (2..).step_by(4).zip(refusals) {
+        faults.on(When::Request(at), Fault::Refuse(refusal));
+    }
+    faults.on(When::Request(30), Fault::Html(502));
+    faults.on(When::Request(33), Fault::Cut);
+    faults.on(When::Request(36), Fault::Html(200));
+    let listing = tenant.listing().await;
+    assert_eq!(faults.pending(), 0);
+    assert_eq!(listing.ids(ObjectKind::User), tenant.account.user_ids().into_iter().collect());
+    let edges: usize = listing.members.values().map(std::collections::BTreeMap::len).sum();
+    assert_eq!(edges, tenant.account.memberships());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_up_day_ends_the_import_at_once_and_keeps_its_checkpoint() {
+    let tenant = start(some()).await;
+    tenant.fake.faults().on(When::CallsFrom("members.list", 5), Fault::Refuse(Refusal::daily()));
+    let before = tenant.fake.log().calls();
+    let (error, listing) = fails(&tenant).await;
+    assert_eq!(*error.kind(), ErrorKind::Throttled);
+    assert!(matches!(error.retry(), tenantry::Retry::After(wait) if wait.as_secs() > 60), "{error:?}");
+    assert!(tenant.fake.log().calls() - before < 30);
+    assert!(!listing.checkpoints.is_empty());
+    tenant.fake.faults().clear();
+    let rest = list(&tenant.endpoint(), &crate::account::context(), listing.checkpoints.last()).await.unwrap();
+    assert!(rest.objects.keys().all(|key| !listing.objects.contains_key(key)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_page_token_ends_the_listing_without_closing_anything() {
+    let tenant = start(some()).await;
+    tenant.fake.faults().on(When::Page("users.list", 2), Fault::RefuseTokens);
+    let (error, listing) = fails(&tenant).await;
+    assert_eq!(*error.kind(), ErrorKind::Conflict);
+    assert!(listing.closed.is_empty());
+    // It begins anew, and comes to its end.
+    assert_eq!(tenant.listing().await.ids(ObjectKind::User).len(), 700);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_repeat_are_an_error_and_empty_ones_are_not() {
+    let tenant = start(some()).await;
+    for fault in [Fault::RepeatFirstPage, Fault::RepeatToken] {
+        tenant.fake.faults().on(When::Calls("users.list"), fault.clone());
+        let (error, listing) = fails(&tenant).await;
+        assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?}");
+        assert!(listing.closed.is_empty());
+        tenant.fake.faults().clear();
+    }
+    tenant.fake.faults().on(When::Page("users.list", 2), Fault::EmptyPage);
+    tenant.fake.faults().on(When::Page("groups.list", 1), Fault::EmptyPage);
+    // The last page has a token all the same, and the page behind it has nothing on it.
+    tenant.fake.faults().on(When::Page("groups.list", 2), Fault::ExtraPage);
+    let listing = tenant.listing().await;
+    assert_eq!(listing.ids(ObjectKind::User).len(), 700);
+    assert_eq!(listing.ids(ObjectKind::Group).len(), 30);
+    assert!(listing.closed.contains(&Scope::Groups));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_may_not_be_read_is_said_to_be_unreadable_and_the_rest_comes() {
+    let mut tenant = start(small()).await;
+    tenant.account.add_user("sync@corp.example", "Sync", "Robot", |_| {});
+    tenant.config.admin = "sync@corp.example".to_owned();
+    let mut privileges = Privilege::all();
+    let all = privileges.clone();
+    for (missing, scope) in [(Privilege::Groups, Scope::Groups), (Privilege::Mobile, Scope::Computers)] {
+        privileges.clone_from(&all);
+        privileges.remove(&missing);
+        let granted = privileges.clone();
+        tenant.fake.service().edit_settings(|settings| {
+            settings.administrators = [("sync@corp.example".to_owned(), granted)].into();
+        });
+        let listing = tenant.listing().await;
+        let unreadable: Vec<_> = listing.unreadable.iter().map(|unreadable| unreadable.scope.clone()).collect();
+        assert_eq!(unreadable, std::slice::from_ref(&scope));
+        assert!(!listing.closed.contains(&scope) && listing.closed.contains(&Scope::Users));
+    }
+    privileges.remove(&Privilege::Users);
+    tenant.fake.service().edit_settings(|settings| {
+        settings.administrators = [("sync@corp.example".to_owned(), privileges)].into();
+    });
+    let (error, _) = fails(&tenant).await;
+    assert!(
+        matches!(error.kind(), ErrorKind::PermissionDenied { missing } if missing[0].contains("Users")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_breaks_off_is_an_error_wherever_it_does() {
+    let tenant = start(some()).await;
+    let requests = {
+        tenant.listing().await;
+        tenant.fake.log().calls()
+    };
+    for nth in (1..=requests).step_by(3) {
+        tenant.fake.faults().clear();
+        tenant.fake.faults().on(When::RequestsFrom(nth), Fault::Refuse(Refusal::new(400, "failedPrecondition", "no")));
+        let (error, listing) = fails(&tenant).await;
+        assert!(
+            matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Conflict | ErrorKind::Unauthenticated),
+            "{error:?}"
+        );
+        assert!(!listing.closed.contains(&Scope::Computers));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_the_share_of_the_quota_is_asked_for_in_a_minute() {
+    let mut tenant = start(some()).await;
+    tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 40);
+    tenant.config.quota.user_per_minute = 40;
+    let endpoint = tenant.endpoint();
+    let (clock, time) = tenantry::gate::Clock::manual();
+    time.set_unix_millis(tenantry::gate::Clock::system().now_unix_millis());
+    time.advance_by_itself();
+    let mut gate = tenantry::gate::Gate::builder().clock(clock.clone());
+    for (name, limit) in endpoint.limits() {
+        gate = gate.bucket(name, std::sync::Arc::new(tenantry::gate::Bucket::new(limit, clock.clone())));
+    }
+    // The account lives by the same time as the gate.
+    let shared = time.clone();
+    let _ = tenant.account.clone().with_clock(Clock::of(move || shared.now_unix_millis()));
+    let cx = tenantry::Context::new(gate.build(), tokio_util::sync::CancellationToken::new());
+    let begun = time.monotonic();
+    let listing = list(&endpoint, &cx, None).await.unwrap();
+    assert_eq!(listing.ids(ObjectKind::User).len(), 700);
+    let counts = tenant.fake.log().counts();
+    assert!(counts.keys().all(|(_, status)| *status == 200), "{counts:?}");
+    assert!((time.monotonic() - begun).as_secs() >= 20, "{:?}", time.monotonic() - begun);
+}
