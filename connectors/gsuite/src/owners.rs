@@ -24,7 +24,7 @@ impl Owners {
         // A leading zero would be lost.
         let Some(high) = u8::try_from(number >> 64).ok().filter(|_| number.to_string() == id) else { return };
         self.hashes.push(hash(address));
-        self.low.push((number & u128::from(u64::MAX)) as u64);
+        self.low.push(u64::try_from(number & u128::from(u64::MAX)).unwrap_or(0));
         self.high.push(high);
         self.sorted = false;
     }

@@ -3,6 +3,7 @@
 mod account;
 mod actions;
 mod conformance;
+mod imports;
 mod listing;
 mod sign_in;
 mod trouble;

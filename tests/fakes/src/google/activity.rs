@@ -35,7 +35,7 @@ impl Default for AuditLog {
 impl Activity {
     pub(crate) fn shows(&self, now: i64, log: AuditLog) -> bool {
         let dice = mixed(self.number);
-        let lag = (dice % (u64::from(log.lag_seconds) + 1)) as i64 * 1000;
+        let lag = i64::try_from(dice % (u64::from(log.lag_seconds) + 1)).unwrap_or(0) * 1000;
         (dice >> 32) % 100 >= u64::from(log.lost_percent) && self.at + lag <= now
     }
 

@@ -1,5 +1,7 @@
 //! Values of an account of any size, computed from a seed and an index, so that nothing of them is kept in memory.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers are made below their bounds")]
+
 use serde_json::{Map, Value, json};
 
 use super::clock::{DAY, written};
@@ -121,7 +123,7 @@ impl Seed {
         if dice(9) < 600 {
             put("externalIds", json!([{"value": format!("E{index}"), "type": "organization"}]));
         }
-        if dice(10) < 30 {
+        if self.is_suspended(index) {
             put("suspended", json!(true));
             put("suspensionReason", json!("ADMIN"));
         }
@@ -133,6 +135,10 @@ impl Seed {
         }
         put("recoveryEmail", json!(format!("private{index}@home.example")));
         user
+    }
+
+    pub(crate) fn is_suspended(&self, index: usize) -> bool {
+        self.below(10, index, 1000) < 30
     }
 
     pub(crate) fn group_email(&self, index: usize) -> String {
@@ -170,7 +176,7 @@ impl Seed {
             10..50 => 0.8,
             _ => 0.24,
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size, never negative")]
+        #[expect(clippy::cast_sign_loss, reason = "a size, never negative")]
         let size = (average * share).round() as usize;
         size.min(users)
     }

@@ -388,16 +388,29 @@ impl State {
         found.into_values().collect()
     }
 
+    /// A user's address, and whether they are suspended; without making the whole of a generated one.
+    fn address_of(&self, id: &str) -> (String, bool) {
+        match self.seed.user_index(id).filter(|_| !self.users.is_changed(id)) {
+            Some(index) => (self.seed.user_email(index), self.seed.is_suspended(index)),
+            None => {
+                let user = self.user(id).unwrap_or_default();
+                let suspended = user.get("suspended").and_then(Value::as_bool) == Some(true);
+                (text(&user, "primaryEmail"), suspended)
+            }
+        }
+    }
+
     /// What the wire shows of a member.
     pub(crate) fn shown_member(&self, member: &Member) -> Map<String, Value> {
         let (email, status) = match member.kind {
             MemberKind::User if member.email.is_none() => {
-                let user = self.user(&member.id).unwrap_or_default();
-                let suspended = user.get("suspended").and_then(Value::as_bool) == Some(true);
-                (Some(text(&user, "primaryEmail")), Some(if suspended { "SUSPENDED" } else { "ACTIVE" }))
+                let (email, suspended) = self.address_of(&member.id);
+                (Some(email), Some(if suspended { "SUSPENDED" } else { "ACTIVE" }))
             }
             MemberKind::Group if member.email.is_none() => {
-                (self.groups.get(&self.seed, &member.id).map(|group| text(&group, "email")), Some("ACTIVE"))
+                let untouched = self.seed.group_index(&member.id).filter(|_| !self.groups.is_changed(&member.id));
+                let read = || self.groups.get(&self.seed, &member.id).map(|group| text(&group, "email"));
+                (untouched.map(|index| self.seed.group_email(index)).or_else(read), Some("ACTIVE"))
             }
             MemberKind::Customer => (None, None),
             _ => (member.email.clone(), Some("ACTIVE")),
