@@ -1,0 +1,1 @@
+//! What Graph's answers mean as errors, in one match over its codes. It must not know who asked.

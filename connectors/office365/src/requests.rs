@@ -1,0 +1,1 @@
+//! What is asked of Graph for reading: requests made by its SDK. It sends nothing.
