@@ -14,10 +14,12 @@ mod error;
 mod lanes;
 mod lookup;
 mod map;
+mod operation;
+mod rates;
 mod requests;
 mod snapshot;
 mod verify;
 mod wire;
 
-pub use config::{Cloud, Credential, Enrichment, Office365Config, Quota};
+pub use config::{Assertion, Cloud, Credential, Enrichment, Office365Config, Quota};
 pub use endpoint::Office365;
