@@ -11,8 +11,8 @@ use tenantry_http::{Answer, Client, HttpSettings, Origin, Proxy, Tokens};
 use url::{Position, Url};
 use uuid::Uuid;
 
-use crate::auth::{AssertionForm, Claims, Pair, Proof, SignIn};
-use crate::config::{Checked, Credential};
+use crate::auth::{self, Claims};
+use crate::config::Checked;
 use crate::cursor::Link;
 use crate::error;
 use crate::operation::Operation;
@@ -75,25 +75,7 @@ impl Graph {
         if let Some(tokens) = self.tokens.get() {
             return Ok(tokens);
         }
-        let proof = match &self.config.credential {
-            Credential::Secret(secret) => Proof::Secret(secret.clone()),
-            Credential::Certificate { certificate, private_key } => {
-                Proof::Certificate(Pair::read(certificate, private_key)?, AssertionForm::default())
-            }
-        };
-        let mut url = self.config.login.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend([&self.config.tenant, "oauth2", "v2.0", "token"]);
-        }
-        let source = SignIn {
-            client: self.http.clone(),
-            origin: self.login.clone(),
-            url,
-            client_id: self.config.client_id.clone(),
-            scope: self.config.scope.clone(),
-            proof,
-            clock: clock.clone(),
-        };
+        let source = auth::sign_in(&self.config, self.http.clone(), self.login.clone(), clock.clone())?;
         Ok(self.tokens.get_or_init(|| Tokens::new(Arc::new(source), clock.clone())))
     }
 

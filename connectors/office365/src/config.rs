@@ -58,6 +58,16 @@ pub enum Credential {
     },
 }
 
+/// How the assertion of a certificate is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Assertion {
+    /// PS256, with the certificate named by its SHA-256: the current form.
+    #[default]
+    Ps256,
+    /// RS256, with the certificate named by its SHA-1: the older form, for a sign-in that does not know the current one.
+    Rs256,
+}
+
 /// What is read besides the directory itself, in lanes with quotas of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -120,6 +130,8 @@ pub struct Office365Config {
     pub client_id: String,
     /// By what it proves who it is.
     pub credential: Credential,
+    /// How the assertion is signed, where it is a certificate.
+    pub assertion: Assertion,
     /// Which cloud.
     pub cloud: Cloud,
     /// Where tokens are issued, instead of the cloud's own place: for proxies and tests.
@@ -156,6 +168,7 @@ impl Office365Config {
             tenant: tenant.into(),
             client_id: client_id.into(),
             credential,
+            assertion: Assertion::default(),
             cloud: Cloud::default(),
             login_url: None,
             graph_url: None,
@@ -217,6 +230,7 @@ impl Office365Config {
             tenant: self.tenant,
             client_id: self.client_id,
             credential: self.credential,
+            assertion: self.assertion,
             login,
             graph,
             scope: format!("{}/.default", self.cloud.graph_root()),
@@ -268,6 +282,7 @@ pub(crate) struct Checked {
     pub(crate) tenant: String,
     pub(crate) client_id: String,
     pub(crate) credential: Credential,
+    pub(crate) assertion: Assertion,
     /// Where tokens are issued: `{login}/{tenant}/oauth2/v2.0/token`. Without a slash at the end of its path.
     pub(crate) login: Url,
     /// Where Graph answers, with its version. Without a slash at the end of its path.

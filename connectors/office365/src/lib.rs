@@ -25,6 +25,5 @@ mod snapshot;
 mod verify;
 mod wire;
 
-pub use auth::AssertionForm;
-pub use config::{Cloud, Credential, Enrichment, Office365Config, Quota};
+pub use config::{Assertion, Cloud, Credential, Enrichment, Office365Config, Quota};
 pub use endpoint::Office365;
