@@ -63,7 +63,7 @@ impl Actor for Office365 {
     }
 
     async fn begin(&self, cx: &Context) -> Result<()> {
-        self.graph().claims(cx).await.map(drop).map_err(|error| self.named(error))
+        self.graph().claims_of_now(cx).await.map(drop).map_err(|error| self.named(error))
     }
 
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
@@ -134,7 +134,7 @@ impl Change<'_> {
 
     /// A missing permission concerns every account.
     async fn check_permission(&self) -> Result<()> {
-        let Some(roles) = self.graph.known_claims(self.cx).await?.roles else { return Ok(()) };
+        let Some(roles) = self.graph.claims(self.cx).await?.roles else { return Ok(()) };
         let missing = grants::missing(self.operation.permissions(), &roles);
         if missing.is_empty() {
             return Ok(());
@@ -192,7 +192,7 @@ impl Change<'_> {
 
     /// Asks what the account's mailbox is for, if the application may know.
     async fn is_mailbox_without_person(&self) -> Result<bool> {
-        let may = self.graph.known_claims(self.cx).await?.roles;
+        let may = self.graph.claims(self.cx).await?.roles;
         if !may.is_some_and(|roles| grants::is_granted(grants::MAILBOXES, &roles)) {
             return Ok(false);
         }
@@ -244,7 +244,13 @@ impl Change<'_> {
             .gate()
             .call(cost, self.operation.name(), |attempt| async move {
                 self.unknown.fetch_add(1, Ordering::Relaxed);
-                let answer = self.graph.send(self.cx, self.request()).await?;
+                let sent = self.graph.send(self.cx, self.request()).await;
+                let answer = sent.inspect_err(|error| {
+                    // Without a token, or a way, nothing left this machine.
+                    if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Config) {
+                        self.unknown.fetch_sub(1, Ordering::Relaxed);
+                    }
+                })?;
                 heed(&attempt, &answer.headers);
                 let status = answer.status.as_u16();
                 if !answer.status.is_success() {

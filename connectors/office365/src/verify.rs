@@ -115,7 +115,7 @@ struct Id {
 }
 
 pub(crate) async fn verify(graph: &Graph, cx: &Context) -> Result<Verification> {
-    let claims = graph.claims(cx).await?;
+    let claims = graph.claims_of_now(cx).await?;
     let check = Check { graph, cx };
     let tenant = check.tenant(claims.tenant).await?;
     let roles = match claims.roles {
