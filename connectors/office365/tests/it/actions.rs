@@ -9,7 +9,7 @@ use tenantry::{Error, ErrorKind};
 use tenantry_fakes::graph::{Call, Fault, Id, On, Tenant};
 use tenantry_office365::Office365;
 
-use crate::tenant::{DOMAIN, Running, source, start};
+use crate::running::{DOMAIN, Running, source, start};
 
 const WRITING: [&str; 5] = [
     "User.Read.All",

@@ -11,7 +11,7 @@ use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Remote
 use tenantry_fakes::graph::{Call, FakeGraph, Fault, GroupKind, Id, On, Tenant};
 use tenantry_office365::Office365Config;
 
-use crate::tenant::{DOMAIN, config, endpoint, source};
+use crate::running::{DOMAIN, config, endpoint, source};
 
 /// A tenant and all that was put there.
 struct Cloud {

@@ -6,7 +6,7 @@ use tenantry::endpoint::Cursor;
 use tenantry::model::{TombstoneKind, Value, names};
 use tenantry_fakes::graph::{Call, Fault, GroupKind, Kind, On, ResetForm, Size, SliceOrder, Tenant};
 
-use crate::tenant::{DOMAIN, Running, changes, list, members_of, source, start, text};
+use crate::running::{DOMAIN, Running, changes, list, members_of, source, start, text};
 
 async fn begin(tenant: Tenant) -> (Running, Cursor) {
     let running = start(tenant).await;

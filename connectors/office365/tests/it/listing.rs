@@ -4,7 +4,7 @@ use tenantry::ErrorKind;
 use tenantry::model::{MemberKind, ObjectKind, Scope};
 use tenantry_fakes::graph::{Call, Fault, GroupKind, Kind, On, Size, Tenant};
 
-use crate::tenant::{DOMAIN, list, members_of, read_page, source, start, text, Listing};
+use crate::running::{DOMAIN, list, members_of, read_page, source, start, text, Listing};
 use tenantry::endpoint::Endpoint;
 
 fn seeded() -> Tenant {
@@ -12,13 +12,13 @@ fn seeded() -> Tenant {
     Tenant::seeded(7, size)
 }
 
-async fn small_pages(tenant: Tenant) -> crate::tenant::Running {
+async fn small_pages(tenant: Tenant) -> crate::running::Running {
     let mut running = start(tenant).await;
     running.config.page_size = 40;
     running
 }
 
-fn assert_complete(running: &crate::tenant::Running, listing: &Listing) {
+fn assert_complete(running: &crate::running::Running, listing: &Listing) {
     let tenant = &running.tenant;
     for (kind, of) in [(Kind::User, ObjectKind::User), (Kind::Group, ObjectKind::Group), (Kind::Device, ObjectKind::Computer)] {
         assert_eq!(listing.count(of), tenant.count(kind) as usize, "{of}");

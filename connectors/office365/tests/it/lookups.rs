@@ -4,7 +4,7 @@ use tenantry::endpoint::{Endpoint, Evidence, Membership, Presence, Reason};
 use tenantry::model::{ObjectKind, TombstoneKind};
 use tenantry_fakes::graph::{Call, GroupKind, Kind, Size, Tenant};
 
-use crate::tenant::{DOMAIN, object, source, start};
+use crate::running::{DOMAIN, object, source, start};
 
 #[tokio::test]
 async fn present_restorable_and_gone_are_three_answers() {

@@ -4,4 +4,4 @@ mod conformance;
 mod deltas;
 mod listing;
 mod lookups;
-mod tenant;
+mod running;

@@ -9,7 +9,7 @@ use tenantry::endpoint::{Endpoint, Verification};
 use tenantry_fakes::graph::{Call, Fault, On, Size, Tenant};
 use tenantry_office365::Enrichment;
 
-use crate::tenant::{DOMAIN, Running, start};
+use crate::running::{DOMAIN, Running, start};
 
 impl Running {
     async fn verified(&self) -> Verification {
