@@ -53,8 +53,9 @@ fn clock() -> Clock {
     clock
 }
 
-/// Two customers in two services; of the three tenants two are one customer's. All are asked by one application.
-async fn imports_of_one_application(seed: u64) -> f64 {
+/// Three customers in two services, two of them with an endpoint in the same tenant; one application asks for all.
+/// Returns the most calls of the application in one period.
+async fn imports_of_one_application(seed: u64) -> usize {
     let (folder, mut dice) = (folder(), Dice(seed));
     let (wide, narrow) = (limit(30, 10, 0.5), limit(12, 10, 0.75));
     let tenant = |tenant: &str| {
@@ -93,17 +94,15 @@ async fn imports_of_one_application(seed: u64) -> f64 {
         let calls = asked(&tenant);
         assert!(fullest(&calls, 10) <= 9, "law 15: seed {seed}: {} calls in {name}", fullest(&calls, 10));
     }
-    let last = all.iter().max().unwrap().as_secs_f64();
-    all.len() as f64 / (last * 1.5)
+    fullest(&all, 10)
 }
 
 #[test]
 fn law_15_all_endpoints_of_one_application_together_stay_within_its_share() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let used: Vec<f64> = (0..8).map(|seed| runtime.block_on(imports_of_one_application(seed))).collect();
-    let mean = used.iter().sum::<f64>() / used.len() as f64;
-    println!("law 15: {:.0} % of the share used", 100.0 * mean);
-    assert!(mean > 0.7, "the share is there to be used: {used:?}");
+    let most = (0..8).map(|seed| runtime.block_on(imports_of_one_application(seed))).max().unwrap();
+    println!("law 15: at most {most} of 15 calls in a period");
+    assert!(most >= 13, "the share is there to be used: {most}");
 }
 
 #[tokio::test]
