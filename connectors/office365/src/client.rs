@@ -16,7 +16,7 @@ use crate::config::Checked;
 use crate::cursor::Link;
 use crate::error;
 use crate::operation::Operation;
-use crate::rates::{APPLICATION, Rates, TENANT, heed};
+use crate::rates::{APPLICATION, Rates, TENANT};
 use crate::requests::Requests;
 use crate::wire::{Batch, Part};
 
@@ -132,9 +132,9 @@ impl Graph {
     ) -> Result<T> {
         let (request, read) = (&request, &read);
         cx.gate()
-            .call(cost(units), operation.name(), |attempt| async move {
+            .call(cost_of(operation, units, 1), operation.name(), |attempt| async move {
                 let answer = self.send(cx, request()).await?;
-                heed(&attempt, &answer.headers);
+                Rates::of(&answer.headers).report(&attempt, operation.lane());
                 if !answer.status.is_success() {
                     let now = cx.gate().clock().now_unix_millis();
                     return Err(error::refused(operation, answer.status.as_u16(), &answer.headers, &answer.body, now));
@@ -160,7 +160,9 @@ impl Graph {
         let (answers_ref, read) = (&answers, &read);
         let all: u32 = asks.iter().map(|ask| ask.units).sum();
         let url = &self.requests.batch();
-        let sent = cx.gate().call(cost(all), operation.name(), |attempt| async move {
+        let all_parts = u32::try_from(asks.len()).unwrap_or(u32::MAX);
+        let price = cost_of(operation, all, all_parts);
+        let sent = cx.gate().call(price, operation.name(), |attempt| async move {
             let left: Vec<usize> = {
                 let answers = answers_ref.lock().unwrap_or_else(PoisonError::into_inner);
                 (0..asks.len()).filter(|at| answers[*at].is_none()).collect()
@@ -176,7 +178,7 @@ impl Graph {
             let answer = self.send(cx, request).await?;
             let now = cx.gate().clock().now_unix_millis();
             if !answer.status.is_success() {
-                heed(&attempt, &answer.headers);
+                Rates::of(&answer.headers).report(&attempt, operation.lane());
                 return Err(error::refused(operation, answer.status.as_u16(), &answer.headers, &answer.body, now));
             }
             let batch: Batch<'_> = answer.json()?;
@@ -194,7 +196,7 @@ impl Graph {
             }
             let missing = told.iter().any(Option::is_none);
             drop(told);
-            rates.report(&attempt);
+            rates.report(&attempt, operation.lane());
             match again {
                 Some(error) => Err(error),
                 None if missing => Err(Error::new(ErrorKind::Unavailable, "a batch was not answered whole")),
@@ -227,6 +229,14 @@ impl Graph {
     /// Returns a link as a part of a batch, if it lies below the root of the version.
     pub(crate) fn relative(&self, link: &Link) -> Option<String> {
         link.0.strip_prefix(self.config.graph.path()).filter(|rest| rest.starts_with('/')).map(ToOwned::to_owned)
+    }
+}
+
+/// Returns the cost of so many requests of a kind, which may have a quota of its own.
+fn cost_of(operation: Operation, units: u32, requests: u32) -> Cost {
+    match operation.lane() {
+        Some(lane) => cost(units).on(lane, requests),
+        None => cost(units),
     }
 }
 

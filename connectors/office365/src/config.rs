@@ -99,6 +99,8 @@ pub struct Quota {
     pub reports: Limit,
     /// Requests for sign-in activity by one application in one tenant.
     pub sign_ins: Limit,
+    /// Mailboxes asked for their purpose: no published quota counts them across mailboxes, so that this one is modest.
+    pub mailboxes: Limit,
 }
 
 impl Default for Quota {
@@ -116,6 +118,7 @@ impl Default for Quota {
             writes: limit(3_000, 150, 300),
             reports: limit(5, 10, 1),
             sign_ins: limit(10, 60, 1),
+            mailboxes: limit(400, 10, 40),
         }
     }
 }
@@ -156,6 +159,8 @@ pub struct Office365Config {
     pub quota: Quota,
     /// What is read besides the directory itself.
     pub enrichments: Vec<Enrichment>,
+    /// How long that goes on behind the directory, before a run ends and leaves the rest to the next one.
+    pub lane_time: Duration,
 }
 
 impl Office365Config {
@@ -181,6 +186,7 @@ impl Office365Config {
             concurrency: 16,
             quota: Quota::default(),
             enrichments: Vec::new(),
+            lane_time: Duration::from_secs(20),
         }
     }
 
@@ -243,6 +249,7 @@ impl Office365Config {
             concurrency: self.concurrency,
             quota: self.quota,
             enrichments,
+            lane_time: self.lane_time,
         })
     }
 
@@ -299,6 +306,7 @@ pub(crate) struct Checked {
     pub(crate) quota: Quota,
     /// In order, each once.
     pub(crate) enrichments: Vec<Enrichment>,
+    pub(crate) lane_time: Duration,
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use tenantry::model::ObjectKind;
 use tenantry::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
+use crate::lanes::Positions;
+
 /// Counts up when a resume point of an older layout may no longer be used.
 const VERSION: u16 = 1;
 const CHECKPOINT_VERSION: u16 = 1;
@@ -68,13 +70,16 @@ pub(crate) struct Since {
     /// When the links were taken, in milliseconds since 1970.
     pub(crate) taken: i64,
     pub(crate) links: Links,
+    /// Where the lanes stand that are read beside the directory.
+    #[serde(default)]
+    pub(crate) lanes: Positions,
 }
 
 impl Since {
     /// Where no delta is to follow.
     pub(crate) fn nothing(tenant: Uuid, now: i64) -> Self {
         let links = Links { users: None, groups: None, devices: None };
-        Self { tenant, rights: BTreeSet::new(), taken: now, links }
+        Self { tenant, rights: BTreeSet::new(), taken: now, links, lanes: Positions::default() }
     }
 
     /// Returns the resume point between runs.
@@ -214,6 +219,7 @@ mod tests {
             rights: ["User.Read.All".to_owned()].into(),
             taken: NOW,
             links: Links { users: link("/v1.0/users/delta?$deltatoken=secret"), groups: link("/g"), devices: None },
+            lanes: Positions::default(),
         }
     }
 

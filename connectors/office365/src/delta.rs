@@ -20,11 +20,13 @@ use url::Url;
 use crate::client::{Graph, unreadable};
 use crate::cursor::{Link, Links, Since};
 use crate::error::Refusal;
+use crate::grants::HIDDEN_MEMBERS;
+use crate::lanes::Positions;
 use crate::listing::{self, Mark, Watch};
 use crate::lookup::{self, Found};
 use crate::map;
 use crate::operation::Operation;
-use crate::rights::{MEMBER_HIDDEN, Rights};
+use crate::rights::Rights;
 use crate::snapshot::hidden_members;
 use crate::wire::{DeviceRow, GroupRow, Removed, Rows, UserRow, read_page};
 
@@ -40,7 +42,7 @@ pub(crate) async fn latest(graph: &Graph, cx: &Context, rights: &Rights, now: i6
     )
     .await?;
     let links = Links { users, groups, devices };
-    Ok(Since { tenant: rights.tenant, rights: rights.granted.clone(), taken: now, links })
+    Ok(Since { tenant: rights.tenant, rights: rights.granted.clone(), taken: now, links, lanes: Positions::default() })
 }
 
 /// Takes the link of one kind; none where the application may not read it, which the listing says as well.
@@ -437,7 +439,7 @@ impl Delta {
             self.new_groups.remove(&tombstone.object.id);
         }
         for (group, hidden) in changes.new_groups {
-            if hidden && !self.rights.has(MEMBER_HIDDEN) {
+            if hidden && !self.rights.has(HIDDEN_MEMBERS) {
                 page.unreadable.push(hidden_members(&group));
             } else {
                 self.new_groups.insert(group);
@@ -475,7 +477,8 @@ impl Delta {
         }
         let links = self.links.clone().ok_or_else(|| Error::protocol("the changes have no end"))?;
         let (tenant, rights) = (self.rights.tenant, self.rights.granted.clone());
-        Ok(DeltaStep::CaughtUp(Since { tenant, rights, taken: self.begun, links }.cursor()))
+        let lanes = Positions::default();
+        Ok(DeltaStep::CaughtUp(Since { tenant, rights, taken: self.begun, links, lanes }.cursor()))
     }
 }
 

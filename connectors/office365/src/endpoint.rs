@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Membership,
+    Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Membership,
     ObjectRef, Presence, SnapshotPager, Verification,
 };
+use tenantry::gate::{GateBuilder, Quotas};
 use tenantry::model::SourceId;
 use tenantry::{Error, Result};
 
@@ -14,6 +15,7 @@ use crate::client::Graph;
 use crate::config::Office365Config;
 use crate::cursor::Since;
 use crate::delta::Delta;
+use crate::lanes::{DeltaWithLanes, Lanes, Positions, SnapshotWithLanes};
 use crate::lookup;
 use crate::requests::Detail;
 use crate::rights::Rights;
@@ -43,6 +45,19 @@ impl Office365 {
         }
         let graph = config.check().and_then(Graph::new).map_err(|error| error.with_context("endpoint", &info.name))?;
         Ok(Self { info, graph: Arc::new(graph) })
+    }
+
+    /// Starts the gate of this endpoint: with the quotas that Microsoft counts for its application and tenant. Endpoints of
+    /// one application share them, if their gates are made from the same [`Quotas`].
+    ///
+    /// # Errors
+    /// `Config` for a share that is none.
+    pub fn gate(&self, quotas: &Quotas) -> Result<GateBuilder> {
+        crate::rates::gate(&self.graph.config, quotas).map_err(|error| self.named(error))
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     pub(crate) fn named(&self, error: Error) -> Error {
@@ -76,7 +91,12 @@ impl Endpoint for Office365 {
     }
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
-        self.listing(cx, Detail::Full, from).await
+        let listing = self.listing(cx, Detail::Full, from).await?;
+        if self.graph.config.enrichments.is_empty() {
+            return Ok(listing);
+        }
+        let lanes = Lanes::begin(&self.graph, cx, Positions::default()).await.map_err(|error| self.named(error))?;
+        Ok(Box::new(SnapshotWithLanes::new(listing, lanes)))
     }
 
     /// Lists without attributes and members: far less than a snapshot.
@@ -99,12 +119,20 @@ impl Endpoint for Office365 {
     fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
         Some(self)
     }
+
+    fn as_actor(&self) -> Option<&dyn Actor> {
+        Some(self)
+    }
 }
 
 #[async_trait]
 impl DeltaEndpoint for Office365 {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let rights = Rights::read(&self.graph, cx).await.map_err(|error| self.named(error))?;
-        Ok(Box::new(Delta::begin(Arc::clone(&self.graph), cx, rights, Since::read(since).as_ref())))
+        let since = Since::read(since);
+        let delta = Box::new(Delta::begin(Arc::clone(&self.graph), cx, rights, since.as_ref()));
+        let Some(since) = since.filter(|_| !self.graph.config.enrichments.is_empty()) else { return Ok(delta) };
+        let lanes = Lanes::begin(&self.graph, cx, since.lanes).await.map_err(|error| self.named(error))?;
+        Ok(Box::new(DeltaWithLanes::new(delta, lanes)))
     }
 }

@@ -11,6 +11,7 @@ mod cursor;
 mod delta;
 mod endpoint;
 mod error;
+mod grants;
 mod lanes;
 mod listing;
 mod lookup;

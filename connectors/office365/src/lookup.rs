@@ -14,7 +14,8 @@ use crate::client::{Ask, BATCH, Graph, unreadable};
 use crate::listing::{self, Watch};
 use crate::map;
 use crate::operation::Operation;
-use crate::rights::{MEMBER_HIDDEN, Rights};
+use crate::grants::HIDDEN_MEMBERS;
+use crate::rights::Rights;
 use crate::wire::{DeviceRow, GroupRow, MemberRow, Rows, UserRow, read_page};
 
 /// Ids in one request.
@@ -243,7 +244,7 @@ pub(crate) async fn check_members(
     let unknown = || vec![Membership::Unknown; members.len()];
     // Who hides its members hides them from both readings.
     match objects(graph, cx, ObjectKind::Group, std::slice::from_ref(group)).await?.get(group) {
-        Some(Found::Patch(patch)) if hides(patch) && !rights.has(MEMBER_HIDDEN) => return Ok(unknown()),
+        Some(Found::Patch(patch)) if hides(patch) && !rights.has(HIDDEN_MEMBERS) => return Ok(unknown()),
         Some(_) => {}
         None => return Ok(unknown()),
     }

@@ -2,6 +2,8 @@
 //!
 //! It must not know how anything is asked. Source: the permissions of Graph v1.0 (devx-content, permissions.json).
 
+use crate::rates;
+
 /// Something that is asked of Graph: the name is the one in errors and figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "the table is whole; what is not asked yet stays in it")]
@@ -64,6 +66,16 @@ impl Operation {
             Self::SetEnabled => "enable or disable the account",
             Self::DemandPassword => "demand a new password",
             Self::RevokeSessions => "revoke sessions",
+        }
+    }
+
+    /// Returns the quota of its own that it has, beside the one of everything.
+    pub(crate) const fn lane(self) -> Option<&'static str> {
+        match self {
+            Self::Registrations => Some(rates::REPORTS),
+            Self::SignIns => Some(rates::SIGN_INS),
+            Self::MailboxPurpose => Some(rates::MAILBOXES),
+            _ => None,
         }
     }
 

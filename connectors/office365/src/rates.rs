@@ -2,9 +2,13 @@
 //!
 //! It must not know what was asked. Every call reports here, each part of a batch by itself.
 
-use tenantry::gate::Attempt;
+use std::num::NonZeroUsize;
 
-use crate::error::Headers;
+use tenantry::Result;
+use tenantry::gate::{Attempt, Gate, GateBuilder, Quotas};
+
+use crate::config::Checked;
+use crate::error::{Headers, setting};
 
 /// Resource units of one application in one tenant.
 pub(crate) const TENANT: &str = "tenant";
@@ -18,6 +22,30 @@ pub(crate) const REPORTS: &str = "reports";
 pub(crate) const SIGN_INS: &str = "sign-ins";
 /// Mailboxes asked for what they are for.
 pub(crate) const MAILBOXES: &str = "mailboxes";
+
+/// Starts a gate with the buckets that count the calls of one application in one tenant.
+///
+/// The wide one is made first, so that a call queues at the narrow ones before it keeps others waiting at the wide one.
+pub(crate) fn gate(config: &Checked, quotas: &Quotas) -> Result<GateBuilder> {
+    let quota = &config.quota;
+    let host = config.graph.host_str().unwrap_or_default();
+    let application = format!("office365/{host}/{}", config.client_id.to_ascii_lowercase());
+    let tenant = format!("{application}/{}", config.tenant.to_ascii_lowercase());
+    let limits = [
+        (APPLICATION, application, quota.application),
+        (TENANT, tenant.clone(), quota.tenant),
+        (WRITES, format!("{tenant}/{WRITES}"), quota.writes),
+        (REPORTS, format!("{tenant}/{REPORTS}"), quota.reports),
+        (SIGN_INS, format!("{tenant}/{SIGN_INS}"), quota.sign_ins),
+        (MAILBOXES, format!("{tenant}/{MAILBOXES}"), quota.mailboxes),
+    ];
+    let mut gate = Gate::builder().kind("office365");
+    for (name, key, limit) in limits {
+        let limit = limit.with_share(quota.share).map_err(|_| setting("quota_share", "a share is more than 0 and at most 1"))?;
+        gate = gate.bucket(name, quotas.bucket(key, limit));
+    }
+    Ok(gate.concurrency(NonZeroUsize::new(config.concurrency.into()).unwrap_or(NonZeroUsize::MIN)))
+}
 
 /// What an answer, or the parts of a batch together, said about the quotas.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -52,31 +80,20 @@ impl Rates {
         }
     }
 
-    /// Tells the gate what an ordinary call, or a batch, was told.
-    pub(crate) fn report(&self, attempt: &Attempt) {
+    /// Tells the gate. Whatever is refused to a call with a quota of its own concerns that quota alone, so that the import
+    /// does not wait for it.
+    pub(crate) fn report(&self, attempt: &Attempt, lane: Option<&'static str>) {
         if let Some(units) = self.units {
             attempt.actual_cost(TENANT, units);
             attempt.actual_cost(APPLICATION, units);
         }
+        let concerned = lane.or(self.throttled_by);
         if let Some(usage) = self.usage {
-            attempt.usage(self.throttled_by.unwrap_or(TENANT), usage);
+            attempt.usage(concerned.unwrap_or(TENANT), usage);
         }
-        if let Some(bucket) = self.throttled_by {
+        if let Some(bucket) = concerned {
             attempt.throttled_by(bucket);
         }
-    }
-
-    /// Tells the gate what a call of a lane was told: whatever is refused there concerns the lane alone, so that the
-    /// import does not wait for it.
-    pub(crate) fn report_in_lane(&self, attempt: &Attempt, lane: &'static str) {
-        if let Some(units) = self.units {
-            attempt.actual_cost(TENANT, units);
-            attempt.actual_cost(APPLICATION, units);
-        }
-        if let Some(usage) = self.usage {
-            attempt.usage(lane, usage);
-        }
-        attempt.throttled_by(lane);
     }
 }
 
@@ -96,7 +113,7 @@ fn scope(text: &str) -> Option<&'static str> {
 
 /// Tells the gate what the answer to one ordinary call said about the quotas.
 pub(crate) fn heed(attempt: &Attempt, headers: &impl Headers) {
-    Rates::of(headers).report(attempt);
+    Rates::of(headers).report(attempt, None);
 }
 
 #[cfg(test)]

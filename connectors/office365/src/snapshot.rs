@@ -21,7 +21,8 @@ use crate::error::Refusal;
 use crate::listing::{self, Answered, ListPage, MembersPage, Watch};
 use crate::replay::Replay;
 use crate::requests::Detail;
-use crate::rights::{MEMBER_HIDDEN, Rights};
+use crate::grants::HIDDEN_MEMBERS;
+use crate::rights::Rights;
 use crate::slices;
 
 /// Groups that wait for their members at most before further groups are read.
@@ -108,7 +109,7 @@ impl Snapshot {
         let mut snapshot = Self {
             reading: Reading { graph, cx: cx.clone(), since: Arc::new(frontier.since) },
             detail,
-            hidden: rights.has(MEMBER_HIDDEN),
+            hidden: rights.has(HIDDEN_MEMBERS),
             lists: VecDeque::new(),
             groups: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
