@@ -28,8 +28,9 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 
 /// The only way to the network for one endpoint; a clone is the same gate.
 ///
-/// A call waits for a place among the calls that run, then for all its buckets at once; it is tried, and tried
-/// again as long as its error says that this can help and its [`RetryPolicy`] allows.
+/// A call waits for all its buckets at once and for a place among the calls that run; it is tried, and tried
+/// again as long as its error says that this can help and its [`RetryPolicy`] allows. What waits at a slow bucket
+/// takes no place from other calls.
 ///
 /// ```
 /// # use tenantry::gate::{Cost, Gate};
@@ -234,6 +235,11 @@ impl Gate {
     /// Returns the gate's clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
+    }
+
+    /// Returns a place among the calls that run, if one is free.
+    pub(super) fn free_place(&self) -> Option<Place> {
+        self.shared.concurrency.free_place()
     }
 
     /// Waits for a place among the calls that run.
