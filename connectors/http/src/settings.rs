@@ -72,11 +72,12 @@ impl Proxy {
 
     /// Makes the proxy that reqwest uses: nothing that is meant for this machine goes through it.
     pub(crate) fn to_reqwest(&self) -> Result<reqwest::Proxy> {
-        let proxy = self.url.clone();
-        let through = reqwest::Proxy::custom(move |url| (!is_loopback(url)).then(|| proxy.clone()));
+        let proxy = reqwest::Proxy::all(self.url.clone())
+            .map_err(|error| Error::config("the proxy cannot be used").with_source(error.without_url()))?
+            .no_proxy(reqwest::NoProxy::from_string("localhost,127.0.0.0/8,::1"));
         Ok(match &self.login {
-            Some((user, password)) => through.basic_auth(user, password.expose()),
-            None => through,
+            Some((user, password)) => proxy.basic_auth(user, password.expose()),
+            None => proxy,
         })
     }
 }
