@@ -1,8 +1,9 @@
 //! The settings of one endpoint, and their check before anything is sent. It opens nothing and reads no file.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use tenantry::endpoint::CallLimits;
 use tenantry::gate::Limit;
 use tenantry::{Error, Result, Secret};
 use tenantry_http::{HttpSettings, Origin};
@@ -221,19 +222,22 @@ impl Checked {
         scopes
     }
 
-    /// Returns the limits of the buckets by their names in the gate.
-    pub(crate) fn limits(&self) -> Result<Vec<(&'static str, Limit)>> {
+    /// Returns what the API counts, with this process's share of it: each by administrator and project.
+    pub(crate) fn limits(&self) -> Result<CallLimits> {
         let limit = |permits: u32, per: Duration| {
             let permits =
                 NonZeroU32::new(permits).ok_or_else(|| Error::config("a quota of nothing lets nothing pass"))?;
             Limit::new(permits, per)?.with_share(self.quota.share)
         };
         let minute = Duration::from_mins(1);
-        Ok(vec![
-            (USER, limit(self.quota.user_per_minute, minute)?),
-            (MOBILE, limit(self.quota.mobile_per_second, Duration::from_secs(1))?),
-            (REPORTS, limit(self.quota.reports_per_minute, minute)?),
-        ])
+        let project = self.key.project_id.as_deref().unwrap_or(&self.key.client_email);
+        let key = format!("{project} {}", self.admin);
+        let concurrent = NonZeroUsize::new(self.quota.concurrent).unwrap_or(NonZeroUsize::MIN);
+        Ok(CallLimits::default()
+            .with_concurrency(concurrent)
+            .with_quota(USER, key.clone(), limit(self.quota.user_per_minute, minute)?)
+            .with_quota(MOBILE, key.clone(), limit(self.quota.mobile_per_second, Duration::from_secs(1))?)
+            .with_quota(REPORTS, key, limit(self.quota.reports_per_minute, minute)?))
     }
 }
 

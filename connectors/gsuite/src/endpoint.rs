@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use google_apis_common::GetToken;
 use serde::Deserialize;
 use tenantry::endpoint::{
-    Actor, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Membership, ObjectRef, Presence, SnapshotPager,
-    Verification,
+    Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Membership, ObjectRef, Presence,
+    SnapshotPager, Verification,
 };
-use tenantry::gate::Limit;
 use tenantry::model::SourceId;
 use tenantry::{Context, Endpoint, EndpointInfo, Error, ErrorKind, Result};
 
@@ -29,6 +28,7 @@ const REVISION: u32 = 1;
 #[derive(Debug)]
 pub struct Gsuite {
     info: EndpointInfo,
+    limits: CallLimits,
     pub(crate) api: Arc<Api>,
 }
 
@@ -66,20 +66,9 @@ impl Gsuite {
         }
         let named = |error: Error| error.with_context("endpoint", &info.name);
         let config = config.check().map_err(named)?;
-        config.limits().map_err(named)?;
+        let limits = config.limits().map_err(named)?;
         let api = Arc::new(Api::new(config, tokens).map_err(named)?);
-        Ok(Self { info, api })
-    }
-
-    /// Returns the limits of the buckets that the gate should have, by their names: this process's share of the published
-    /// quotas. The administrator's is shared by all endpoints that impersonate the same one in one project.
-    pub fn limits(&self) -> Vec<(&'static str, Limit)> {
-        self.api.config.limits().unwrap_or_default()
-    }
-
-    /// Returns how many requests should be under way at most.
-    pub fn concurrency(&self) -> usize {
-        self.api.config.quota.concurrent
+        Ok(Self { info, limits, api })
     }
 
     pub(crate) fn named(&self, error: Error) -> Error {
@@ -179,6 +168,10 @@ async fn probe(api: &Api, cx: &Context, operation: Operation) -> Result<bool> {
 impl Endpoint for Gsuite {
     fn info(&self) -> &EndpointInfo {
         &self.info
+    }
+
+    fn limits(&self) -> CallLimits {
+        self.limits.clone()
     }
 
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {

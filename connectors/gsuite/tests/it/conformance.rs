@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use tenantry::Endpoint;
-use tenantry::model::{AttributeName, SourceId};
+use tenantry::model::SourceId;
 use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Place, Remote};
 use tenantry_fakes::google::{Account, AuditLog, Clock, FakeGoogle, Fault, Member, Privilege, Refusal, Settings, When};
 use tenantry_gsuite::Writes;

@@ -138,7 +138,6 @@ async fn a_listing_that_breaks_off_is_an_error_wherever_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_the_share_of_the_quota_is_asked_for_in_a_minute() {
     let mut tenant = start(some()).await;
     tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 40);
@@ -148,8 +147,9 @@ async fn no_more_than_the_share_of_the_quota_is_asked_for_in_a_minute() {
     time.set_unix_millis(tenantry::gate::Clock::system().now_unix_millis());
     time.advance_by_itself();
     let mut gate = tenantry::gate::Gate::builder().clock(clock.clone());
-    for (name, limit) in endpoint.limits() {
-        gate = gate.bucket(name, std::sync::Arc::new(tenantry::gate::Bucket::new(limit, clock.clone())));
+    for quota in endpoint.limits().quotas() {
+        let bucket = std::sync::Arc::new(tenantry::gate::Bucket::new(quota.limit, clock.clone()));
+        gate = gate.bucket(quota.name.clone(), bucket);
     }
     // The account lives by the same time as the gate.
     let shared = time.clone();
