@@ -7,7 +7,7 @@ use google_apis_common::GetToken;
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
 use tenantry::gate::Clock;
-use tenantry::{Context, Error, ErrorKind, Result};
+use tenantry::{Context, Error, ErrorKind, Result, Retry};
 use tenantry_http::{Answer, Client, Tokens};
 use url::Url;
 
@@ -120,7 +120,8 @@ impl Api {
                 }
                 if answer.is_html() {
                     // A gateway's page with status 200: its JSON would fail behind the gate, where nobody tries again.
-                    return Err(Error::new(ErrorKind::Unavailable, "the answer is an HTML page instead of JSON"));
+                    let error = Error::new(ErrorKind::Unavailable, "the answer is an HTML page instead of JSON");
+                    return Err(error.with_retry(Retry::Backoff));
                 }
                 Ok(answer)
             })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use google_apis_common::GetToken;
-use tenantry::{Error, ErrorKind, Result, Secret};
+use tenantry::{Error, ErrorKind, Result, Retry, Secret};
 use tenantry_http::{Token, TokenSource};
 use tokio::sync::OnceCell;
 use yup_oauth2::authenticator::Authenticator;
@@ -105,7 +105,8 @@ fn refused(error: &(dyn std::error::Error + Send + Sync + 'static), scopes: &[&s
         }
         Some(Yup::LowLevelError(_)) => setting_of_key(),
         // Also what is no JSON: throttled sign-ins and gateways answer with text.
-        _ => Error::new(ErrorKind::Unavailable, "the sign-in cannot be reached, or gives no proper answer"),
+        _ => Error::new(ErrorKind::Unavailable, "the sign-in cannot be reached, or gives no proper answer")
+            .with_retry(Retry::Backoff),
     }
 }
 

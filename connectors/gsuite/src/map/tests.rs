@@ -79,21 +79,21 @@ fn a_user_keeps_suspended_archived_and_second_factors_apart() {
     );
     let get = |name: &str| patch.attributes.get(&AttributeName::parse(name)).cloned();
     assert_eq!(get("state"), Some(Value::from("suspended")));
-    assert_eq!(get("archived_at_source"), Some(Value::Bool(true)));
-    assert_eq!(get("suspended_at_source"), Some(Value::Bool(false)));
+    assert_eq!(get("attributes.archived_at_source"), Some(Value::Bool(true)));
+    assert_eq!(get("attributes.suspended_at_source"), Some(Value::Bool(false)));
     assert_eq!(get("mfa"), Some(Value::from("not-enrolled")));
-    assert_eq!(get("mfa_enforced"), Some(Value::Bool(true)));
+    assert_eq!(get("attributes.mfa_enforced"), Some(Value::Bool(true)));
     assert_eq!(get("aliases"), Some(Value::list(["a@alias.example", "b@corp.example"])));
-    assert_eq!(get("external_ids"), Some(Value::list(["badge:7"])));
+    assert_eq!(get("attributes.external_ids"), Some(Value::list(["badge:7"])));
     assert_eq!(get("kind"), Some(Value::from("guest")));
-    assert_eq!(get("org_unit_path"), Some(Value::from("/corp/x y")));
+    assert_eq!(get("attributes.org_unit_path"), Some(Value::from("/corp/x y")));
     assert_eq!(patch.observations.get(&AttributeName::extra("last_logon")), Some(&Value::Empty));
 }
 
 #[test]
 fn what_is_not_told_stays_unknown() {
     let patch = read(r#"{"id":"1","primaryEmail":"a@corp.example"}"#);
-    for name in ["state", "mfa", "must_change_password", "archived_at_source", "admin_role"] {
+    for name in ["state", "mfa", "must_change_password", "attributes.archived_at_source", "attributes.admin_role"] {
         assert_eq!(patch.attributes.get(&AttributeName::parse(name)), None, "{name}");
     }
 }

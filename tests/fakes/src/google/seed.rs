@@ -127,10 +127,10 @@ impl Seed {
             put("suspended", json!(true));
             put("suspensionReason", json!("ADMIN"));
         }
-        if dice(11) < 10 {
+        if index != 0 && dice(11) < 10 {
             put("archived", json!(true));
         }
-        if dice(12) < 5 {
+        if index != 0 && dice(12) < 5 {
             put("isGuestUser", json!(true));
         }
         put("recoveryEmail", json!(format!("private{index}@home.example")));
@@ -138,7 +138,8 @@ impl Seed {
     }
 
     pub(crate) fn is_suspended(&self, index: usize) -> bool {
-        self.below(10, index, 1000) < 30
+        // The first one administers the account.
+        index != 0 && self.below(10, index, 1000) < 30
     }
 
     pub(crate) fn group_email(&self, index: usize) -> String {

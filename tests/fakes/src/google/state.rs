@@ -183,7 +183,9 @@ impl State {
     }
 
     pub(crate) fn user(&self, id: &str) -> Option<Map<String, Value>> {
-        self.users.get(&self.seed, id)
+        let mut user = self.users.get(&self.seed, id)?;
+        user.insert("customerId".to_owned(), json!(self.customer()));
+        Some(user)
     }
 
     /// A group with the count of its direct members, which is text on the wire.
