@@ -25,6 +25,8 @@ pub(crate) enum Stage {
 /// Where a listing goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
+    /// The account.
+    pub(crate) customer: String,
     pub(crate) stage: Stage,
     /// The page of the stage's listing; without one its first.
     pub(crate) token: Option<String>,

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use tenantry::endpoint::{DeltaPage, DeltaPager, DeltaStep};
-use tenantry::model::{Edges, ObjectKind, Patch, Scope, Unreadable, Via};
+use tenantry::model::{Edges, ObjectKind, Scope, Unreadable, Via};
 use tenantry::{Context, Result};
 
 use crate::client::Api;
@@ -18,7 +18,7 @@ use crate::config::Changes;
 use crate::cursor::Since;
 use crate::endpoint::identity;
 use crate::error::repeated;
-use crate::lookup::patch_of;
+use crate::lookup::{Named, patch_of};
 use crate::map::Units;
 use crate::members::{self, Read};
 use crate::operation::Operation;
@@ -109,10 +109,9 @@ impl Hints {
     }
 }
 
-/// Says where deltas go on behind a listing that begins now.
-pub(crate) async fn now(api: &Api, cx: &Context) -> Result<Since> {
-    let now = cx.gate().clock().now_unix_millis();
-    Ok(Since { customer: identity(api, cx).await?, log: now, full: now, rights: rights(api), domains: BTreeSet::new() })
+/// Says where deltas go on behind a listing that begins at this instant.
+pub(crate) fn from(api: &Api, customer: &str, begun: i64) -> Since {
+    Since { customer: customer.to_owned(), log: begun, full: begun, rights: rights(api), domains: BTreeSet::new() }
 }
 
 /// What a cursor was taken for: another choice of what comes in asks for a full listing.
@@ -206,14 +205,27 @@ impl Delta {
         let emails: Vec<_> = self.users.drain(..self.users.len().min(OBJECTS)).collect();
         let (api, cx, units) = (&self.api, &self.cx, &self.units);
         let read: Vec<_> = emails.iter().map(|email| patch_of(api, cx, ObjectKind::User, email, units)).collect();
-        let found: Vec<Option<Patch>> = stream::iter(read).buffered(8).try_collect().await?;
-        Ok(DeltaPage { patches: found.into_iter().flatten().collect(), ..DeltaPage::default() })
+        let found: Vec<Named> = stream::iter(read).buffered(8).try_collect().await?;
+        let mut page = DeltaPage::default();
+        for named in found {
+            match named {
+                Named::Patch(patch) => page.patches.push(*patch),
+                Named::Senseless(record) => page.quarantined.push(record),
+                Named::Nobody => {}
+            }
+        }
+        Ok(page)
     }
 
     async fn read_group(&mut self, email: &str) -> Result<DeltaPage> {
         let mut page = DeltaPage::default();
-        let Some(patch) = patch_of(&self.api, &self.cx, ObjectKind::Group, email, &None).await? else {
-            return Ok(page);
+        let patch = match patch_of(&self.api, &self.cx, ObjectKind::Group, email, &None).await? {
+            Named::Patch(patch) => *patch,
+            Named::Senseless(record) => {
+                page.quarantined.push(record);
+                return Ok(page);
+            }
+            Named::Nobody => return Ok(page),
         };
         let id = patch.object.id.clone();
         let scope = Scope::Members(id.clone(), Via::Explicit);

@@ -185,18 +185,17 @@ impl Endpoint for Gsuite {
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
         let begin = async {
             // Before the first page: what happens from here on is in the log behind this instant.
-            let since = match from {
-                None if self.checks_log() => Some(delta::now(&self.api, cx).await?),
-                _ => None,
-            };
-            Snapshot::begin(Arc::clone(&self.api), cx, Detail::Full, since, from).await
+            let begun = cx.gate().clock().now_unix_millis();
+            let customer = identity(&self.api, cx).await?;
+            let since = (from.is_none() && self.checks_log()).then(|| delta::from(&self.api, &customer, begun));
+            Snapshot::begin(Arc::clone(&self.api), cx, Detail::Full, customer, since, from).await
         };
         Ok(Box::new(begin.await.map_err(|error| self.named(error))?))
     }
 
     /// Lists without attributes and members: far less than a snapshot.
     async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
-        let snapshot = Snapshot::begin(Arc::clone(&self.api), cx, Detail::Ids, None, None).await;
+        let snapshot = Snapshot::begin(Arc::clone(&self.api), cx, Detail::Ids, String::new(), None, None).await;
         Ok(Box::new(snapshot.map_err(|error| self.named(error))?))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::value::RawValue;
 use tenantry::endpoint::{Evidence, Membership, ObjectRef, Presence, Reason};
-use tenantry::model::{ObjectKind, Patch, SourceId, TombstoneKind, Value};
+use tenantry::model::{ObjectKind, Patch, Quarantined, SourceId, TombstoneKind, Value};
 use tenantry::{Context, Error, ErrorKind, Result};
 
 use crate::client::Api;
@@ -15,6 +15,7 @@ use crate::map::{self, Units};
 use crate::members;
 use crate::operation::Operation;
 use crate::owners::hash;
+use crate::snapshot::{senseless, units};
 use crate::wire::{
     CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, User, mask, salvaged_id,
 };
@@ -53,24 +54,27 @@ pub(crate) async fn owner(api: &Api, cx: &Context, address: &str) -> Result<Opti
     })
 }
 
-/// Reads a user or a group by id or address, as a patch; nothing where there is none in scope.
-pub(crate) async fn patch_of(
-    api: &Api,
-    cx: &Context,
-    kind: ObjectKind,
-    key: &str,
-    units: &Units,
-) -> Result<Option<Patch>> {
+/// Whom an address of the log led to.
+pub(crate) enum Named {
+    Patch(Box<Patch>),
+    Senseless(Quarantined),
+    /// Nobody in scope.
+    Nobody,
+}
+
+/// Reads a user or a group by address.
+pub(crate) async fn patch_of(api: &Api, cx: &Context, kind: ObjectKind, key: &str, units: &Units) -> Result<Named> {
     let (operation, path, fields) = match kind {
         ObjectKind::Group => (Operation::ReadGroup, "groups", GROUP_FIELDS),
         _ => (Operation::ReadUser, "users", USER_FIELDS),
     };
     Ok(match find(api, cx, operation, &[path, key], fields).await? {
         Found::Object(object) => match read(api, kind, &object, units) {
-            Presence::Present(patch) => patch.map(|patch| *patch),
-            _ => None,
+            Presence::Present(Some(patch)) => Named::Patch(patch),
+            Presence::Present(None) => Named::Senseless(senseless(kind, &object)),
+            _ => Named::Nobody,
         },
-        Found::Nothing | Found::Denied => None,
+        Found::Nothing | Found::Denied => Named::Nobody,
     })
 }
 
@@ -96,7 +100,10 @@ fn read(api: &Api, kind: ObjectKind, object: &RawValue, units: &Units) -> Presen
 
 /// Looks objects up, each by its id.
 pub(crate) async fn lookup(api: &Arc<Api>, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
-    let looked: Vec<_> = ids.iter().map(|object| one(api, cx, object)).collect();
+    // What a listing tells of units it tells here.
+    let in_units = ids.iter().any(|object| object.key.kind != ObjectKind::Group);
+    let units = if in_units { units(api, cx).await? } else { None };
+    let looked: Vec<_> = ids.iter().map(|object| one(api, cx, object, &units)).collect();
     let mut found: Vec<Option<Presence>> = stream::iter(looked).buffered(AT_A_TIME).try_collect().await?;
     if found.iter().any(Option::is_none) {
         // Who can be had back is told from who is gone for good.
@@ -119,7 +126,7 @@ pub(crate) async fn lookup(api: &Arc<Api>, cx: &Context, ids: &[ObjectRef]) -> R
 }
 
 /// Looks one object up; `None` is a user that was not found.
-async fn one(api: &Arc<Api>, cx: &Context, object: &ObjectRef) -> Result<Option<Presence>> {
+async fn one(api: &Arc<Api>, cx: &Context, object: &ObjectRef, units: &Units) -> Result<Option<Presence>> {
     cx.check_cancelled()?;
     let id = object.key.id.to_string();
     // An address would find whoever has it now.
@@ -129,7 +136,7 @@ async fn one(api: &Arc<Api>, cx: &Context, object: &ObjectRef) -> Result<Option<
     let (operation, path, fields) = match object.key.kind {
         ObjectKind::User => (Operation::ReadUser, "users", USER_FIELDS),
         ObjectKind::Group => (Operation::ReadGroup, "groups", GROUP_FIELDS),
-        ObjectKind::Computer => return device(api, cx, &object.key.id, &id).await.map(Some),
+        ObjectKind::Computer => return device(api, cx, &object.key.id, &id, units).await.map(Some),
     };
     Ok(match find(api, cx, operation, &[path, &id], fields).await? {
         Found::Denied => Some(Presence::Unknown(Reason::Rights)),
@@ -139,12 +146,19 @@ async fn one(api: &Arc<Api>, cx: &Context, object: &ObjectRef) -> Result<Option<
         Found::Object(found) if salvaged_id(&found).as_deref() != Some(id.as_str()) => {
             Some(Presence::Unknown(Reason::Failed))
         }
-        Found::Object(found) => Some(read(api, object.key.kind, &found, &None)),
+        Found::Object(found) => Some(read(api, object.key.kind, &found, units)),
     })
 }
 
+async fn owned(api: &Api, cx: &Context, address: Option<&str>) -> Result<Option<Value>> {
+    match address {
+        None => Ok(Some(Value::Empty)),
+        Some(address) => owner(api, cx, address).await,
+    }
+}
+
 /// Looks a device up, of the kind that its id looks like first.
-async fn device(api: &Arc<Api>, cx: &Context, id: &SourceId, text: &str) -> Result<Presence> {
+async fn device(api: &Arc<Api>, cx: &Context, id: &SourceId, text: &str, units: &Units) -> Result<Presence> {
     let chromeos = (Operation::ReadChromeOs, "chromeos", CHROMEOS_FIELDS);
     let mobile = (Operation::ReadMobile, "mobile", MOBILE_FIELDS);
     let order = if matches!(id, SourceId::Guid(_)) { [chromeos, mobile] } else { [mobile, chromeos] };
@@ -153,11 +167,15 @@ async fn device(api: &Arc<Api>, cx: &Context, id: &SourceId, text: &str) -> Resu
         match find(api, cx, operation, &["customer", &api.config.customer, "devices", kind, text], fields).await? {
             Found::Object(object) => {
                 let patch = if kind == "mobile" {
-                    serde_json::from_str::<Mobile>(object.get()).ok().map(|device| map::mobile(&device, None))
+                    match serde_json::from_str::<Mobile>(object.get()) {
+                        Ok(device) => Some(map::mobile(&device, owned(api, cx, device.owner()).await?)),
+                        Err(_) => None,
+                    }
                 } else {
-                    serde_json::from_str::<ChromeOs>(object.get())
-                        .ok()
-                        .map(|device| map::chromeos(&device, None, &None))
+                    match serde_json::from_str::<ChromeOs>(object.get()) {
+                        Ok(device) => Some(map::chromeos(&device, owned(api, cx, device.owner()).await?, units)),
+                        Err(_) => None,
+                    }
                 };
                 return Ok(Presence::Present(patch.map(Box::new)));
             }

@@ -73,7 +73,9 @@ impl fmt::Debug for Source {
 impl TokenSource for Source {
     async fn fetch(&self) -> Result<Token> {
         let token = self.tokens.get_token(&self.scopes).await.map_err(|error| refused(&*error, &self.scopes))?;
-        let token = token.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "the sign-in gives no token"))?;
+        // An answer without a token and without a code: an outage, whose status was dropped on the way.
+        let none = || Error::new(ErrorKind::Unavailable, "the sign-in gives no token").with_retry(Retry::Backoff);
+        let token = token.ok_or_else(none)?;
         Ok(Token::new(Secret::new(token), LIFE))
     }
 }

@@ -72,12 +72,14 @@ impl Snapshot {
         api: Arc<Api>,
         cx: &Context,
         detail: Detail,
+        customer: String,
         since: Option<Since>,
         from: Option<&Checkpoint>,
     ) -> Result<Self> {
         let now = cx.gate().clock().now_unix_millis();
         let position = match from {
             None => Position {
+                customer,
                 stage: Stage::Users,
                 token: None,
                 begun: now,
@@ -89,7 +91,8 @@ impl Snapshot {
             },
             Some(checkpoint) => {
                 let position = Position::read(checkpoint)?;
-                if position.token.is_some() && now - position.begun > STALE {
+                let stale = position.token.is_some() && now - position.begun > STALE;
+                if stale || position.customer != customer {
                     return Err(unusable_checkpoint());
                 }
                 position
@@ -490,7 +493,8 @@ pub(crate) fn source_id(kind: ObjectKind, id: &str) -> SourceId {
     }
 }
 
-fn senseless(kind: ObjectKind, item: &RawValue) -> Quarantined {
+/// Sets a record aside, with its id where that can be read.
+pub(crate) fn senseless(kind: ObjectKind, item: &RawValue) -> Quarantined {
     let id = salvaged_id(item).map(|id| source_id(kind, &id));
     Quarantined { kind, id, reason: "a field has not the form that the API documents, or the id is missing".to_owned() }
 }

@@ -225,7 +225,8 @@ impl Remote for Workspace {
     }
 
     async fn repeat_changes(&mut self) -> Done {
-        self.fault(When::Calls("activities.list"), Fault::RepeatToken);
+        self.fault(When::Calls("activities.list"), Fault::ExtraPage);
+        self.fault(When::Calls("activities.list"), Fault::RepeatFirstPage);
         Ok(())
     }
 
@@ -281,9 +282,9 @@ impl Remote for Workspace {
         Ok(self.ids.iter().map(object).collect())
     }
 
-    async fn refuse_changes(&mut self, _user: &SourceId) -> Done {
+    async fn refuse_changes(&mut self, user: &SourceId) -> Done {
         for operation in ["users.update", "users.signOut"] {
-            self.fault(When::Calls(operation), Fault::Refuse(Refusal::forbidden()));
+            self.fault(When::About(operation, user.to_string()), Fault::Refuse(Refusal::forbidden()));
         }
         Ok(())
     }
@@ -309,9 +310,19 @@ impl Remote for Workspace {
     }
 }
 
-/// What Google's directory has not: primary groups, attributes denied by themselves, users without an address, hidden
-/// ones, silence about lost rights, cursors that are forgotten, groups and devices that come back.
-const NOT_THERE: &[&str] = &[];
+/// What Google's directory has not: primary groups, attributes denied by themselves, users without an address, users who
+/// are hidden one by one, lost rights that nobody is told of, cursors that are forgotten before their time. What is gone is
+/// found by ids, not told by the log.
+const NOT_THERE: &[&str] = &[
+    "coverage::shows_a_right_lost_on_the_way",
+    "snapshot::names_primary_groups",
+    "snapshot::tells_no_value_as_empty",
+    "snapshot::leaves_out_what_was_not_read",
+    "snapshot::fits_the_shapes",
+    "lookup::does_not_call_gone_what_is_hidden",
+    "delta::takes_an_old_cursor_as_expired",
+    "delta::tells_what_is_gone",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connector_does_what_the_engine_counts_on() {

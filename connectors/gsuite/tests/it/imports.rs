@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tenantry::model::{
-    AttributeName, CustomerId, EndpointName, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunReport,
-};
+use tenantry::model::{CustomerId, EndpointName, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunReport};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 use tenantry_fakes::google::{Account, AuditLog, Clock, Member, Settings, Size};
 
@@ -66,9 +64,7 @@ impl Store1 {
             }
         }
         let one = |record: tenantry::model::Record| {
-            // Which id a unit's path has, and a device's owner, are read by listings only.
-            let unread = [AttributeName::extra("org_unit_id"), AttributeName::parse("owner")];
-            let known = record.attributes.iter().filter(|(name, _)| !unread.contains(name));
+            let known = record.attributes.iter();
             let attributes = known.map(|(name, value)| (name.as_str().to_owned(), format!("{value:?}"))).collect();
             let members = if record.kind == ObjectKind::Group {
                 let (members, _) = store.members(&self.customer, record.id).unwrap();
