@@ -20,7 +20,7 @@ use crate::endpoint::identity;
 use crate::error::repeated;
 use crate::lookup::{Named, patch_of};
 use crate::map::Units;
-use crate::members::{self, Read};
+use crate::members::{self, EMPTY_PAGES, Read};
 use crate::operation::Operation;
 use crate::owners::hash;
 use crate::snapshot::units;
@@ -44,9 +44,17 @@ struct LogPage {
 
 #[derive(Debug, Deserialize)]
 struct Entry {
+    id: Option<EntryId>,
     actor: Option<Actor>,
     #[serde(default)]
     events: Vec<Event>,
+}
+
+#[derive(Debug, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryId {
+    time: Option<String>,
+    unique_qualifier: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,9 +177,10 @@ pub(crate) async fn begin(api: &Arc<Api>, cx: &Context, since: Option<Since>) ->
 /// Reads the log from an instant on; without filters, which have a smaller quota.
 async fn read_log(api: &Api, cx: &Context, application: &str, from: i64, hints: &mut Hints) -> Result<()> {
     let Some(start) = time(from) else { return Ok(()) };
-    let fields = "nextPageToken,items(actor/email,events(type,name,parameters(name,value)))";
+    let fields = "nextPageToken,items(id(time,uniqueQualifier),actor/email,events(type,name,parameters(name,value)))";
     let url = api.log_url(application, &[("startTime", &start), ("maxResults", "1000"), ("fields", fields)]);
     let (mut token, mut seen) = (None::<String>, HashSet::new());
+    let (mut last, mut empty) = (Vec::new(), 0);
     loop {
         let mut url = url.clone();
         if let Some(token) = &token {
@@ -184,6 +193,13 @@ async fn read_log(api: &Api, cx: &Context, application: &str, from: i64, hints: 
             Err(error) => return Err(error),
         };
         page.items.iter().for_each(|entry| hints.take(application, entry));
+        let entries: Vec<_> = page.items.iter().map(|entry| hash(&entry.id)).collect();
+        empty = if entries.is_empty() { empty + 1 } else { 0 };
+        // The token may be another each time.
+        if !entries.is_empty() && entries == last || empty > EMPTY_PAGES {
+            return Err(repeated());
+        }
+        last = entries;
         match page.next_page_token.filter(|next| !next.is_empty()) {
             None => return Ok(()),
             Some(next) if !seen.insert(hash(&next)) => return Err(repeated()),

@@ -199,7 +199,11 @@ async fn deleted(api: &Api, cx: &Context) -> Result<HashSet<u64>> {
     let (mut found, mut tokens, mut token) = (HashSet::new(), HashSet::new(), None::<String>);
     loop {
         let page = api.page(cx, Operation::ListDeleted, &url, token.as_deref()).await?;
+        let before = found.len();
         found.extend(page.items.iter().filter_map(|item| salvaged_id(item)).map(|id| hash(&id)));
+        if !page.items.is_empty() && found.len() == before {
+            return Err(repeated());
+        }
         match page.next() {
             None => return Ok(found),
             Some(next) if !tokens.insert(hash(next)) => return Err(repeated()),

@@ -36,11 +36,13 @@ pub(crate) struct Walk {
     token: Option<String>,
     seen: BTreeSet<u64>,
     empty: u32,
+    /// Who was on the page before.
+    last: Vec<u64>,
 }
 
 impl Walk {
     pub(crate) fn new(group: String) -> Self {
-        Self { group, token: None, seen: BTreeSet::new(), empty: 0 }
+        Self { group, token: None, seen: BTreeSet::new(), empty: 0, last: Vec::new() }
     }
 
     /// Reads the next page.
@@ -65,6 +67,12 @@ impl Walk {
         };
         let members = parsed(&page)?;
         self.empty = if members.is_empty() { self.empty + 1 } else { 0 };
+        let hashes: Vec<_> = members.iter().map(|member| hash(&member.id)).collect();
+        // The token may be another each time.
+        if !hashes.is_empty() && hashes == self.last {
+            return Err(repeated());
+        }
+        self.last = hashes;
         let own = |domain: &str| domains.is_empty() || domains.contains(domain);
         let edges = Edges {
             group: SourceId::Id(self.group.as_str().into()),

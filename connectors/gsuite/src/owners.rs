@@ -1,7 +1,7 @@
 //! Who has which address, so that devices find their owners: 17 bytes each. It must not know devices.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
 /// Ids by addresses, for ids that are numbers below 2^72; others are not kept, and have to be asked for.
 #[derive(Debug, Default)]
@@ -14,8 +14,13 @@ pub(crate) struct Owners {
     late: HashMap<u64, Box<str>>,
 }
 
-pub(crate) fn hash(text: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(text.to_ascii_lowercase())
+/// Hashes what is compared with itself in this process and its next ones only.
+pub(crate) fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+fn address_hash(address: &str) -> u64 {
+    hash(&address.to_ascii_lowercase())
 }
 
 impl Owners {
@@ -23,7 +28,7 @@ impl Owners {
         let Ok(number) = id.parse::<u128>() else { return };
         // A leading zero would be lost.
         let Some(high) = u8::try_from(number >> 64).ok().filter(|_| number.to_string() == id) else { return };
-        self.hashes.push(hash(address));
+        self.hashes.push(address_hash(address));
         self.low.push(u64::try_from(number & u128::from(u64::MAX)).unwrap_or(0));
         self.high.push(high);
         self.sorted = false;
@@ -41,14 +46,14 @@ impl Owners {
 
     /// Keeps one that was asked for.
     pub(crate) fn add_late(&mut self, address: &str, id: &str) {
-        self.late.insert(hash(address), id.into());
+        self.late.insert(address_hash(address), id.into());
     }
 
     pub(crate) fn find(&self, address: &str) -> Option<String> {
-        if let Some(id) = self.late.get(&hash(address)) {
+        if let Some(id) = self.late.get(&address_hash(address)) {
             return Some(id.to_string());
         }
-        let at = self.hashes.binary_search(&hash(address)).ok().filter(|_| self.sorted)?;
+        let at = self.hashes.binary_search(&address_hash(address)).ok().filter(|_| self.sorted)?;
         let number = u128::from(self.high[at]) << 64 | u128::from(self.low[at]);
         Some(number.to_string())
     }

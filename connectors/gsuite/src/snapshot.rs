@@ -136,8 +136,12 @@ impl Snapshot {
         let (mut token, mut seen) = (None::<String>, HashSet::new());
         loop {
             let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
-            let ids = page.items.iter().filter_map(|item| salvaged_id(item));
-            self.groups.extend(ids.map(String::into_boxed_str));
+            let ids: Vec<_> =
+                page.items.iter().filter_map(|item| salvaged_id(item)).map(String::into_boxed_str).collect();
+            if !ids.is_empty() && self.groups.ends_with(&ids) {
+                return Err(repeated());
+            }
+            self.groups.extend(ids);
             match page.next() {
                 None => break,
                 Some(next) if !seen.insert(hash(next)) => return Err(repeated()),
