@@ -95,7 +95,7 @@ pub struct GsuiteConfig {
     pub api_url: String,
     /// How the network is reached.
     pub http: HttpSettings,
-    /// Whether ChromeOS devices come in.
+    /// Whether Chrome OS devices come in.
     pub chromeos: Devices,
     /// Whether mobile devices come in.
     pub mobile: Devices,

@@ -130,7 +130,7 @@ pub(crate) fn member(member: &Member, own: impl Fn(&str) -> bool) -> tenantry::m
     tenantry::model::Member { id: SourceId::Id(member.id.as_str().into()), kind }
 }
 
-/// Makes a ChromeOS device's patch; `owner` is unknown where it was not looked for.
+/// Makes a Chrome OS device's patch; `owner` is unknown where it was not looked for.
 pub(crate) fn chromeos(device: &ChromeOs, owner: Option<Value>, units: &Units) -> Patch {
     let path = device.org_unit_path.as_deref().map(normal_path);
     let asset = device.annotated_asset_id.as_deref().filter(|id| !id.is_empty());

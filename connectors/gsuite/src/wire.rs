@@ -11,7 +11,7 @@ pub(crate) const USER_FIELDS: &str = "id,primaryEmail,name(givenName,familyName,
 pub(crate) const GROUP_FIELDS: &str = "id,email,name,description,aliases,nonEditableAliases,adminCreated";
 /// The fields of members that are asked for.
 pub(crate) const MEMBER_FIELDS: &str = "id,email,type";
-/// The fields of ChromeOS devices that are asked for.
+/// The fields of Chrome OS devices that are asked for.
 pub(crate) const CHROMEOS_FIELDS: &str = "deviceId,serialNumber,status,lastSync,annotatedUser,annotatedAssetId,model,\
     osVersion,orgUnitPath,recentUsers(type,email)";
 /// The fields of mobile devices that are asked for.

@@ -98,8 +98,8 @@ impl Dice {
 }
 
 fn change(account: &Account, dice: &mut Dice, number: usize, deleted: &mut Vec<String>) -> Option<()> {
-    // The first is the administrator.
-    let users: Vec<_> = account.user_ids().into_iter().skip(1).collect();
+    let admin = |id: &String| account.user(id).is_some_and(|user| user["isAdmin"] == true);
+    let users: Vec<_> = account.user_ids().into_iter().filter(|id| !admin(id)).collect();
     let groups = account.group_ids();
     match dice.below(12) {
         0 => drop(account.add_user(&format!("new{number}@corp.example"), "New", "Person", |_| {})),

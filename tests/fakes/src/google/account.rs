@@ -34,7 +34,7 @@ impl Account {
     /// Makes an account of any size out of a seed; its first user is the super administrator.
     pub fn generated(domain: &str, seed: u64, size: Size) -> Self {
         let customer = format!("C0{:07x}", super::seed::mixed(seed ^ domain.len() as u64) >> 36);
-        let seed = Seed { seed, size, domain: domain.to_owned(), customer };
+        let seed = Seed { number: seed, size, domain: domain.to_owned(), customer };
         Self { state: Arc::new(Mutex::new(State::new(seed))) }
     }
 
@@ -279,7 +279,7 @@ impl Account {
         Self::log(&mut state, "ORG_SETTINGS", "EDIT_ORG_UNIT_NAME", vec![("ORG_UNIT_NAME", path.to_owned())]);
     }
 
-    /// Adds a ChromeOS device; returns its id.
+    /// Adds a Chrome OS device; returns its id.
     pub fn add_chromeos(&self, serial: &str, edit: impl FnOnce(&mut Fields)) -> String {
         let mut state = self.state();
         let id = format!("d{:07x}-0000-4000-8000-000000000000", state.new_device_number());

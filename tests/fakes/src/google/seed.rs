@@ -30,7 +30,7 @@ pub struct Size {
     pub memberships: usize,
     /// Organisational units below the root.
     pub orgunits: usize,
-    /// ChromeOS devices.
+    /// Chrome OS devices.
     pub chromeos: usize,
     /// Mobile devices.
     pub mobile: usize,
@@ -38,7 +38,7 @@ pub struct Size {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Seed {
-    pub(crate) seed: u64,
+    pub(crate) number: u64,
     pub(crate) size: Size,
     pub(crate) domain: String,
     pub(crate) customer: String,
@@ -64,7 +64,9 @@ pub(crate) enum SeedMember {
 
 impl Seed {
     fn dice(&self, what: u64, index: usize) -> u64 {
-        mixed(self.seed ^ what.wrapping_mul(0x0123_4567_89ab_cdef) ^ (index as u64).wrapping_mul(0x5851_f42d_4c95_7f2d))
+        mixed(
+            self.number ^ what.wrapping_mul(0x0123_4567_89ab_cdef) ^ (index as u64).wrapping_mul(0x5851_f42d_4c95_7f2d),
+        )
     }
 
     fn below(&self, what: u64, index: usize, end: u64) -> u64 {
@@ -95,7 +97,7 @@ impl Seed {
         email.strip_prefix(prefix)?.get(..7)?.parse().ok()
     }
 
-    pub(crate) fn orgunit_path(&self, index: usize) -> String {
+    pub(crate) fn orgunit_path(index: usize) -> String {
         // Ten units at the top, the others below these.
         if index < 10 { format!("/Unit {index}") } else { format!("/Unit {}/Team {index}", index % 10) }
     }
@@ -107,7 +109,7 @@ impl Seed {
         let family = format!("{} {index}", FAMILY[self.family(index)]);
         let unit = match self.size.orgunits {
             0 => "/".to_owned(),
-            units => self.orgunit_path(self.below(3, index, units as u64) as usize),
+            units => Seed::orgunit_path(self.below(3, index, units as u64) as usize),
         };
         let login = if dice(4) < 50 { 0 } else { PAST - self.below(5, index, 90) as i64 * DAY };
         let mut user = user_fields(&Seed::user_id(index), &email, given, &family, &self.customer, PAST - 400 * DAY);
@@ -171,7 +173,7 @@ impl Seed {
     pub(crate) fn group_users(&self, index: usize) -> usize {
         let (groups, users) = (self.size.groups.max(1), self.size.users);
         let average = self.size.memberships as f64 / groups as f64;
-        let share = match mixed(index as u64 ^ self.seed) % 100 {
+        let share = match mixed(index as u64 ^ self.number) % 100 {
             0 => 20.0,
             1..10 => 4.0,
             10..50 => 0.8,
@@ -220,12 +222,12 @@ impl Seed {
     pub(crate) fn has_user(&self, group: usize, user: usize) -> bool {
         let (start, stride) = self.walk(group);
         let distance = (user + self.size.users - start) % self.size.users;
-        self.size.users > 0 && distance % stride == 0 && distance / stride < self.group_users(group)
+        self.size.users > 0 && distance.is_multiple_of(stride) && distance / stride < self.group_users(group)
     }
 
     pub(crate) fn chromeos(&self, index: usize) -> Map<String, Value> {
         let owner = self.below(30, index, self.size.users as u64) as usize;
-        let unit = if self.size.orgunits == 0 { String::new() } else { self.orgunit_path(index % self.size.orgunits) };
+        let unit = if self.size.orgunits == 0 { String::new() } else { Seed::orgunit_path(index % self.size.orgunits) };
         let mut device =
             chromeos_fields(&Seed::chromeos_id(index), &format!("SN{index:07}"), unit.trim_start_matches('/'));
         if self.size.users > 0 {
@@ -314,7 +316,7 @@ pub(crate) fn group_fields(id: &str, email: &str, name: &str) -> Map<String, Val
     }))
 }
 
-/// The fields that every ChromeOS device has; the unit is written without its leading slash, as the API does.
+/// The fields that every Chrome OS device has; the unit is written without its leading slash, as the API does.
 pub(crate) fn chromeos_fields(id: &str, serial: &str, unit: &str) -> Map<String, Value> {
     object(json!({
         "kind": "admin#directory#chromeosdevice",
@@ -358,7 +360,7 @@ mod tests {
 
     fn seed() -> Seed {
         let size = Size { users: 5000, groups: 300, memberships: 20_000, orgunits: 30, chromeos: 5, mobile: 5 };
-        Seed { seed: 4, size, domain: "corp.example".to_owned(), customer: "C0corp".to_owned() }
+        Seed { number: 4, size, domain: "corp.example".to_owned(), customer: "C0corp".to_owned() }
     }
 
     #[test]

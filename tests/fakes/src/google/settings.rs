@@ -16,7 +16,7 @@ pub enum Privilege {
     Groups,
     /// Organisational units.
     OrgUnits,
-    /// ChromeOS devices.
+    /// Chrome OS devices.
     ChromeOs,
     /// Mobile devices.
     Mobile,
@@ -113,7 +113,7 @@ pub struct Settings {
     pub log_groups: bool,
     /// Every answer takes this long.
     pub latency: Duration,
-    /// The largest page of ChromeOS devices: 100 or 300, the documents disagree.
+    /// The largest page of Chrome OS devices: 100 or 300, the documents disagree.
     pub chromeos_page: usize,
 }
 
@@ -124,10 +124,10 @@ impl Default for Settings {
             service_account: "sync@project.iam.gserviceaccount.example".to_owned(),
             delegated_scopes: BTreeSet::new(),
             administrators: BTreeMap::new(),
-            token_lifetime: Duration::from_secs(3600),
+            token_lifetime: Duration::from_hours(1),
             quota: Quota::default(),
-            listing_limit: Duration::from_secs(3600),
-            page_token_lifetime: Duration::from_secs(3 * 86_400),
+            listing_limit: Duration::from_hours(1),
+            page_token_lifetime: Duration::from_hours(72),
             entity_tags: EntityTags::default(),
             audit_log: AuditLog::default(),
             log_groups: true,

@@ -93,7 +93,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(seed: Seed) -> Self {
         let mut orgunits = BTreeMap::new();
-        let paths: Vec<_> = (0..seed.size.orgunits).map(|index| seed.orgunit_path(index)).collect();
+        let paths: Vec<_> = (0..seed.size.orgunits).map(Seed::orgunit_path).collect();
         let domains = vec![seed.domain.clone()];
         for (index, path) in paths.iter().enumerate() {
             let parent = parent_of(path);

@@ -160,9 +160,8 @@ fn update(account: &Account, id: &str, body: &Value, patch: bool) -> Result<(), 
         }
         _ => {}
     }
-    match body.get("suspended").and_then(Value::as_bool) {
-        Some(suspended) => account.suspend_user(id, suspended),
-        None => {}
+    if let Some(suspended) = body.get("suspended").and_then(Value::as_bool) {
+        account.suspend_user(id, suspended);
     }
     account.edit_user(id, |user| {
         for name in WRITABLE {
