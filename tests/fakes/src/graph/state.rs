@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::clock::{instant, parse_instant};
+use super::error::Problem;
 use super::ids::{Id, Kind, Ref};
 use super::links::Links;
 use super::properties::{self, ID, Property};
@@ -351,6 +352,15 @@ impl State {
             }
         }
         found.into_iter().filter(|member| cast.is_none_or(|kind| member.kind() == kind)).collect()
+    }
+
+    /// Finds a live object of a kind by what stands in an address: its id, a principal name, a device id.
+    pub(crate) fn wanted(&self, kind: Option<Kind>, id: &str) -> Result<Ref, Problem> {
+        let by_id = id.parse::<Id>().ok().and_then(|id| self.find(id));
+        by_id
+            .or_else(|| self.by_name(kind, id))
+            .filter(|object| self.is_live(*object) && kind.is_none_or(|kind| object.kind() == kind))
+            .ok_or_else(|| Problem::not_found(id))
     }
 
     /// Finds a live user by the principal name, or a live device by its device id.

@@ -178,7 +178,7 @@ fn old_and_reset_tokens_are_refused_in_every_known_form() {
             ResetForm::GoneStateNotFound => (410, "SyncStateNotFound"),
             ResetForm::StateNotFound => (400, "syncStateNotFound"),
             ResetForm::TooOld => (400, "Request_UnsupportedQuery"),
-            _ => (410, ""),
+            ResetForm::Bare => (410, ""),
         };
         assert_eq!((answer.status, answer.code()), expected);
         let location = answer.header("location");
