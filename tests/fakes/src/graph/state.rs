@@ -373,7 +373,24 @@ impl State {
         let has = |object: &Ref| {
             self.is_live(*object) && self.text(*object, property).is_some_and(|text| text.eq_ignore_ascii_case(name))
         };
-        (0..self.end(kind)).map(|ordinal| Ref::new(kind, ordinal)).find(has)
+        let seeded = self.seeded(kind);
+        let mut first = 0;
+        if kind == Kind::User {
+            // Seeded names rise with the place; whoever was renamed since stands among the changed ones.
+            let (mut end, wanted) = (seeded, name.to_lowercase());
+            while first < end {
+                let middle = first + (end - first) / 2;
+                let below = self.seeds.upn(middle).to_lowercase() < wanted;
+                (first, end) = if below { (middle + 1, end) } else { (first, middle) };
+            }
+            let changed = self.store(kind).overlay.keys().copied().filter(|ordinal| *ordinal < seeded);
+            let found = changed.chain([first]).map(|ordinal| Ref::new(kind, ordinal)).find(has);
+            if found.is_some() {
+                return found;
+            }
+            first = seeded;
+        }
+        (first..self.end(kind)).map(|ordinal| Ref::new(kind, ordinal)).find(has)
     }
 
     pub(crate) fn owners(&self, device: u32) -> Vec<Ref> {

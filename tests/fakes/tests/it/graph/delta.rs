@@ -197,6 +197,21 @@ fn old_and_reset_tokens_are_refused_in_every_known_form() {
 }
 
 #[test]
+fn deleted_users_are_purged_after_thirty_days() {
+    let mut client = Client::new(manual(seeded()));
+    let (early, late) = (client.tenant.nth(Kind::User, 1), client.tenant.nth(Kind::User, 2));
+    client.tenant.delete(early);
+    client.pass(86_400);
+    client.tenant.delete(late);
+    client.pass(29 * 86_400);
+    client.sign_in();
+    let link = client.round("/users/delta?$deltatoken=latest").1;
+    assert_eq!(client.tenant.purge_expired(), [early]);
+    assert_eq!(removed(&client.round(&link).0), [(early.to_string(), "deleted".to_owned())]);
+    assert_eq!(client.ids("/directory/deletedItems/microsoft.graph.user").len(), 1);
+}
+
+#[test]
 fn a_silent_group_tells_nothing_and_a_filter_tracks_its_objects_only() {
     let client = Client::new(seeded());
     let group = client.tenant.nth(Kind::Group, 3);
