@@ -83,9 +83,18 @@ impl Apps {
     }
 
     /// Issues a token in the usual form; its claims are readable, as some clients read them.
-    pub(crate) fn issue(&mut self, tenant: &str, client: &str, audience: &str, now: i64, life: i64, key: u64) -> String {
+    pub(crate) fn issue(
+        &mut self,
+        tenant: &str,
+        client: &str,
+        audience: &str,
+        now: i64,
+        life: i64,
+        key: u64,
+    ) -> String {
         self.issued += 1;
-        let roles: Vec<&String> = self.by_id.get(client).map(|app| app.permissions.iter().collect()).unwrap_or_default();
+        let roles: Vec<&String> =
+            self.by_id.get(client).map(|app| app.permissions.iter().collect()).unwrap_or_default();
         let claims = json!({
             "aud": audience, "iss": format!("https://sts.tenant.example/{tenant}/"), "iat": now, "nbf": now,
             "exp": now + life, "appid": client, "idtyp": "app", "tid": tenant, "roles": roles,

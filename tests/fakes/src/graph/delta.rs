@@ -128,15 +128,18 @@ impl Context<'_> {
     pub(crate) fn reset(&self, form: ResetForm) -> Problem {
         let gone = "Resync is required. Replace any local items with the server's version.";
         match form {
-            ResetForm::GoneWithLocation => Problem::new(410, "resyncRequired", gone)
-                .with("location", format!("{}?$deltatoken=", self.address)),
+            ResetForm::GoneWithLocation => {
+                Problem::new(410, "resyncRequired", gone).with("location", format!("{}?$deltatoken=", self.address))
+            }
             ResetForm::Gone => Problem::new(410, "resyncRequired", gone),
             ResetForm::GoneStateNotFound => {
                 Problem::new(410, "SyncStateNotFound", "The sync state generation is not found.")
             }
-            ResetForm::StateNotFound => {
-                Problem::new(400, "syncStateNotFound", "The sync state generation is not found; continue with a full sync.")
-            }
+            ResetForm::StateNotFound => Problem::new(
+                400,
+                "syncStateNotFound",
+                "The sync state generation is not found; continue with a full sync.",
+            ),
             ResetForm::TooOld => Problem::unsupported("DeltaLink older than 30 days is not supported."),
             ResetForm::Bare => Problem::new(410, "", ""),
         }
@@ -273,9 +276,8 @@ impl Context<'_> {
             return false;
         }
         let from = (round.slice + 1) * u64::from(self.settings.delta_members.max(1));
-        (0..self.state.end(Kind::Group)).any(|group| {
-            u64::from(self.state.places(group)) > from && self.state.is_live(Ref::new(Kind::Group, group))
-        })
+        (0..self.state.end(Kind::Group))
+            .any(|group| u64::from(self.state.places(group)) > from && self.state.is_live(Ref::new(Kind::Group, group)))
     }
 
     fn fill_changes(&self, kind: Kind, round: &Round, page: &mut Page) -> Round {

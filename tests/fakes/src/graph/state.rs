@@ -323,7 +323,9 @@ impl State {
         let mut open = vec![member];
         while let Some(object) = open.pop() {
             let groups = self.groups_of(object);
-            open.extend(groups.into_iter().filter(|group| found.insert(*group)).map(|group| Ref::new(Kind::Group, group)));
+            open.extend(
+                groups.into_iter().filter(|group| found.insert(*group)).map(|group| Ref::new(Kind::Group, group)),
+            );
         }
         found.into_iter().collect()
     }
