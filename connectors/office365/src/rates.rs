@@ -41,7 +41,9 @@ pub(crate) fn gate(config: &Checked, quotas: &Quotas) -> Result<GateBuilder> {
     ];
     let mut gate = Gate::builder().kind("office365");
     for (name, key, limit) in limits {
-        let limit = limit.with_share(quota.share).map_err(|_| setting("quota_share", "a share is more than 0 and at most 1"))?;
+        let limit = limit
+            .with_share(quota.share)
+            .map_err(|_| setting("quota_share", "a share is more than 0 and at most 1"))?;
         gate = gate.bucket(name, quotas.bucket(key, limit));
     }
     Ok(gate.concurrency(NonZeroUsize::new(config.concurrency.into()).unwrap_or(NonZeroUsize::MIN)))
