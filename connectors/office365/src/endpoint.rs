@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Membership,
-    ObjectRef, Presence, SnapshotPager, Verification,
+    Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo,
+    Membership, ObjectRef, Presence, SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
 use tenantry::{Error, Result};

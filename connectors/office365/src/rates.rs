@@ -41,9 +41,11 @@ pub(crate) fn limits(config: &Checked) -> CallLimits {
     ];
     // The share was checked with the settings.
     let shared = |limit: Limit| limit.with_share(quota.share).unwrap_or(limit);
-    let limits = CallLimits::default()
-        .with_concurrency(concurrency)
-        .with_quota(APPLICATION, application, shared(quota.application));
+    let limits = CallLimits::default().with_concurrency(concurrency).with_quota(
+        APPLICATION,
+        application,
+        shared(quota.application),
+    );
     narrow.into_iter().fold(limits, |limits, (name, limit)| limits.with_quota(name, tenant.clone(), shared(limit)))
 }
 

@@ -117,7 +117,11 @@ impl Walk {
             let page = read_page::<R>(&answer.body).map_err(|error| unreadable(answer, &error))?;
             if !page.odd.is_empty() {
                 // What a lane cannot read stays unknown.
-                tracing::warn!(lane = word(self.lane), rows = page.odd.len(), "rows that cannot be understood are left out");
+                tracing::warn!(
+                    lane = word(self.lane),
+                    rows = page.odd.len(),
+                    "rows that cannot be understood are left out"
+                );
             }
             let next = page.next.as_deref().map(|next| graph.link(next)).transpose()?;
             Ok((page.rows.iter().filter_map(&read).collect(), next))

@@ -40,7 +40,10 @@ async fn changed_objects_come_whole_and_a_cleared_value_is_empty() {
     for id in [id, new] {
         assert_eq!(told.objects[&source(id)], *fresh.patch(id), "as a listing shows it");
     }
-    assert_eq!(told.objects[&source(id)].attributes.get(&tenantry::model::AttributeName::extra("title")), Some(&Value::Empty));
+    assert_eq!(
+        told.objects[&source(id)].attributes.get(&tenantry::model::AttributeName::extra("title")),
+        Some(&Value::Empty)
+    );
     assert_eq!(told.objects.len(), 2);
 }
 
@@ -73,7 +76,10 @@ async fn both_reasons_are_taken_from_both_kinds_of_groups() {
     running.tenant.delete(unified);
     let told = running.changes(&cursor).await;
     let kind = |id| told.tombstone(id).unwrap().kind;
-    assert_eq!([kind(security), kind(preview), kind(unified)], [TombstoneKind::Hard, TombstoneKind::Soft, TombstoneKind::Soft]);
+    assert_eq!(
+        [kind(security), kind(preview), kind(unified)],
+        [TombstoneKind::Hard, TombstoneKind::Soft, TombstoneKind::Soft]
+    );
 }
 
 #[tokio::test]
@@ -169,13 +175,21 @@ async fn a_round_that_ends_without_a_link_or_never_is_an_error() {
         running.tenant.update(id, [("surname", json!("Renamed"))]);
     }
     running.tenant.edit_settings(|settings| settings.delta_page = 10);
-    for fault in [Fault::EndListing, Fault::CycleNextLink, Fault::ForeignNextLink("https://graph.elsewhere.example".into()), Fault::EmptyOk] {
+    for fault in [
+        Fault::EndListing,
+        Fault::CycleNextLink,
+        Fault::ForeignNextLink("https://graph.elsewhere.example".into()),
+        Fault::EmptyOk,
+    ] {
         running.fake.faults().clear();
         running.fake.faults().on(On::call(Call::UsersDelta).page(2), fault.clone());
         let error = changes(&running.endpoint(), &running.cx, &cursor).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?}: {error}");
     }
     running.fake.faults().clear();
-    running.fake.faults().on(On::call(Call::UsersDelta), Fault::ForeignDeltaLink("https://graph.elsewhere.example".into()));
+    running
+        .fake
+        .faults()
+        .on(On::call(Call::UsersDelta), Fault::ForeignDeltaLink("https://graph.elsewhere.example".into()));
     assert!(changes(&running.endpoint(), &running.cx, &cursor).await.is_err());
 }

@@ -234,9 +234,10 @@ async fn a_report_that_names_the_deleted_brings_nobody_back() {
 
 #[tokio::test]
 async fn a_lane_that_may_not_be_read_costs_nothing_else() {
-    for (permissions, premium) in
-        [(&["User.Read.All", "GroupMember.Read.All", "Directory.Read.All"][..], true), (&["AuditLog.Read.All", "Directory.Read.All"], false)]
-    {
+    for (permissions, premium) in [
+        (&["User.Read.All", "GroupMember.Read.All", "Directory.Read.All"][..], true),
+        (&["AuditLog.Read.All", "Directory.Read.All"], false),
+    ] {
         let tenant = Tenant::new(DOMAIN);
         let anna = tenant.user("anna").second_factor(true).create();
         tenant.set_permissions(permissions);
@@ -278,7 +279,11 @@ async fn a_lane_that_is_told_to_wait_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn a_lane_that_fails_goes_on_in_the_next_run() {
-    for fault in [Fault::Html { status: 200 }, Fault::TruncatedJson, Fault::ForeignNextLink("https://graph.elsewhere.example".into())] {
+    for fault in [
+        Fault::Html { status: 200 },
+        Fault::TruncatedJson,
+        Fault::ForeignNextLink("https://graph.elsewhere.example".into()),
+    ] {
         let tenant = Tenant::seeded(5, Size { users: 1500, ..Size::default() });
         let customers = Customers::in_time(tenant, |config| {
             config.lane_time = Duration::from_millis(1500);
@@ -357,7 +362,10 @@ async fn mailboxes_are_asked_for_once_in_a_round_however_many_runs_it_takes() {
 async fn a_place_that_graph_forgot_begins_the_round_anew() {
     let tenant = Tenant::seeded(9, Size { users: 1200, ..Size::default() });
     let customers = Customers::new(tenant, |config| config.enrichments = vec![Enrichment::SignIns]).await;
-    customers.fake.faults().on(On::call(Call::Users).containing("signInActivity").page(2).times(1), Fault::ExpiredPageToken);
+    customers
+        .fake
+        .faults()
+        .on(On::call(Call::Users).containing("signInActivity").page(2).times(1), Fault::ExpiredPageToken);
     customers.import().await;
     // Page one, the lost one, and all three.
     assert_eq!(customers.targets(Call::Users, "signInActivity").len(), 5);

@@ -3,8 +3,10 @@
 mod actions;
 mod conformance;
 mod deltas;
-mod listing;
 mod lanes;
+mod listing;
 mod lookups;
 mod running;
+mod secrets;
+mod signing;
 mod verification;
