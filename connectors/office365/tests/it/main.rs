@@ -2,6 +2,7 @@
 
 mod conformance;
 mod deltas;
+mod histories;
 mod listing;
 mod lookups;
 mod running;
