@@ -15,8 +15,9 @@ use crate::operation::Operation;
 
 /// Users in a range that one chain of pages reads in good time.
 const PER_SLICE: u64 = 10_000;
-/// Names that are tried between two known ones in one round.
-const PROBES: usize = 7;
+/// Names that are tried in one round, and at least in one range.
+const PROBES: usize = 24;
+const PROBES_IN_RANGE: usize = 3;
 /// Rounds at most.
 const ROUNDS: usize = 16;
 /// Questions at most.
@@ -111,15 +112,17 @@ impl Known {
 
     /// Returns names to ask for, in the ranges that hold more than a part.
     fn probes(&self, part: u64, most: usize) -> Vec<String> {
-        let mut probes = Vec::new();
+        let mut large = Vec::new();
         let (mut from, mut below) = (None, 0);
         let ends = self.points.iter().map(|(name, count)| (Some(name.as_str()), *count));
         for (to, count) in ends.chain([(None, self.total)]) {
             if count.saturating_sub(below) > part + part / 4 {
-                probes.extend(between(from, to, PROBES));
+                large.push((from, to));
             }
             (from, below) = (to, count);
         }
+        let each = (PROBES / large.len().max(1)).max(PROBES_IN_RANGE);
+        let mut probes: Vec<String> = large.into_iter().flat_map(|(from, to)| between(from, to, each)).collect();
         probes.truncate(most);
         probes
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tenantry::gate::{Clock, ManualClock};
-use tenantry::model::{CustomerId, EndpointName, EventType, GuardLimits, Limit, ObjectKind, Outcome, RunReport};
+use tenantry::model::{CustomerId, EndpointName, EventType, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunReport};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
 use tenantry_fakes::graph::{Call, Clock as FakeClock, FakeGraph, Fault, GroupKind, Id, Kind, Lifetime, On, Tenant};
 use tenantry_office365::Office365Config;
@@ -451,7 +451,11 @@ impl Case {
 
     /// Imports undisturbed, and compares what is stored with what is there and with a listing into a new store.
     async fn compare(&mut self, full: bool) -> Result<(), String> {
-        let report = self.desk().import(full).await?;
+        let mut report = self.desk().import(full).await?;
+        if report.outcome == Outcome::Done && report.mode == Mode::Snapshot {
+            // One that went on behind a failure may have listed a group before its members changed: the delta tells.
+            report = self.desk().import(false).await?;
+        }
         if report.outcome != Outcome::Done {
             return Err(format!("{report:?}"));
         }
