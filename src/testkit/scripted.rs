@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
     Action, ActionOutcome, Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager,
-    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
-    Verification,
+    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager,
+    SnapshotStep, Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;

@@ -123,7 +123,8 @@ impl Tokens {
         let flight = {
             let mut state = self.inner.state();
             let now = self.inner.clock.monotonic();
-            let under_way = state.flight.as_ref().and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
+            let under_way =
+                state.flight.as_ref().and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
             if let Some(held) = &state.held
                 && now < held.good_until
                 && (now < held.renew_at || now < state.renewal_from || under_way.is_some())

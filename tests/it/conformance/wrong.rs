@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Action, ActionOutcome, Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep, Membership,
-    ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Action, ActionOutcome, Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep,
+    Membership, ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
 use tenantry::model::{ObjectKey, ObjectKind, SourceId};
 use tenantry::{Context, Endpoint, EndpointInfo, Result};

@@ -24,7 +24,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn is_cut_off(error: &Error) -> bool {
-    error.kind().as_str() == "unavailable" && error.retry() == Retry::Backoff && error.message() == "the answer ended early"
+    error.kind().as_str() == "unavailable"
+        && error.retry() == Retry::Backoff
+        && error.message() == "the answer ended early"
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tenantry::gate::Clock;
 use tenantry::{Result, Secret};
-use tenantry_http::{HttpSettings, Client, Token, TokenSource, Tokens};
+use tenantry_http::{Client, HttpSettings, Token, TokenSource, Tokens};
 use tracing::instrument::WithSubscriber;
 
 use crate::server::{Reply, Server, answer, json};
@@ -51,10 +51,8 @@ async fn nothing_that_is_shown_holds_a_secret_whatever_the_server_does() {
     ];
     let written = Written::default();
     let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let shown = async {
         let mut shown = String::new();
         for reply in replies {
