@@ -74,8 +74,7 @@ impl Actor for Office365 {
         let Ok(id) = Uuid::try_parse(&account.id.to_string()) else {
             return Ok(ActionOutcome::Refused(named(left_alone("its id is not one of this tenant"))));
         };
-        let change =
-            Change { graph: self.graph(), cx, action, operation, id, unknown: AtomicU32::new(0) };
+        let change = Change { graph: self.graph(), cx, action, operation, id, unknown: AtomicU32::new(0) };
         Ok(match change.run().await.map_err(|error| named(change.honest(error)))? {
             ActionOutcome::Refused(refusal) => ActionOutcome::Refused(named(refusal)),
             outcome => outcome,
@@ -201,7 +200,9 @@ impl Change<'_> {
             serde_json::from_slice::<Word>(&answer.body).map_err(|error| unreadable(answer, &error))
         });
         match word.await {
-            Ok(word) => Ok(word.value.as_str().is_some_and(|purpose| ["shared", "room", "equipment"].contains(&purpose))),
+            Ok(word) => {
+                Ok(word.value.as_str().is_some_and(|purpose| ["shared", "room", "equipment"].contains(&purpose)))
+            }
             Err(error) if Refusal::of(&error).is_some_and(|refusal| matches!(refusal.status, 403 | 404)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -311,7 +312,8 @@ impl Change<'_> {
     fn shows(&self, before: &Account, after: &Account) -> bool {
         match self.action {
             Action::RevokeSessions => {
-                let (old, new) = (&before.sign_in_sessions_valid_from_date_time, &after.sign_in_sessions_valid_from_date_time);
+                let (old, new) =
+                    (&before.sign_in_sessions_valid_from_date_time, &after.sign_in_sessions_valid_from_date_time);
                 new.is_none() || new != old
             }
             // Written and, in most tenants, never shown.

@@ -200,15 +200,13 @@ fn refusal(answer: &Answer, now: i64) -> Error {
         }
         (300..=399, ..) => (ErrorKind::Protocol, Retry::Never, "a redirection of the sign-in is not followed"),
         (.., Some(7_000_222)) => refused("the client secret has expired; make a new one and set client_secret to it"),
-        (.., Some(7_000_215)) => {
-            refused("the client secret is not accepted; set client_secret to the secret's value, not to its id, or make a new one")
-        }
+        (.., Some(7_000_215)) => refused(
+            "the client secret is not accepted; set client_secret to the secret's value, not to its id, or make a new one",
+        ),
         (.., Some(700_027 | 7_000_217)) => refused(
             "the certificate is not accepted; upload the one of certificate_file to the application, or make a new pair",
         ),
-        (.., Some(700_024)) => {
-            refused("the assertion's time is not accepted; set the clock of this machine right")
-        }
+        (.., Some(700_024)) => refused("the assertion's time is not accepted; set the clock of this machine right"),
         (.., Some(700_016 | 700_010)) => refused(
             "the tenant does not know the application; look at client_id, tenant and cloud, and let an administrator \
              consent to it",

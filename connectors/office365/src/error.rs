@@ -149,9 +149,10 @@ fn known(code: &str) -> Option<Known> {
         "authentication_requestfromnonpremiumtenantorb2ctenant" | "authentication_requestfromunsupportedtenant" => {
             Known::NoLicence
         }
-        "invalidauthenticationtoken" | "unauthenticated" | "authentication_expiredtoken" | "lifetimevalidationfailed" => {
-            Known::BadToken
-        }
+        "invalidauthenticationtoken"
+        | "unauthenticated"
+        | "authentication_expiredtoken"
+        | "lifetimevalidationfailed" => Known::BadToken,
         "authorization_identitynotfound" => Known::UnknownApplication,
         "request_resourcenotfound"
         | "directory_objectnotfound"
@@ -159,15 +160,23 @@ fn known(code: &str) -> Option<Known> {
         | "itemnotfound"
         | "erroritemnotfound"
         | "errorinvaliduser" => Known::NotThere,
-        "mailboxnotenabledforrestapi" | "mailboxnotsupportedforrestapi" | "errornonexistentmailbox"
+        "mailboxnotenabledforrestapi"
+        | "mailboxnotsupportedforrestapi"
+        | "errornonexistentmailbox"
         | "mailboxnotfound" => Known::NoMailbox,
-        "request_badrequest" | "badrequest" | "invalidrequest" | "request_unsupportedquery"
+        "request_badrequest"
+        | "badrequest"
+        | "invalidrequest"
+        | "request_unsupportedquery"
         | "request_invaliddatacontracturl" => Known::BadRequest,
         "directory_expiredpagetoken" => Known::ExpiredPage,
-        "syncstatenotfound" | "syncstateinvalid" | "resyncrequired" | "resyncchangesapplydifferences"
-        | "resyncchangesuploaddifferences" | "resyncapplydifferences" | "resyncuploaddifferences" => {
-            Known::ExpiredToken
-        }
+        "syncstatenotfound"
+        | "syncstateinvalid"
+        | "resyncrequired"
+        | "resyncchangesapplydifferences"
+        | "resyncchangesuploaddifferences"
+        | "resyncapplydifferences"
+        | "resyncuploaddifferences" => Known::ExpiredToken,
         "toomanyrequests" | "activitylimitreached" | "applicationthrottled" | "quotalimitreached" => Known::TooMany,
         "directory_replicaunavailable"
         | "directory_concurrencyviolation"
@@ -178,7 +187,9 @@ fn known(code: &str) -> Option<Known> {
         | "errorserverbusy"
         | "timeout" => Known::Busy,
         "notimplemented" | "notsupported" | "request_unsupported" => Known::Unsupported,
-        "request_multipleobjectswithsamekeyvalue" | "namealreadyexists" | "resourcemodified"
+        "request_multipleobjectswithsamekeyvalue"
+        | "namealreadyexists"
+        | "resourcemodified"
         | "errorirresolvableconflict" => Known::Conflict,
         _ => return None,
     })
@@ -194,9 +205,8 @@ fn translate(
     wait: Option<Duration>,
 ) -> (ErrorKind, Retry, &'static str) {
     let later = wait.map_or(Retry::Backoff, Retry::After);
-    let denied = || ErrorKind::PermissionDenied {
-        missing: operation.permissions().iter().map(ToString::to_string).collect(),
-    };
+    let denied =
+        || ErrorKind::PermissionDenied { missing: operation.permissions().iter().map(ToString::to_string).collect() };
     match (status, known(&told.code)) {
         (429 | 509, _) => (ErrorKind::Throttled, later, "graph asks to be asked more slowly"),
         (501, _) | (400..=499, Some(Known::Unsupported)) => {
@@ -204,20 +214,16 @@ fn translate(
         }
         (507, _) => (ErrorKind::Unavailable, Retry::Never, "graph has no room for this"),
         (500..=599, _) => (ErrorKind::Unavailable, later, "graph cannot answer now"),
-        (400..=499, Some(Known::TooMany)) => {
-            (ErrorKind::Throttled, later, "graph asks to be asked more slowly")
-        }
+        (400..=499, Some(Known::TooMany)) => (ErrorKind::Throttled, later, "graph asks to be asked more slowly"),
         (400..=499, Some(Known::Busy)) => (ErrorKind::Unavailable, later, "graph cannot answer now"),
         (400..=499, Some(Known::Denied)) => (
             denied(),
             Retry::Never,
             "graph refuses this to the application; add the permission and let an administrator consent to it",
         ),
-        (400..=499, Some(Known::NoLicence)) => (
-            ErrorKind::Unsupported,
-            Retry::Never,
-            "the tenant has no licence for this; it needs entra id p1 or p2",
-        ),
+        (400..=499, Some(Known::NoLicence)) => {
+            (ErrorKind::Unsupported, Retry::Never, "the tenant has no licence for this; it needs entra id p1 or p2")
+        }
         (400..=499, Some(Known::BadToken)) => {
             (ErrorKind::Unauthenticated, Retry::Never, "graph does not accept the token")
         }
@@ -243,12 +249,8 @@ fn translate(
         (401, None) if told.shape != Shape::Other => {
             (ErrorKind::Unauthenticated, Retry::Never, "graph does not accept the token")
         }
-        (403, None) if told.shape != Shape::Other => {
-            (denied(), Retry::Never, "graph refuses this to the application")
-        }
-        (404, None) if told.shape == Shape::Graph => {
-            (ErrorKind::NotFound, Retry::Never, "graph knows no such object")
-        }
+        (403, None) if told.shape != Shape::Other => (denied(), Retry::Never, "graph refuses this to the application"),
+        (404, None) if told.shape == Shape::Graph => (ErrorKind::NotFound, Retry::Never, "graph knows no such object"),
         (407, _) => (ErrorKind::Config, Retry::Never, "the proxy asks for a name and a password"),
         (408 | 424 | 425, _) => (ErrorKind::Unavailable, later, "graph cannot answer now"),
         (300..=399, _) => (ErrorKind::Protocol, Retry::Never, "a redirection is not followed"),

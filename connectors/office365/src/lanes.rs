@@ -127,7 +127,10 @@ pub(crate) struct Lanes {
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lanes").field("positions", &self.positions).field("under way", &self.flights.len()).finish_non_exhaustive()
+        f.debug_struct("Lanes")
+            .field("positions", &self.positions)
+            .field("under way", &self.flights.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -241,8 +244,6 @@ impl Lanes {
 
 /// Tells whether a position of an earlier run, or of an earlier page, is of no use any more.
 fn is_lost(error: &Error) -> bool {
-    Refusal::of(error).is_some_and(|refusal| {
-        refusal.is_of_an_expired_page() || matches!(refusal.status, 400 | 404 | 410)
-    })
+    Refusal::of(error)
+        .is_some_and(|refusal| refusal.is_of_an_expired_page() || matches!(refusal.status, 400 | 404 | 410))
 }
-

@@ -11,10 +11,10 @@ use tenantry_http::Answer;
 use url::Url;
 
 use crate::client::{Ask, BATCH, Graph, unreadable};
+use crate::grants::HIDDEN_MEMBERS;
 use crate::listing::{self, Watch};
 use crate::map;
 use crate::operation::Operation;
-use crate::grants::HIDDEN_MEMBERS;
 use crate::rights::Rights;
 use crate::wire::{DeviceRow, GroupRow, MemberRow, Rows, UserRow, read_page};
 

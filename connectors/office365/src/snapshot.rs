@@ -18,10 +18,10 @@ use tenantry::{Context, Error, ErrorKind, Result};
 use crate::client::{BATCH, Graph};
 use crate::cursor::{Frontier, Link, Since, Task};
 use crate::error::Refusal;
+use crate::grants::HIDDEN_MEMBERS;
 use crate::listing::{self, Answered, ListPage, MembersPage, Watch};
 use crate::replay::Replay;
 use crate::requests::Detail;
-use crate::grants::HIDDEN_MEMBERS;
 use crate::rights::Rights;
 use crate::slices;
 

@@ -205,7 +205,9 @@ fn not_seen(graph: &Graph, roles: &Granted, licensed: bool) -> Vec<String> {
     for need in NEEDS.iter().filter(|need| !need.without.is_empty() && !roles.has(need.permission)) {
         let known = match roles {
             Granted::Told(_) => "",
-            Granted::Tried(_) if need.permission == grants::HIDDEN_MEMBERS => " (it cannot be told whether it is granted)",
+            Granted::Tried(_) if need.permission == grants::HIDDEN_MEMBERS => {
+                " (it cannot be told whether it is granted)"
+            }
             Granted::Tried(_) => "",
         };
         sentences.push(format!("{}; grant the application permission {}{known}.", need.without, need.permission));
@@ -363,13 +365,7 @@ impl Check<'_> {
     }
 
     /// Counts objects by the search index; nothing where they may not be read.
-    async fn count(
-        &self,
-        roles: &Granted,
-        permission: &str,
-        of: &str,
-        operation: Operation,
-    ) -> Result<Option<u64>> {
+    async fn count(&self, roles: &Granted, permission: &str, of: &str, operation: Operation) -> Result<Option<u64>> {
         if !roles.has(permission) {
             return Ok(None);
         }
@@ -386,7 +382,9 @@ impl Check<'_> {
         };
         match self.graph.ask(self.cx, operation, 1, request, read).await {
             // What cannot be counted is listed nevertheless.
-            Err(error) if is_denied(&error) || Refusal::of(&error).is_some_and(|refusal| refusal.status == 400) => Ok(None),
+            Err(error) if is_denied(&error) || Refusal::of(&error).is_some_and(|refusal| refusal.status == 400) => {
+                Ok(None)
+            }
             counted => counted,
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use ring::digest;
-use ring::signature::{KeyPair, RsaKeyPair};
+use ring::signature::RsaKeyPair;
 use tenantry::{Error, Result, Secret};
 
 use crate::error::setting;

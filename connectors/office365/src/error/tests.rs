@@ -59,9 +59,7 @@ fn each_code_and_status_has_its_kind_and_its_advice() {
 
 #[test]
 fn a_wait_that_graph_dictates_is_kept_with_its_fraction() {
-    let wait = |status, value| {
-        refused(Operation::ListUsers, status, &after(value), b"{}", NOW).retry()
-    };
+    let wait = |status, value| refused(Operation::ListUsers, status, &after(value), b"{}", NOW).retry();
     assert_eq!(wait(429, "2.128"), Retry::After(Duration::from_millis(2128)));
     assert_eq!(wait(503, "4"), Retry::After(Duration::from_secs(4)));
     assert_eq!(wait(504, "Thu, 01 Jan 2026 00:00:09 GMT"), Retry::After(Duration::from_secs(9)));
@@ -72,9 +70,7 @@ fn a_wait_that_graph_dictates_is_kept_with_its_fraction() {
 
 #[test]
 fn the_most_specific_code_that_is_known_counts() {
-    let nested = |outer: &str, inner: &str, deepest: &str| {
-        json!({ "error": { "code": outer, "innerError": { "code": inner, "innererror": { "code": deepest } } } })
-    };
+    let nested = |outer: &str, inner: &str, deepest: &str| json!({ "error": { "code": outer, "innerError": { "code": inner, "innererror": { "code": deepest } } } });
     let code = |outer, inner, deepest| {
         let error = error(400, &nested(outer, inner, deepest).to_string());
         Refusal::of(&error).unwrap().code.to_string()
@@ -102,7 +98,8 @@ fn the_request_id_is_told_wherever_it_stands_and_only_if_it_is_one() {
 #[test]
 fn what_something_in_between_answers_proves_nothing_and_is_not_shown() {
     for status in [400, 401, 403, 404] {
-        for body in ["<html>canary-page</html>", "canary", "[1]", r#"{"error":"canary"}"#, r#"{"fault":{"code":"x"}}"#] {
+        for body in ["<html>canary-page</html>", "canary", "[1]", r#"{"error":"canary"}"#, r#"{"fault":{"code":"x"}}"#]
+        {
             let error = error(status, body);
             assert_eq!(*error.kind(), ErrorKind::Protocol, "{status} {body}: {error}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");

@@ -152,7 +152,11 @@ mod tests {
         assert_eq!(patch.observations.text(&LAST_LOGON), Some("2026-01-01T00:00:00.123Z"));
         assert_eq!(patch.observations.text(&LAST_ATTEMPT), Some("2026-01-02T03:04:05.000Z"));
         assert_eq!(patch.observations.get(&LAST_BY_PROGRAM), None);
-        for nothing in [json!({ "id": ID }), json!({ "id": ID, "signInActivity": null }), json!({ "id": ID, "signInActivity": {} })] {
+        for nothing in [
+            json!({ "id": ID }),
+            json!({ "id": ID, "signInActivity": null }),
+            json!({ "id": ID, "signInActivity": {} }),
+        ] {
             assert!(read(nothing).is_none());
         }
     }

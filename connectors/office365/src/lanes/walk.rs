@@ -111,11 +111,17 @@ impl Walk {
         read: impl Fn(&R) -> Option<T> + Sync,
     ) -> Result<(Vec<T>, Option<Link>)> {
         let url = self.url(graph);
-        let page = graph.get(cx, operation, 1, &url, |answer| {
+        // The service of reports counts its requests only; users count as everywhere.
+        let units = u32::from(operation != Operation::Registrations);
+        let page = graph.get(cx, operation, units, &url, |answer| {
             let page = read_page::<R>(&answer.body).map_err(|error| unreadable(answer, &error))?;
             if !page.odd.is_empty() {
                 // What a lane cannot read stays unknown.
-                tracing::warn!(lane = word(self.lane), rows = page.odd.len(), "rows that cannot be understood are left out");
+                tracing::warn!(
+                    lane = word(self.lane),
+                    rows = page.odd.len(),
+                    "rows that cannot be understood are left out"
+                );
             }
             let next = page.next.as_deref().map(|next| graph.link(next)).transpose()?;
             Ok((page.rows.iter().filter_map(&read).collect(), next))
@@ -167,7 +173,8 @@ impl Walk {
 async fn purposes(graph: &Graph, cx: &Context, asked: &[Uuid]) -> Result<Vec<Patch>> {
     let asks: Vec<Ask> = asked
         .iter()
-        .map(|id| Ask { url: format!("/users/{id}/mailboxSettings/userPurpose"), units: 1 })
+        // The mail service counts them, not the directory.
+        .map(|id| Ask { url: format!("/users/{id}/mailboxSettings/userPurpose"), units: 0 })
         .collect();
     let read = |_: usize, body: &[u8]| {
         serde_json::from_slice::<Purpose>(body).map_err(|_| Error::protocol("the purpose of a mailbox cannot be read"))

@@ -115,9 +115,7 @@ impl Stage {
         let fingerprint = self.fingerprint(patch);
         let observed = self.observed(patch);
         let kind = patch.object.kind;
-        if let Some(object_no) =
-            self.unchanged.as_ref().and_then(|index| index.find(&key, &fingerprint, observed))
-        {
+        if let Some(object_no) = self.unchanged.as_ref().and_then(|index| index.find(&key, &fingerprint, observed)) {
             self.seen.push(object_no.cast_unsigned());
             return self.unstage(object_no, Facet::Core);
         }
@@ -167,7 +165,8 @@ impl Stage {
         let listed = self.staged_base(object_no, patch.facet)?;
         let Some(probe) = self.probe(&key, patch.facet)?.filter(|probe| probe.object_no == object_no) else {
             // What changes by itself makes no event.
-            let quiet = patch.attributes.is_empty() && listed.as_ref().is_none_or(|listed| listed.attributes.is_empty());
+            let quiet =
+                patch.attributes.is_empty() && listed.as_ref().is_none_or(|listed| listed.attributes.is_empty());
             let disposition = if quiet { Disposition::Quiet } else { Disposition::New };
             let none = Base::default();
             return self.write_staged(object_no, disposition, patch, &none, listed.as_ref(), &fingerprint, observed);

@@ -89,7 +89,8 @@ impl Asked<'_> {
             return Err(mastered_elsewhere(&body.keys().map(String::as_str).collect::<Vec<_>>()));
         }
         self.check_values(body)?;
-        let (password, values): (Vec<_>, Vec<_>) = values.into_iter().partition(|(place, _)| Some(*place) == at("passwordProfile"));
+        let (password, values): (Vec<_>, Vec<_>) =
+            values.into_iter().partition(|(place, _)| Some(*place) == at("passwordProfile"));
         if let Some((_, profile)) = password.into_iter().next() {
             // It can be written and is never read back.
             state.hide(user, "passwordProfile", profile);
@@ -101,7 +102,9 @@ impl Asked<'_> {
     #[expect(clippy::unused_self, reason = "stands beside the other checks")]
     fn check_values(&self, body: &Map<String, Value>) -> Result<(), Problem> {
         match (body.get("accountEnabled"), body.get("passwordProfile")) {
-            (Some(value), _) if !value.is_boolean() => Err(Problem::bad("Invalid value specified for property 'accountEnabled'.")),
+            (Some(value), _) if !value.is_boolean() => {
+                Err(Problem::bad("Invalid value specified for property 'accountEnabled'."))
+            }
             (_, Some(value)) if !value.is_object() => {
                 Err(Problem::bad("Invalid value specified for property 'passwordProfile'."))
             }

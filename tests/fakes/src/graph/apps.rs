@@ -39,6 +39,7 @@ pub(crate) struct Registered {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct App {
+    pub(crate) client: String,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) certificates: Vec<Registered>,
     pub(crate) permissions: BTreeSet<String>,
@@ -78,14 +79,24 @@ pub(crate) enum Refused {
 impl Apps {
     pub(crate) fn register(&mut self, client: &str, secret: &str) {
         let app = self.by_id.entry(client.to_owned()).or_default();
+        client.clone_into(&mut app.client);
         app.secrets.insert(secret.to_owned());
         app.permissions = READING.iter().map(|name| (*name).to_owned()).collect();
     }
 
     /// Issues a token in the usual form; its claims are readable, as some clients read them.
-    pub(crate) fn issue(&mut self, tenant: &str, client: &str, audience: &str, now: i64, life: i64, key: u64) -> String {
+    pub(crate) fn issue(
+        &mut self,
+        tenant: &str,
+        client: &str,
+        audience: &str,
+        now: i64,
+        life: i64,
+        key: u64,
+    ) -> String {
         self.issued += 1;
-        let roles: Vec<&String> = self.by_id.get(client).map(|app| app.permissions.iter().collect()).unwrap_or_default();
+        let roles: Vec<&String> =
+            self.by_id.get(client).map(|app| app.permissions.iter().collect()).unwrap_or_default();
         let claims = json!({
             "aud": audience, "iss": format!("https://sts.tenant.example/{tenant}/"), "iat": now, "nbf": now,
             "exp": now + life, "appid": client, "idtyp": "app", "tid": tenant, "roles": roles,

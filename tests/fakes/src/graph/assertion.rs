@@ -34,7 +34,12 @@ pub(crate) fn check(text: &str, demand: &Demand<'_>) -> Result<String, Refusal> 
         (Some("PS256"), Some(thumbprint), _) => (Algorithm::PS256, thumbprint),
         (Some("RS256"), _, Some(thumbprint)) if demand.old_form => (Algorithm::RS256, thumbprint),
         (Some("RS256"), Some(thumbprint), _) if demand.old_form => (Algorithm::RS256, thumbprint),
-        _ => return Err(invalid(700_027, "Client assertion failed signature validation: the algorithm or the thumbprint is missing or not accepted.")),
+        _ => {
+            return Err(invalid(
+                700_027,
+                "Client assertion failed signature validation: the algorithm or the thumbprint is missing or not accepted.",
+            ));
+        }
     };
     let thumbprint = thumbprint.trim_end_matches('=');
     let known = demand.certificates.iter().find(|known| known.sha256 == thumbprint || known.sha1 == thumbprint);
@@ -57,7 +62,10 @@ pub(crate) fn check(text: &str, demand: &Demand<'_>) -> Result<String, Refusal> 
         return Err(invalid(700_030, "Invalid certificate: 'iss' and 'sub' must be the client id."));
     }
     if !demand.audiences.contains(&text("aud")) {
-        return Err(invalid(700_023, format!("Client assertion audience claim does not match Realm issuer: {}.", text("aud"))));
+        return Err(invalid(
+            700_023,
+            format!("Client assertion audience claim does not match Realm issuer: {}.", text("aud")),
+        ));
     }
     let number = |name: &str| claims[name].as_i64();
     let (Some(from), Some(to)) = (number("nbf"), number("exp")) else {

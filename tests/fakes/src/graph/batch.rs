@@ -22,7 +22,8 @@ impl Asked<'_> {
         if self.in_batch {
             return Err(wrong("A batch cannot be part of a batch."));
         }
-        let body: Value = serde_json::from_slice(&self.request.body).map_err(|_| wrong("Invalid batch payload format."))?;
+        let body: Value =
+            serde_json::from_slice(&self.request.body).map_err(|_| wrong("Invalid batch payload format."))?;
         let parts = body["requests"].as_array().filter(|parts| !parts.is_empty());
         let parts = parts.ok_or_else(|| wrong("Invalid batch payload format."))?;
         if parts.len() > MOST {
@@ -40,7 +41,8 @@ impl Asked<'_> {
         for part in parts {
             let id = part["id"].as_str().unwrap_or_default();
             let before = part["dependsOn"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let failed = before.map(|id| statuses.get(&id.to_lowercase())).any(|status| status.is_none_or(|s| *s >= 400));
+            let failed =
+                before.map(|id| statuses.get(&id.to_lowercase())).any(|status| status.is_none_or(|s| *s >= 400));
             let answer = if failed { self.failed_dependency(id) } else { self.part(id, part)? };
             statuses.insert(id.to_lowercase(), u16::try_from(answer["status"].as_u64().unwrap_or(500)).unwrap_or(500));
             answers.push(answer);

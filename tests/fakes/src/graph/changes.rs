@@ -161,7 +161,9 @@ impl Tenant {
     pub fn delete(&self, id: Id) {
         let soft = self.look(id, |state, object| match object.kind() {
             Kind::User => true,
-            Kind::Group => state.named(object, "groupTypes").as_array().is_some_and(|types| types.contains(&json!("Unified"))),
+            Kind::Group => {
+                state.named(object, "groupTypes").as_array().is_some_and(|types| types.contains(&json!("Unified")))
+            }
             _ => false,
         });
         if soft { self.delete_softly(id) } else { self.purge(id) }

@@ -128,15 +128,18 @@ impl Context<'_> {
     pub(crate) fn reset(&self, form: ResetForm) -> Problem {
         let gone = "Resync is required. Replace any local items with the server's version.";
         match form {
-            ResetForm::GoneWithLocation => Problem::new(410, "resyncRequired", gone)
-                .with("location", format!("{}?$deltatoken=", self.address)),
+            ResetForm::GoneWithLocation => {
+                Problem::new(410, "resyncRequired", gone).with("location", format!("{}?$deltatoken=", self.address))
+            }
             ResetForm::Gone => Problem::new(410, "resyncRequired", gone),
             ResetForm::GoneStateNotFound => {
                 Problem::new(410, "SyncStateNotFound", "The sync state generation is not found.")
             }
-            ResetForm::StateNotFound => {
-                Problem::new(400, "syncStateNotFound", "The sync state generation is not found; continue with a full sync.")
-            }
+            ResetForm::StateNotFound => Problem::new(
+                400,
+                "syncStateNotFound",
+                "The sync state generation is not found; continue with a full sync.",
+            ),
             ResetForm::TooOld => Problem::unsupported("DeltaLink older than 30 days is not supported."),
             ResetForm::Bare => Problem::new(410, "", ""),
         }
@@ -273,9 +276,8 @@ impl Context<'_> {
             return false;
         }
         let from = (round.slice + 1) * u64::from(self.settings.delta_members.max(1));
-        (0..self.state.end(Kind::Group)).any(|group| {
-            u64::from(self.state.places(group)) > from && self.state.is_live(Ref::new(Kind::Group, group))
-        })
+        (0..self.state.end(Kind::Group))
+            .any(|group| u64::from(self.state.places(group)) > from && self.state.is_live(Ref::new(Kind::Group, group)))
     }
 
     fn fill_changes(&self, kind: Kind, round: &Round, page: &mut Page) -> Round {
@@ -325,12 +327,18 @@ impl Context<'_> {
         }
         let tracks_members = round.select & MEMBERS != 0;
         if item.born {
+            // Its members as they are now, and then who left meanwhile: a replay may have told of those before.
             let places = if tracks_members { self.state.places(object.ordinal()) } else { 0 };
-            let to = places.min(from.saturating_add(budget));
-            let members = (from..to).filter_map(|place| self.state.member(object.ordinal(), place));
-            let members: Vec<_> = members.map(|member| (member, true)).collect();
+            let left: Vec<_> = item.members.iter().filter(|(_, joined)| tracks_members && !joined).copied().collect();
+            let end = places.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
+            let to = end.min(from.saturating_add(budget));
+            let member = |place: u32| match place.checked_sub(places) {
+                None => self.state.member(object.ordinal(), place).map(|member| (member, true)),
+                Some(place) => left.get(place as usize).copied(),
+            };
+            let members: Vec<_> = (from..to).filter_map(member).collect();
             self.object(object, round.select, 0, &members, page);
-            return (to, places);
+            return (to, end);
         }
         let changed = item.changed & round.select;
         let members: &[(Ref, bool)] = if tracks_members { &item.members } else { &[] };

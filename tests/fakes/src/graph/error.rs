@@ -36,9 +36,8 @@ impl Problem {
     }
 
     pub(crate) fn not_found(id: &str) -> Self {
-        let message = format!(
-            "Resource '{id}' does not exist or one of its queried reference-property objects are not present."
-        );
+        let message =
+            format!("Resource '{id}' does not exist or one of its queried reference-property objects are not present.");
         Self::new(404, "Request_ResourceNotFound", message)
     }
 
@@ -49,8 +48,6 @@ impl Problem {
     pub(crate) fn body(&self, date: &str, request: &str, client: Option<&str>) -> Vec<u8> {
         let inner = json!({ "date": date.trim_end_matches('Z'), "request-id": request,
             "client-request-id": client.unwrap_or(request) });
-        json!({ "error": { "code": self.code, "message": self.message, "innerError": inner } })
-            .to_string()
-            .into_bytes()
+        json!({ "error": { "code": self.code, "message": self.message, "innerError": inner } }).to_string().into_bytes()
     }
 }

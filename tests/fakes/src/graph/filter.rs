@@ -145,7 +145,10 @@ impl Parser {
 
     fn property(&self, name: &str) -> Result<u8, Problem> {
         properties::place(self.kind, name).ok_or_else(|| {
-            Problem::bad(format!("Could not find a property named '{name}' on type '{}'.", &self.kind.odata_type()[1..]))
+            Problem::bad(format!(
+                "Could not find a property named '{name}' on type '{}'.",
+                &self.kind.odata_type()[1..]
+            ))
         })
     }
 
@@ -313,7 +316,9 @@ impl Filter {
                     Operator::Ne => (None, None),
                 }
             }
-            Self::StartsWith(place, start) if *place == upn => (Some(start.clone()), Some(format!("{start}\u{10ffff}"))),
+            Self::StartsWith(place, start) if *place == upn => {
+                (Some(start.clone()), Some(format!("{start}\u{10ffff}")))
+            }
             _ => (None, None),
         }
     }

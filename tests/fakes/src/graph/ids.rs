@@ -66,6 +66,12 @@ impl fmt::Debug for Id {
     }
 }
 
+impl serde::Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A text that is no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadId;

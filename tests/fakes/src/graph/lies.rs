@@ -25,15 +25,16 @@ pub(crate) fn instead(asked: &Asked<'_>, faults: &[Fault]) -> Option<Reply> {
         }
         Fault::Html { status } => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Some(Reply::html(status, "<html><head><title>Our services aren't available right now</title></head></html>"))
+            Some(Reply::html(
+                status,
+                "<html><head><title>Our services aren't available right now</title></head></html>",
+            ))
         }
         Fault::EmptyOk => {
             let page = Page::new(format!("{}/$metadata#directoryObjects", asked.base()));
             Some(Reply::json(StatusCode::OK, page.into_json()))
         }
-        Fault::Redirect(address) => {
-            Some(Reply::empty(StatusCode::TEMPORARY_REDIRECT).with_header("location", address))
-        }
+        Fault::Redirect(address) => Some(Reply::empty(StatusCode::TEMPORARY_REDIRECT).with_header("location", address)),
         Fault::Reset(form) => asked.reset(*form).and_then(refuse),
         Fault::ForeignReset(origin) => {
             let location = format!("{origin}/v1.0{}?$deltatoken=", asked.path);

@@ -32,15 +32,19 @@ impl Listing<'_> {
     pub(crate) fn place(&self) -> Result<(u64, u64), Problem> {
         let Some(token) = &self.query.skip_token else { return Ok((0, 1)) };
         unseal_place(token, self.key).ok_or_else(|| {
-            Problem::new(400, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request.")
+            Problem::new(
+                400,
+                "Directory_ExpiredPageToken",
+                "The specified page token value has expired and can no longer be included in your request.",
+            )
         })
     }
 
     fn size(&self, most: u32) -> Result<usize, Problem> {
         match self.query.top {
-            Some(top) if top > most => {
-                Err(Problem::bad(format!("Invalid page size specified: '{top}'. Must be between 1 and {most} inclusive.")))
-            }
+            Some(top) if top > most => Err(Problem::bad(format!(
+                "Invalid page size specified: '{top}'. Must be between 1 and {most} inclusive."
+            ))),
             Some(top) => Ok(top as usize),
             None => Ok(self.settings.page.min(most) as usize),
         }
@@ -150,7 +154,9 @@ impl Listing<'_> {
     pub(crate) fn expand(&self, object: Ref, out: &mut Vec<u8>) -> Result<(), Problem> {
         for Expand { relation, select } in &self.query.expand {
             let related: Vec<Ref> = match (object.kind(), relation.as_str()) {
-                (Kind::Group, "members") => self.visible_members(object.ordinal(), 0).map(|(_, member)| member).collect(),
+                (Kind::Group, "members") => {
+                    self.visible_members(object.ordinal(), 0).map(|(_, member)| member).collect()
+                }
                 (Kind::Device, "registeredOwners" | "registeredUsers") => self.state.owners(object.ordinal()),
                 (Kind::User, "memberOf") => {
                     self.state.groups_of(object).into_iter().map(|group| Ref::new(Kind::Group, group)).collect()
@@ -180,8 +186,7 @@ impl Listing<'_> {
 
     fn visible_members(&self, group: u32, from: u32) -> impl Iterator<Item = (u32, Ref)> {
         let object = Ref::new(Kind::Group, group);
-        let hides = !self.sees_hidden
-            && self.state.text(object, "visibility").as_deref() == Some("HiddenMembership");
+        let hides = !self.sees_hidden && self.state.text(object, "visibility").as_deref() == Some("HiddenMembership");
         let places = if hides { 0 } else { self.state.places(group) };
         (from..places).filter_map(move |place| self.state.member(group, place).map(|member| (place, member)))
     }

@@ -99,7 +99,12 @@ impl Inner {
         }
         if let Some(text) = form.get("client_assertion") {
             if form.get("client_assertion_type").map(String::as_str) != Some(ASSERTION) {
-                return Err(refusal(400, "invalid_request", 900_144, "The client_assertion_type is missing or unknown."));
+                return Err(refusal(
+                    400,
+                    "invalid_request",
+                    900_144,
+                    "The client_assertion_type is missing or unknown.",
+                ));
             }
             let demand = Demand {
                 client: &client,
@@ -118,7 +123,8 @@ impl Inner {
             }
         } else {
             let secret = form.get("client_secret").ok_or_else(|| {
-                let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
+                let text =
+                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
                 refusal(401, "invalid_client", 7_000_218, text)
             })?;
             if !app.secrets.contains(secret) {
@@ -152,7 +158,9 @@ impl Inner {
                 Err(refusal(400, "invalid_resource", 500_011, text))
             }
             (None, _) => {
-                let text = format!("The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid.");
+                let text = format!(
+                    "The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
+                );
                 Err(refusal(400, "invalid_scope", 1_002_012, text))
             }
         }
@@ -161,10 +169,8 @@ impl Inner {
     fn token_error(&self, refusal: &Refusal) -> Reply {
         let id = self.request_id();
         let date = instant(self.now() / 1000).replace('T', " ");
-        let description = format!(
-            "AADSTS{}: {} Trace ID: {id} Correlation ID: {id} Timestamp: {date}",
-            refusal.number, refusal.text
-        );
+        let description =
+            format!("AADSTS{}: {} Trace ID: {id} Correlation ID: {id} Timestamp: {date}", refusal.number, refusal.text);
         let body = json!({ "error": refusal.error, "error_description": description, "error_codes": [refusal.number],
             "timestamp": date, "trace_id": id, "correlation_id": id,
             "error_uri": format!("https://login.tenant.example/error?code={}", refusal.number) });

@@ -5,6 +5,7 @@ mod apps;
 mod assertion;
 mod batch;
 mod builder;
+mod certificate;
 mod changes;
 mod clock;
 mod delta;
@@ -39,6 +40,7 @@ mod token;
 
 pub use apps::Credentials;
 pub use builder::{DeviceBuilder, GroupBuilder, UserBuilder};
+pub use certificate::{BadCertificate, ClientCertificate};
 pub use changes::{GroupKind, Lifetime};
 pub use clock::Clock;
 pub use faults::{Fault, Faults, On};

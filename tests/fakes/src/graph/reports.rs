@@ -79,9 +79,7 @@ fn seeded_purpose(state: &State, user: Ref) -> Value {
 fn has_factor(state: &State, user: Ref) -> bool {
     match state.hidden(user, "mfa") {
         Some(value) => value.as_bool().unwrap_or(false),
-        None => {
-            user.ordinal() < state.seeded(Kind::User) && state.seeds.chance(Kind::User, user.ordinal(), 42, 70)
-        }
+        None => user.ordinal() < state.seeded(Kind::User) && state.seeds.chance(Kind::User, user.ordinal(), 42, 70),
     }
 }
 

@@ -67,10 +67,26 @@ pub(crate) enum Route {
     Count(Kind),
     Delta(Kind),
     One(Option<Kind>, String),
-    Members { group: String, cast: Option<Kind>, count: bool, transitive: bool },
-    Owners { device: String, cast: Option<Kind> },
-    MemberOf { kind: Kind, id: String, transitive: bool },
-    MemberGroups { kind: Option<Kind>, id: String, check: bool },
+    Members {
+        group: String,
+        cast: Option<Kind>,
+        count: bool,
+        transitive: bool,
+    },
+    Owners {
+        device: String,
+        cast: Option<Kind>,
+    },
+    MemberOf {
+        kind: Kind,
+        id: String,
+        transitive: bool,
+    },
+    MemberGroups {
+        kind: Option<Kind>,
+        id: String,
+        check: bool,
+    },
     GetByIds,
     Deleted(Kind),
     DeletedOne(String),
@@ -270,7 +286,8 @@ mod tests {
     #[test]
     fn every_spelling_of_an_address_is_understood() {
         let get = |path| Route::parse(&Method::GET, path);
-        for path in ["/users/delta", "/users/delta()", "/users/microsoft.graph.delta", "/users/microsoft.graph.delta()"] {
+        for path in ["/users/delta", "/users/delta()", "/users/microsoft.graph.delta", "/users/microsoft.graph.delta()"]
+        {
             assert_eq!(get(path), Some(Route::Delta(Kind::User)), "{path}");
         }
         assert_eq!(get("/users('a%40b')"), Some(Route::One(Some(Kind::User), "a@b".into())));

@@ -25,15 +25,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self {
-            users: 0,
-            guests: 0,
-            groups: 0,
-            members_per_group: 0,
-            largest_group: 0,
-            devices: 0,
-            synced_percent: 30,
-        }
+        Self { users: 0, guests: 0, groups: 0, members_per_group: 0, largest_group: 0, devices: 0, synced_percent: 30 }
     }
 }
 
@@ -253,7 +245,9 @@ impl Seeds {
 
     /// The member at this place of a group.
     pub(crate) fn member(&self, group: u32, place: u32) -> Ref {
-        if place == 0 && let Some(stranger) = self.stranger(group) {
+        if place == 0
+            && let Some(stranger) = self.stranger(group)
+        {
             return stranger;
         }
         let users = u64::from(self.size.users.max(1));
@@ -306,7 +300,8 @@ mod tests {
     use super::*;
 
     fn seeds() -> Seeds {
-        let size = Size { users: 1200, guests: 100, groups: 101, members_per_group: 40, devices: 30, ..Size::default() };
+        let size =
+            Size { users: 1200, guests: 100, groups: 101, members_per_group: 40, devices: 30, ..Size::default() };
         Seeds::new(3, size, "tenant.example")
     }
 

@@ -88,7 +88,7 @@ impl Inner {
             }
         };
         let price = route.price(&query);
-        let share = match self.charge(settings, &price) {
+        let share = match self.charge(settings, &price, &app.client) {
             Ok(share) => share,
             Err(problem) => {
                 self.record(request, (call, Some(429), price.units), settings, in_batch);
@@ -142,12 +142,12 @@ impl Inner {
         })
     }
 
-    fn charge(&self, settings: &Settings, price: &Price) -> Result<f64, Problem> {
+    fn charge(&self, settings: &Settings, price: &Price, client: &str) -> Result<f64, Problem> {
         let Some(limits) = &settings.quota else { return Ok(0.0) };
         self.buckets().take(limits, self.now(), price).map_err(|refusal| {
             // Rounded up: who waits this long is let in.
             let wait = format!("{:.3}", (refusal.retry_after * 1000.0).ceil() / 1000.0);
-            let scope = format!("{}/{}/{}", refusal.scope, "app", self.tenant_id);
+            let scope = format!("{}/{}/{}", refusal.scope, client, self.tenant_id);
             Problem::new(429, "TooManyRequests", "Please retry again later.")
                 .with("retry-after", wait)
                 .with("x-ms-throttle-scope", scope)

@@ -127,7 +127,11 @@ impl Asked<'_> {
         )
     }
 
-    fn entity(&self, context: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Problem>) -> Result<Output, Problem> {
+    fn entity(
+        &self,
+        context: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Problem>,
+    ) -> Result<Output, Problem> {
         let mut row = Vec::new();
         write(&mut row)?;
         let mut out = Vec::with_capacity(row.len() + 128);
@@ -147,7 +151,9 @@ impl Asked<'_> {
         let names = self.query.select.as_ref().map(|names| {
             names.iter().filter(|name| !NOT_IN_LISTS.contains(&name.as_str())).cloned().collect::<Vec<_>>()
         });
-        let chosen = names.as_ref().map_or_else(|| Ok(properties::defaults(object.kind())), |names| set(object.kind(), names))?;
+        let chosen = names
+            .as_ref()
+            .map_or_else(|| Ok(properties::defaults(object.kind())), |names| set(object.kind(), names))?;
         let context = kind.map_or("directoryObjects", Kind::set);
         self.entity(context, |out| {
             open(state, object, chosen, kind.is_none(), (listing.detail)(object.kind()), out);
@@ -211,13 +217,20 @@ impl Asked<'_> {
             .map(|group| state.id(group).to_string())
             .collect();
         if check {
-            let asked = body.get("groupIds").and_then(Value::as_array).ok_or_else(|| Problem::bad("groupIds must be given."))?;
+            let asked = body
+                .get("groupIds")
+                .and_then(Value::as_array)
+                .ok_or_else(|| Problem::bad("groupIds must be given."))?;
             if asked.len() > 20 {
                 return Err(Problem::bad("Too many groupIds specified; the maximum is 20."));
             }
-            ids.retain(|id| asked.iter().any(|other| other.as_str().is_some_and(|other| other.eq_ignore_ascii_case(id))));
+            ids.retain(|id| {
+                asked.iter().any(|other| other.as_str().is_some_and(|other| other.eq_ignore_ascii_case(id)))
+            });
         }
-        Ok(Output::Json(json!({ "@odata.context": format!("{}/$metadata#Collection(Edm.String)", self.base()), "value": ids })))
+        Ok(Output::Json(
+            json!({ "@odata.context": format!("{}/$metadata#Collection(Edm.String)", self.base()), "value": ids }),
+        ))
     }
 
     // The application's own rights.

@@ -261,7 +261,9 @@ impl State {
         if !matches!(life, Life::Live | Life::Soft(_)) {
             return;
         }
-        let groups = self.groups_of(object);
+        // Groups that can be restored lose the member too.
+        let there = |group: &u32| self.life(Ref::new(Kind::Group, *group)) != Life::Gone && self.holds(*group, object);
+        let groups: Vec<u32> = (0..self.end(Kind::Group)).filter(there).collect();
         self.touch(object).life = Life::Gone;
         let store = &mut self.stores[object.kind() as usize];
         store.live -= u32::from(life == Life::Live);
@@ -276,7 +278,11 @@ impl State {
 
     // Memberships.
 
+    /// Adds a member; neither a deleted group nor a purged member can be joined.
     pub(crate) fn join(&mut self, group: Ref, member: Ref) {
+        if !self.is_live(group) || !matches!(self.life(member), Life::Live | Life::Soft(_)) {
+            return;
+        }
         let seeded = self.seeded(Kind::Group);
         if self.links.add(&self.seeds, seeded, group.ordinal(), member) && !self.silent.contains(&group.ordinal()) {
             self.tell(group, What::Joined(member));
@@ -284,6 +290,9 @@ impl State {
     }
 
     pub(crate) fn leave(&mut self, group: Ref, member: Ref) {
+        if !self.is_live(group) {
+            return;
+        }
         let seeded = self.seeded(Kind::Group);
         if self.links.remove(&self.seeds, seeded, group.ordinal(), member) && !self.silent.contains(&group.ordinal()) {
             self.tell(group, What::Left(member));
@@ -323,7 +332,9 @@ impl State {
         let mut open = vec![member];
         while let Some(object) = open.pop() {
             let groups = self.groups_of(object);
-            open.extend(groups.into_iter().filter(|group| found.insert(*group)).map(|group| Ref::new(Kind::Group, group)));
+            open.extend(
+                groups.into_iter().filter(|group| found.insert(*group)).map(|group| Ref::new(Kind::Group, group)),
+            );
         }
         found.into_iter().collect()
     }

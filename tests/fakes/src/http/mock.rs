@@ -41,8 +41,7 @@ impl Match for Any {
 impl Respond for Responder {
     fn respond(&self, request: &wiremock::Request) -> ResponseTemplate {
         let host = request.headers.get("host").and_then(|host| host.to_str().ok());
-        let origin =
-            host.map_or_else(|| request.url.origin().ascii_serialization(), |host| format!("http://{host}"));
+        let origin = host.map_or_else(|| request.url.origin().ascii_serialization(), |host| format!("http://{host}"));
         let reply = self.0.handle(&Request {
             method: request.method.clone(),
             path: request.url.path().to_owned(),

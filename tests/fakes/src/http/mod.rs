@@ -8,8 +8,8 @@ mod server;
 
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper::body::Bytes;
 
 pub use mock::Responder;
 pub use server::HttpServer;
