@@ -45,7 +45,7 @@ pub(crate) fn read(
 ) -> (HttpKeys, Vec<Option<String>>) {
     let insecure_field = table.take("insecure");
     // A wrong form is a problem by itself; the addresses need not be one, too.
-    let insecure = insecure_field.as_ref().map(|field| field.switch(reading)).unwrap_or(Some(false)).unwrap_or(true);
+    let insecure = insecure_field.as_ref().is_some_and(|field| field.switch(reading).unwrap_or(true));
     let proxy = table.take("proxy").and_then(|field| read_proxy(&field, reading));
     let ca = table.take("ca_file").and_then(|field| read_ca(&field, reading));
     let timeout = table.take("timeout").and_then(|field| field.duration(reading));

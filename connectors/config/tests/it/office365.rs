@@ -145,11 +145,9 @@ fn a_proof_that_cannot_be_one_is_told_by_its_own_key() {
 #[test]
 fn tenant_and_application_are_ids_or_names_that_can_stand_in_an_address() {
     let with = |key: &str, value: &str| {
-        let lines = CLOUD.lines().map(|line| match line.starts_with(key) {
-            true => format!("{key} = \"{value}\"\n"),
-            false => format!("{line}\n"),
-        });
-        lines.collect::<String>()
+        let changed = format!("{key} = \"{value}\"");
+        let lines = CLOUD.lines().map(|line| if line.starts_with(key) { &*changed } else { line });
+        lines.flat_map(|line| [line, "\n"]).collect::<String>()
     };
     for tenant in ["corp example", "corp.example/../x", "https://corp.example", ".", "a@corp.example", "ä.example"] {
         assert_problem(&with("tenant", tenant), 6, "endpoint.tenant", &["neither an id nor a domain", "corp.example"]);
