@@ -39,6 +39,7 @@ pub(crate) struct Registered {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct App {
+    pub(crate) client: String,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) certificates: Vec<Registered>,
     pub(crate) permissions: BTreeSet<String>,
@@ -78,6 +79,7 @@ pub(crate) enum Refused {
 impl Apps {
     pub(crate) fn register(&mut self, client: &str, secret: &str) {
         let app = self.by_id.entry(client.to_owned()).or_default();
+        client.clone_into(&mut app.client);
         app.secrets.insert(secret.to_owned());
         app.permissions = READING.iter().map(|name| (*name).to_owned()).collect();
     }

@@ -327,12 +327,18 @@ impl Context<'_> {
         }
         let tracks_members = round.select & MEMBERS != 0;
         if item.born {
+            // Its members as they are now, and then who left meanwhile: a replay may have told of those before.
             let places = if tracks_members { self.state.places(object.ordinal()) } else { 0 };
-            let to = places.min(from.saturating_add(budget));
-            let members = (from..to).filter_map(|place| self.state.member(object.ordinal(), place));
-            let members: Vec<_> = members.map(|member| (member, true)).collect();
+            let left: Vec<_> = item.members.iter().filter(|(_, joined)| tracks_members && !joined).copied().collect();
+            let end = places.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
+            let to = end.min(from.saturating_add(budget));
+            let member = |place: u32| match place.checked_sub(places) {
+                None => self.state.member(object.ordinal(), place).map(|member| (member, true)),
+                Some(place) => left.get(place as usize).copied(),
+            };
+            let members: Vec<_> = (from..to).filter_map(member).collect();
             self.object(object, round.select, 0, &members, page);
-            return (to, places);
+            return (to, end);
         }
         let changed = item.changed & round.select;
         let members: &[(Ref, bool)] = if tracks_members { &item.members } else { &[] };

@@ -140,7 +140,7 @@ async fn answer(reply: Reply) -> Result<Response<Answer>, Cut> {
     let announced = reply.body.len();
     let mut body = reply.body;
     body.truncate(left);
-    let mut response = Response::new(Answer { body: Some(body), missing: announced - left, failed: false });
+    let mut response = Response::new(Answer { body: Some(body), missing: announced - left, waited: false });
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(announced));
@@ -159,21 +159,26 @@ async fn wait(delay: std::time::Duration) {
 struct Answer {
     body: Option<Bytes>,
     missing: usize,
-    failed: bool,
+    waited: bool,
 }
 
 impl Body for Answer {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(body) = self.body.take().filter(|body| !body.is_empty()) {
             return Poll::Ready(Some(Ok(Frame::data(body))));
         }
-        if self.missing > 0 && !std::mem::replace(&mut self.failed, true) {
-            return Poll::Ready(Some(Err(Cut)));
+        match (self.missing, std::mem::replace(&mut self.waited, true)) {
+            (0, _) => Poll::Ready(None),
+            // What is there must be on its way before the connection is cut: waiting lets hyper flush it.
+            (_, false) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            (_, true) => Poll::Ready(Some(Err(Cut))),
         }
-        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,4 +2,6 @@
 
 // The attribute tells clippy that the helpers are test code as well.
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod ldap;
