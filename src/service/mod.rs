@@ -18,6 +18,7 @@ pub use act::{ActionResult, RecordResult};
 pub use handle::RunHandle;
 pub use operations::Export;
 
+use crate::directory::Directory;
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate};
@@ -217,6 +218,11 @@ impl Service {
     pub async fn history(&self, customer: &CustomerId, limit: usize) -> Result<Vec<RunReport>> {
         let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
         blocking(move || store.history(&customer, limit)).await
+    }
+
+    /// Opens the local directory: queries, pages, one record in full.
+    pub fn directory(&self) -> Directory {
+        Directory::new(Arc::clone(&self.inner.store))
     }
 
     /// Returns the store, for everything else that can be read.
