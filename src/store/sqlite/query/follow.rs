@@ -99,14 +99,14 @@ impl Step<'_> {
                 "DELETE FROM entries WHERE record_no IN
                  (SELECT record_no FROM entries INDEXED BY entries_k2 WHERE customer_no = ?1 AND k2 > x'' LIMIT ?2)",
             )
-            .and_then(|mut delete| delete.execute(params![no, STEP]))
+            .and_then(|mut delete| delete.execute(params![no, fault::step(STEP)]))
             .map_err(step())?;
         let postings = self
             .index
             .prepare_cached(
                 "DELETE FROM postings WHERE rowid IN (SELECT rowid FROM postings WHERE customer_no = ?1 LIMIT ?2)",
             )
-            .and_then(|mut delete| delete.execute(params![no, STEP]))
+            .and_then(|mut delete| delete.execute(params![no, fault::step(STEP)]))
             .map_err(step())?;
         if entries + postings > 0 {
             return Ok((place, entries.max(postings)));
@@ -123,7 +123,7 @@ impl Step<'_> {
         let numbers = self.numbers(
             "SELECT record_no FROM records WHERE record_no > ?1 AND customer_no = ?2 AND state = 0
              ORDER BY record_no LIMIT ?3",
-            params![place.at, self.standing.no, STEP],
+            params![place.at, self.standing.no, fault::step(STEP)],
         )?;
         for record_no in &numbers {
             self.put(*record_no)?;
@@ -155,7 +155,7 @@ impl Step<'_> {
                 .map_err(step())?;
             let mut rows = query.query(params![self.standing.no, place.position]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {
-                if changed.len() >= STEP {
+                if changed.len() >= fault::step(STEP) {
                     break;
                 }
                 reached = row.get(0).map_err(step())?;
