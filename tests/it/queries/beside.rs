@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tenantry::Endpoint;
 use tenantry::model::{EventType, Query, RecordId};
 
 use super::tenants::{Tenants, wide};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::model::{HandOver, ObjectKind, Query, RecordId, Value, names};
 use tenantry::testkit::on_commit;
-use tenantry::{ErrorKind, Service};
+use tenantry::{Endpoint, ErrorKind, Service};
 
 use super::oracle::Everything;
 use super::random::check;

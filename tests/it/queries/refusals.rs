@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tenantry::model::{CustomerId, HandOver, Order, PageCursor, Query, SortBy};
-use tenantry::{Error, ErrorKind};
+use tenantry::{Endpoint, Error, ErrorKind};
 
 use super::oracle::Everything;
 use super::random::check;

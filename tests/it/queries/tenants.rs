@@ -108,7 +108,7 @@ impl Tenants {
         let id = directory.add_user(number, "people");
         let first = *pick(dice, &FIRST);
         directory.set(&id, names::FIRST_NAME, Value::text(Some(first)));
-        directory.set(&id, names::LAST_NAME, Value::text(Some(pick(dice, &LAST))));
+        directory.set(&id, names::LAST_NAME, Value::text(Some(*pick(dice, &LAST))));
         let email = match dice.below(5) {
             0 => Value::Empty,
             1 => format!("shared@{}", pick(dice, &DOMAINS)).into(),
@@ -130,7 +130,7 @@ impl Tenants {
 
     fn add_group(&mut self, dice: &mut Dice, directory: &mut ScriptedDirectory) -> SourceId {
         let id = directory.add_group(self.number());
-        directory.set(&id, names::NAME, Value::text(Some(pick(dice, &LAST))));
+        directory.set(&id, names::NAME, Value::text(Some(*pick(dice, &LAST))));
         if dice.below(2) == 0 {
             directory.set(&id, names::EMAIL, format!("{}@corp.example", dice.below(3)));
         }
@@ -158,7 +158,7 @@ impl Tenants {
             let group = pick(dice, &groups).clone();
             match dice.below(9) {
                 0 => self.add_user(dice, &mut directory),
-                1 => directory.set(&user, names::LAST_NAME, Value::text(Some(pick(dice, &LAST)))),
+                1 => directory.set(&user, names::LAST_NAME, Value::text(Some(*pick(dice, &LAST)))),
                 2 => directory.set(&user, names::STATE, *pick(dice, UserState::ALL)),
                 3 if users.len() > 8 => directory.delete(&user),
                 4 => directory.add_member(&group, pick(dice, &groups)),
@@ -168,7 +168,7 @@ impl Tenants {
                     let facet = [(names::MFA, Value::from(*pick(dice, MfaState::ALL)))].into_iter().collect();
                     directory.facets.insert((user, Facet::Mfa), facet);
                 }
-                _ => directory.set(&group, names::NAME, Value::text(Some(pick(dice, &LAST)))),
+                _ => directory.set(&group, names::NAME, Value::text(Some(*pick(dice, &LAST)))),
             }
         }
         endpoint.change(|truth| *truth = directory);
