@@ -50,6 +50,7 @@
 //! ```
 
 pub mod coverage;
+pub mod directory;
 pub mod endpoint;
 pub mod error;
 #[cfg(fuzzing)]

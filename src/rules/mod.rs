@@ -3,3 +3,4 @@
 pub(crate) mod diff;
 pub(crate) mod guard;
 pub(crate) mod precedence;
+pub(crate) mod text;
