@@ -68,6 +68,7 @@ pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
+pub use directory::Directory;
 pub use endpoint::{Context, Endpoint, EndpointInfo};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use outbox::Consumer;

@@ -4,6 +4,7 @@
 //! engine's own. [`SqliteStore`] is the embedded one.
 
 pub(crate) mod codec;
+mod editing;
 pub(crate) mod fault;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use editing::Editing;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 #[cfg(fuzzing)]
@@ -74,7 +76,7 @@ pub struct Parked {
 }
 
 /// Keeps everything. See the module for its guarantees. All functions block.
-pub trait Store: sealed::Sealed {
+pub trait Store: sealed::Sealed + Editing {
     /// Makes a customer and its endpoints known, or takes over changed names and titles. The order of the endpoints is
     /// the order in which their values count.
     fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()>;
