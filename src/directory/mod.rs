@@ -1,24 +1,33 @@
-//! The local directory: what the embedding platform shows of it. It knows no endpoint, and no run.
+//! The local directory: what the embedding platform shows and edits of it. It never asks a remote directory.
 
+pub mod csv;
+mod edit;
 mod query;
 
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::Clock;
 use crate::store::Store;
 
 /// The customers' users, groups and computers as they are kept here.
 ///
-/// It reads beside running imports and waits for none of them.
+/// It reads and writes beside running imports and waits for none of them.
 #[derive(Debug, Clone)]
 pub struct Directory {
     store: Arc<dyn Store>,
+    clock: Clock,
 }
 
 impl Directory {
-    /// Opens the directory that a store keeps.
+    /// Opens the directory that a store keeps, on the system's clock.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self::with_clock(store, Clock::system())
+    }
+
+    /// Opens the directory that a store keeps, on a clock of the caller's.
+    pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self { store, clock }
     }
 }
 

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use super::{Directory, blocking};
 use crate::error::Result;
 use crate::model::{AttributeName, Count, CustomerId, Details, Explained, Page, PageCursor, Query, RecordId};
+use crate::store::Customer;
 
 impl Directory {
+    /// Lists all customers that are kept here.
+    pub async fn customers(&self) -> Result<Vec<Customer>> {
+        let store = Arc::clone(&self.store);
+        blocking(move || store.customers()).await
+    }
+
     /// Reads a page of what a query finds: the first, or the one behind a cursor; at most `limit` records, of 1 to 1000.
     ///
     /// Walked to the end, it finds each record that does not change meanwhile exactly once. Every page is true at one

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod edge;
+mod edit;
 mod event;
 mod guard_limits;
 mod ids;
@@ -19,6 +20,7 @@ mod timestamp;
 pub(crate) use attribute::attribute_differences;
 pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};
+pub use edit::{Assignment, Conflict, ConflictReason, Draft, Edit, Refusal, Shelf};
 pub use event::{Event, EventType};
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;

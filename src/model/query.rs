@@ -257,8 +257,8 @@ pub struct LastChange {
     pub position: u64,
     /// Through which endpoint; `None` for a local edit.
     pub endpoint: Option<EndpointName>,
-    /// In which run.
-    pub run: RunId,
+    /// In which run, or operation; `None` for a local edit.
+    pub run: Option<RunId>,
     /// What was there before, as events spell it; `None` where it came with the record or was not known.
     pub previous: Option<serde_json::Value>,
 }

@@ -66,8 +66,11 @@ impl Service {
     /// Makes a customer and its endpoints known. Their order is the order in which their values count.
     ///
     /// # Errors
-    /// Two endpoints of one name, or a store that cannot be written.
+    /// Two endpoints of one name, a domain that cannot be a customer's own, or a store that cannot be written.
     pub async fn register(&self, customer: Customer, endpoints: Vec<Arc<dyn Endpoint>>) -> Result<()> {
+        for domain in &customer.domains {
+            crate::rules::domains::check(domain)?;
+        }
         let infos = distinct(&endpoints)?;
         let id = customer.id.clone();
         let store = Arc::clone(&self.inner.store);
@@ -220,9 +223,9 @@ impl Service {
         blocking(move || store.history(&customer, limit)).await
     }
 
-    /// Opens the local directory: queries, pages, one record in full.
+    /// Returns the customers' local directories: for those who look at them and edit them by hand.
     pub fn directory(&self) -> Directory {
-        Directory::new(Arc::clone(&self.inner.store))
+        Directory::with_clock(Arc::clone(&self.inner.store), self.inner.clock.clone())
     }
 
     /// Returns the store, for everything else that can be read.

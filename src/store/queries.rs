@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::error::Result;
 use crate::model::{AttributeName, Count, CustomerId, Details, Explained, Page, PageCursor, Query, RecordId};
+use crate::store::Customer;
 
 /// Reads the local directory by its contents. See [`Directory`](crate::Directory) for what each call promises.
 pub trait Queries {
+    /// Lists all customers.
+    fn customers(&self) -> Result<Vec<Customer>>;
+
     /// Reads a page behind a cursor, at most `limit` records.
     fn find(&self, query: &Query, after: Option<&PageCursor>, limit: usize) -> Result<Page>;
 

@@ -312,6 +312,12 @@ fn erase_one(
         }
         events.finish()?;
     }
+    let mut events = Writer::begin(transaction, customer_no, None, super::edit::NO_RUN, now)?;
+    erased.members_removed += super::edit::end_memberships(transaction, customer_no, record_no, &mut events)?;
+    events.finish()?;
+    if let Some(record) = &record {
+        super::edit::forget_addresses(transaction, &record.attributes)?;
+    }
     remove_record(transaction, record_no)?;
     erased.records += 1;
     let Some(record) = record else { return Ok(()) };

@@ -4,6 +4,7 @@
 
 mod apply;
 mod directory;
+mod edit;
 mod erasure;
 mod export;
 mod key_index;

@@ -108,14 +108,14 @@ async fn an_attribute_is_explained_by_value_owner_time_and_run() {
     let renamed = explain(names::LAST_NAME).await;
     assert_eq!((renamed.value, &renamed.owner), (Some("Renamed".into()), &ad));
     let changed = renamed.changed.unwrap();
-    assert_eq!((changed.run, changed.previous), (second.run, Some("Last1".into())));
+    assert_eq!((changed.run, changed.previous), (Some(second.run), Some("Last1".into())));
     assert!(changed.at > created);
     let event = world.store().events(&world.customer, changed.position - 1, 1).unwrap().swap_remove(0);
     assert_eq!(event.subject, person.to_string());
     assert!(event.data.get().contains("Renamed"));
 
     let kept = explain(names::FIRST_NAME).await;
-    assert_eq!((kept.value, kept.owner, kept.changed.unwrap().run), (Some("First1".into()), ad, first.run));
+    assert_eq!((kept.value, kept.owner, kept.changed.unwrap().run), (Some("First1".into()), ad, Some(first.run)));
     let unknown = explain(names::MFA).await;
     assert_eq!((unknown.value, unknown.owner, unknown.changed), (None, ValueOwner::Nobody, None));
     assert_eq!(explain(AttributeName::fixed("archived")).await.owner, ValueOwner::Local);

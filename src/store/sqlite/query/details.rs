@@ -90,6 +90,19 @@ fn containing(view: &View<'_>, record_no: i64) -> Result<BTreeSet<i64>> {
     if record_no < 0 {
         return Ok(groups);
     }
+    {
+        let mut query = view
+            .state
+            .prepare_cached(
+                "SELECT group_no FROM manual_members JOIN records ON record_no = group_no
+                 WHERE member_no = ?1 AND state = 0",
+            )
+            .map_err(step())?;
+        let rows = query.query_map([record_no], |row| row.get(0)).map_err(step())?;
+        for group in rows {
+            groups.insert(group.map_err(step())?);
+        }
+    }
     for object_no in objects_of(view, record_no)? {
         let packed: Option<Vec<u8>> = view
             .state
@@ -127,7 +140,11 @@ fn count_members(view: &View<'_>, standing: &Standing, record_no: i64, id: Recor
     if record_no < 0 {
         return Ok((live, live));
     }
-    let mut all = 0;
+    let mut all: u64 = view
+        .state
+        .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1 AND group_no = ?2")
+        .and_then(|mut query| query.query_row(params![standing.no, record_no], |row| row.get(0)))
+        .map_err(sql("read memberships"))?;
     for object_no in objects_of(view, record_no)? {
         let count: Option<u64> = view
             .state
@@ -293,7 +310,7 @@ fn change_in(segment: &[u8], first: u64, subject: &str, attribute: &AttributeNam
         let data: serde_json::Value = serde_json::from_slice(data).map_err(|_| damaged("an event"))?;
         let changed = data["changed"].as_array().into_iter().flatten().any(|name| name == attribute.as_str());
         let run = data["run"].as_str().and_then(|run| uuid::Uuid::try_parse(run).ok()).map(RunId);
-        if let (true, Some(run)) = (changed, run) {
+        if changed {
             let previous = data["previous"].get(attribute.as_str()).cloned();
             let (endpoint, position) = (endpoint.clone(), position - 1);
             found = Some(LastChange { at: Timestamp(0), position, endpoint, run, previous });

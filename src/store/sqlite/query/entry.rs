@@ -98,7 +98,7 @@ pub(super) fn column(kind: ObjectKind, by: SortBy) -> Option<usize> {
 
 impl Entry {
     /// Describes a record that is there.
-    pub(super) fn of(record_no: i64, record: &Record, tags: &[String]) -> Self {
+    pub(super) fn of(record_no: i64, record: &Record) -> Self {
         let attributes = &record.attributes;
         let text = |name: AttributeName| attributes.text(&name);
         let key = |parts: &[Option<&str>]| Some(fold::sort_key(parts, record_no));
@@ -109,7 +109,7 @@ impl Entry {
             ObjectKind::Group => [key(&[text(names::EMAIL), name]), key(&[name]), None],
             ObjectKind::Computer => [None, key(&[name]), None],
         };
-        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record, tags) }
+        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record) }
     }
 
     /// Lists what it is found by, each once.
@@ -162,7 +162,7 @@ fn searched(attributes: &Attributes) -> String {
     words.join(" ")
 }
 
-fn facets(record: &Record, tags: &[String]) -> Vec<u8> {
+fn facets(record: &Record) -> Vec<u8> {
     let attributes = &record.attributes;
     let mut found = vec![Term::kind(record.kind)];
     if record.kind == ObjectKind::User {
@@ -185,7 +185,9 @@ fn facets(record: &Record, tags: &[String]) -> Vec<u8> {
             found.push(Term::owned_by(&lock.endpoint, &SourceId::parse(owner)));
         }
     }
-    found.extend(tags.iter().map(|tag| Term::tag(tag)));
+    if let Some(Value::List(tags)) = attributes.get(&names::TAGS) {
+        found.extend(tags.iter().map(|tag| Term::tag(tag)));
+    }
     found.sort_unstable();
     found.dedup();
     let mut packed = Vec::new();

@@ -264,7 +264,7 @@ impl Step<'_> {
             groups.entry(-source.no).or_insert(None);
         }
         for (no, group) in groups {
-            self.replace(no, group.map(|group| Entry::of(no, &group, &[])))?;
+            self.replace(no, group.map(|group| Entry::of(no, &group)))?;
         }
         Ok(())
     }
@@ -272,11 +272,7 @@ impl Step<'_> {
     /// Writes a record as it is now.
     fn put(&mut self, record_no: i64) -> Result<()> {
         let record = if self.is_there(record_no)? { load_record(self.state, record_no)? } else { None };
-        let entry = match record {
-            Some(record) => Some(Entry::of(record_no, &record, &super::tags_of(self.state, record_no)?)),
-            None => None,
-        };
-        self.replace(record_no, entry)
+        self.replace(record_no, record.map(|record| Entry::of(record_no, &record)))
     }
 
     /// Replaces what the index keeps of a record.

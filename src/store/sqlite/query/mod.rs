@@ -26,12 +26,12 @@ pub(super) use file::Projection;
 use file::Pair;
 use standing::{Need, Place, Standing};
 
-use super::{SqliteStore, locks, sql};
+use super::{SqliteStore, damaged, locks, sql};
 use crate::error::{Error, Result};
 use crate::model::{
     AttributeName, Count, CustomerId, Details, Explained, Page, PageCursor, Positions, Query, RecordId,
 };
-use crate::store::Queries;
+use crate::store::{Customer, Queries};
 
 /// Records that are taken into the index before others get their turn.
 const BUDGET: usize = 65_536;
@@ -59,6 +59,21 @@ impl View<'_> {
 }
 
 impl Queries for SqliteStore {
+    fn customers(&self) -> Result<Vec<Customer>> {
+        let step = || sql("read the customers");
+        let host = self.host();
+        let mut query =
+            host.prepare_cached("SELECT id, name, domains FROM customers ORDER BY customer_no").map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        let mut customers = Vec::new();
+        while let Some(row) = rows.next().map_err(step())? {
+            let text = |at: usize| row.get::<_, String>(at).map_err(step());
+            let domains = serde_json::from_str(&text(2)?).map_err(|_| damaged("the domains of a customer"))?;
+            customers.push(Customer { id: CustomerId::new(text(0)?)?, name: text(1)?, domains });
+        }
+        Ok(customers)
+    }
+
     fn find(&self, query: &Query, after: Option<&PageCursor>, limit: usize) -> Result<Page> {
         self.view(&query.customers, |view| page::find(view, query, after, limit))
     }
@@ -171,9 +186,4 @@ fn end(pair: &Pair) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Reads the host's tags of a record.
-fn tags_of(_state: &Connection, _record_no: i64) -> Result<Vec<String>> {
-    Ok(Vec::new())
 }

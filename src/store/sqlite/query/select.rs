@@ -132,7 +132,7 @@ pub(super) fn members(view: &View<'_>, standing: &Standing, group: RecordId, nes
         return Ok(set);
     }
     let Some(root) = live_record_no(view, standing, group)? else { return Ok(Set::default()) };
-    let mut set = direct_members(view, root)?;
+    let mut set = direct_members(view, standing, root)?;
     if nesting == Nesting::Direct {
         return Ok(set);
     }
@@ -146,7 +146,7 @@ pub(super) fn members(view: &View<'_>, standing: &Standing, group: RecordId, nes
     };
     more(&set, &mut seen, &mut open);
     while let Some(inner) = open.pop() {
-        let found = direct_members(view, inner)?;
+        let found = direct_members(view, standing, inner)?;
         more(&found, &mut seen, &mut open);
         set.union(found);
     }
@@ -203,9 +203,20 @@ pub(super) fn objects_of(view: &View<'_>, record_no: i64) -> Result<Vec<i64>> {
 /// Members beyond which all joined objects of an endpoint are read at once.
 const ONE_BY_ONE: usize = 512;
 
-fn direct_members(view: &View<'_>, group: i64) -> Result<Set> {
+fn direct_members(view: &View<'_>, standing: &Standing, group: i64) -> Result<Set> {
     let step = || sql("read memberships");
     let mut set = Set::default();
+    {
+        // Those made by hand are between records.
+        let mut query = view
+            .state
+            .prepare_cached("SELECT member_no FROM manual_members WHERE customer_no = ?1 AND group_no = ?2")
+            .map_err(step())?;
+        let mut rows = query.query(params![standing.no, group]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            set.insert(row.get(0).map_err(step())?);
+        }
+    }
     for object_no in objects_of(view, group)? {
         let mut numbers = Vec::new();
         for group_via in [object_no * 2, object_no * 2 + 1] {

@@ -15,7 +15,6 @@ pub(super) struct Source {
     pub(super) no: i64,
     name: String,
     rank: i64,
-    yielded: String,
     /// The name of its own group, once it has one.
     title: Option<String>,
 }
@@ -76,14 +75,13 @@ impl Standing {
         })?;
         let mut query = state
             .prepare_cached(
-                "SELECT endpoint_no, name, rank, yielded, group_title FROM endpoints WHERE customer_no = ?1
+                "SELECT endpoint_no, name, rank, group_title FROM endpoints WHERE customer_no = ?1
                  ORDER BY endpoint_no",
             )
             .map_err(step())?;
         let rows = query
             .query_map([no], |row| {
-                let (no, name, rank) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Source { no, name, rank, yielded: row.get(3)?, title: row.get(4)? })
+                Ok(Source { no: row.get(0)?, name: row.get(1)?, rank: row.get(2)?, title: row.get(3)? })
             })
             .map_err(step())?;
         let sources = rows.collect::<Result<_, _>>().map_err(step())?;
@@ -141,21 +139,20 @@ impl Standing {
     }
 }
 
-/// Tells whether endpoints that were known have another order, or leave other attributes to local editors: records may
-/// look different then, and no event says so.
+/// Tells whether endpoints that were known have another order: records may look different then, and no event says so.
 fn changes_order(before: &[Source], after: &[Source]) -> bool {
     let order = |sources: &[Source], others: &[Source]| {
         let mut known: Vec<&Source> =
             sources.iter().filter(|source| others.iter().any(|other| other.no == source.no)).collect();
         known.sort_by_key(|source| source.rank);
-        let mut order: Vec<(usize, i64, String)> = Vec::new();
+        let mut order: Vec<(usize, i64)> = Vec::new();
         for source in known {
             let place = match order.last() {
-                Some((place, no, _)) if sources.iter().any(|s| s.no == *no && s.rank == source.rank) => *place,
-                Some((place, ..)) => place + 1,
+                Some((place, no)) if sources.iter().any(|s| s.no == *no && s.rank == source.rank) => *place,
+                Some((place, _)) => place + 1,
                 None => 0,
             };
-            order.push((place, source.no, source.yielded.clone()));
+            order.push((place, source.no));
         }
         order.sort_unstable();
         order
