@@ -22,7 +22,7 @@ const WORDS: [&str; 4] = ["Ottoline", "Quillfeather", "o.quill@corp.example", "q
 fn child() {
     let text = |name: &str| std::env::var(name).ok();
     let Some(path) = text("TENANTRY_QUERY_STATE") else { return };
-    tenantry::testkit::index_step(17);
+    tenantry::testkit::index_step(5);
     let service = open(path.as_ref());
     let points = Arc::new(AtomicU64::new(0));
     let (counted, at) = (Arc::clone(&points), text("TENANTRY_KILL_AT").and_then(|text| text.parse().ok()));
