@@ -42,8 +42,9 @@ impl Place {
             customers = known;
         }
         if customers.is_empty() {
-            return Err(Error::config("nobody was imported into this state file yet")
-                .with_context("file", state.display()));
+            return Err(
+                Error::config("nobody was imported into this state file yet").with_context("file", state.display())
+            );
         }
         Ok(Self { store, directory, customers })
     }

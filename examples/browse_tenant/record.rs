@@ -115,7 +115,8 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
     let name = attribute(&what.attribute);
     let explained = place.directory.explain(&customer, id, &name).await?.ok_or_else(|| unknown(&what.id))?;
     if output.is_json() {
-        return output.json(&json!({ "customer": customer, "id": id, "attribute": name.as_str(), "explained": explained }));
+        return output
+            .json(&json!({ "customer": customer, "id": id, "attribute": name.as_str(), "explained": explained }));
     }
     match &explained.value {
         Some(value) => output.line(&format!("{name}: {}", say(value)))?,
