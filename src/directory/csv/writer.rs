@@ -118,7 +118,7 @@ mod tests {
             let read: Vec<_> = reader.records().map(Result::unwrap).collect();
             prop_assert_eq!(read.len(), 1);
             prop_assert_eq!(read[0].iter().map(unguarded).collect::<Vec<_>>(), cells.iter().map(String::as_str).collect::<Vec<_>>());
-            for cell in read[0].iter() {
+            for cell in &read[0] {
                 prop_assert!(!cell.starts_with(FORMULA));
             }
         }

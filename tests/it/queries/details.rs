@@ -94,7 +94,7 @@ async fn an_attribute_is_explained_by_value_owner_time_and_run() {
     let world = World::new(directory()).await;
     let first = world.import_done().await;
     let created = Timestamp(first.finished_at.0);
-    world.clock.advance(std::time::Duration::from_secs(3600));
+    world.clock.advance(std::time::Duration::from_hours(1));
     world.endpoint.change(|directory| directory.set(&ScriptedDirectory::id(1), names::LAST_NAME, "Renamed"));
     let second = world.import_done().await;
 

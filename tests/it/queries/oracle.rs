@@ -12,7 +12,6 @@ use tenantry::model::{
 pub(crate) struct Everything {
     records: Vec<(CustomerId, Record)>,
     members: BTreeMap<RecordId, Vec<RecordId>>,
-    tags: BTreeMap<RecordId, BTreeSet<String>>,
 }
 
 /// Letters that the test's names are made of, and what they are without case and accents.
@@ -66,12 +65,7 @@ impl Everything {
                 }
             }
         }
-        Self { records, members, tags: BTreeMap::new() }
-    }
-
-    pub(crate) fn with_tags(mut self, tags: BTreeMap<RecordId, BTreeSet<String>>) -> Self {
-        self.tags = tags;
-        self
+        Self { records, members }
     }
 
     pub(crate) fn record(&self, id: RecordId) -> Option<&Record> {
@@ -112,7 +106,7 @@ impl Everything {
             .iter()
             .filter(|(customer, record)| query.customers.contains(customer) && record.kind == query.kind)
             .filter(|(_, record)| members.as_ref().is_none_or(|members| members.contains(&record.id)))
-            .filter(|(_, record)| self.fits(&query.filter, record))
+            .filter(|(_, record)| fits(&query.filter, record))
             .map(|(_, record)| (key(record, query.sort.by), record.id))
             .collect();
         found.sort();
@@ -121,35 +115,38 @@ impl Everything {
         }
         found
     }
+}
 
-    fn fits(&self, filter: &Filter, record: &Record) -> bool {
-        let text = |name| record.attributes.text(&name);
-        let spelled = |name| text(name).unwrap_or_default().to_owned();
-        let is = |name| record.attributes.get(&name) == Some(&Value::Bool(true));
-        let sources: BTreeSet<EndpointName> = record
-            .identities
-            .iter()
-            .map(|one| one.endpoint.clone())
-            .chain(record.lock.iter().map(|lock| lock.endpoint.clone()))
-            .collect();
-        let mfa = MfaState::from_spelling(&spelled(names::MFA)).unwrap_or(MfaState::Unknown);
-        filter.states.as_ref().is_none_or(|states| states.iter().any(|state| state.as_str() == spelled(names::STATE)))
-            && filter.mfa.as_ref().is_none_or(|wanted| record.kind == ObjectKind::User && wanted.contains(&mfa))
-            && filter.archived.is_none_or(|archived| archived == record.archived)
-            && filter.missing.is_none_or(|missing| missing == record.missing_since.is_some())
-            && filter.locked.is_none_or(|locked| locked == record.lock.is_some())
-            && filter.locked_out.is_none_or(|out| out == is(names::LOCKED_OUT))
-            && filter.source.as_ref().is_none_or(|source| sources.contains(source))
-            && filter.tag.as_ref().is_none_or(|tag| self.tags.get(&record.id).is_some_and(|tags| tags.contains(tag)))
-            && filter.search.as_ref().is_none_or(|search| {
-                let fields = fields(record);
-                fold(search).split_whitespace().all(|word| fields.iter().any(|field| field.contains(word)))
-            })
-            && filter.prefix.as_ref().is_none_or(|(by, prefix)| {
-                let (_, name) = key(record, *by).swap_remove(0);
-                prefix.trim().is_empty() || name.starts_with(fold(prefix).trim_start())
-            })
-    }
+fn fits(filter: &Filter, record: &Record) -> bool {
+    let text = |name| record.attributes.text(&name);
+    let spelled = |name| text(name).unwrap_or_default().to_owned();
+    let is = |name| record.attributes.get(&name) == Some(&Value::Bool(true));
+    let sources: BTreeSet<EndpointName> = record
+        .identities
+        .iter()
+        .map(|one| one.endpoint.clone())
+        .chain(record.lock.iter().map(|lock| lock.endpoint.clone()))
+        .collect();
+    let mfa = MfaState::from_spelling(&spelled(names::MFA)).unwrap_or(MfaState::Unknown);
+    filter.states.as_ref().is_none_or(|states| states.iter().any(|state| state.as_str() == spelled(names::STATE)))
+        && filter.mfa.as_ref().is_none_or(|wanted| record.kind == ObjectKind::User && wanted.contains(&mfa))
+        && filter.archived.is_none_or(|archived| archived == record.archived)
+        && filter.missing.is_none_or(|missing| missing == record.missing_since.is_some())
+        && filter.locked.is_none_or(|locked| locked == record.lock.is_some())
+        && filter.locked_out.is_none_or(|out| out == is(names::LOCKED_OUT))
+        && filter.source.as_ref().is_none_or(|source| sources.contains(source))
+        && filter.tag.as_ref().is_none_or(|tag| match record.attributes.get(&names::TAGS) {
+            Some(Value::List(tags)) => tags.iter().any(|one| **one == **tag),
+            _ => false,
+        })
+        && filter.search.as_ref().is_none_or(|search| {
+            let fields = fields(record);
+            fold(search).split_whitespace().all(|word| fields.iter().any(|field| field.contains(word)))
+        })
+        && filter.prefix.as_ref().is_none_or(|(by, prefix)| {
+            let (_, name) = key(record, *by).swap_remove(0);
+            prefix.trim().is_empty() || name.starts_with(fold(prefix).trim_start())
+        })
 }
 
 fn fields(record: &Record) -> Vec<String> {

@@ -58,7 +58,7 @@ async fn history(seed: u64) {
             0 => {}
             2 => tenants.miss_somebody().await,
             _ => {
-                for _ in 0..1 + dice.below(3) {
+                for _ in 0..=dice.below(3) {
                     tenants.change(&mut dice).await;
                 }
             }

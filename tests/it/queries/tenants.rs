@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tenantry::model::{
-    CustomerId, EndpointName, Facet, Filter, GuardLimits, Limit, MfaState, Nesting, ObjectKind, Order, Outcome, Query,
-    RecordId, Sort, SortBy, SourceId, UserState, Value, names,
+    CustomerId, Draft, EndpointName, Facet, Filter, GuardLimits, Limit, MfaState, Nesting, ObjectKind, Order, Outcome,
+    Query, RecordId, Shelf, Sort, SortBy, SourceId, UserState, Value, names,
 };
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
@@ -60,6 +60,7 @@ const SEARCHES: [&str; 22] = [
     "o'n",
     "pc",
 ];
+const TAGS: [&str; 3] = ["vip", "billing", "x"];
 const PREFIXES: [&str; 10] = ["m", "Mü", "str", "a", "user1", "", "王", "van d", "zz", "Ж"];
 
 pub(crate) struct Tenants {
@@ -118,7 +119,7 @@ impl Tenants {
         }
         let groups: Vec<SourceId> = (0..5).map(|_| self.add_group(dice, directory)).collect();
         for group in &groups {
-            self.fill(dice, directory, group);
+            Self::fill(dice, directory, group);
         }
         // In a circle, and one in itself.
         for (at, group) in groups.iter().enumerate().take(3) {
@@ -171,7 +172,7 @@ impl Tenants {
         id
     }
 
-    fn fill(&mut self, dice: &mut Dice, directory: &mut ScriptedDirectory, group: &SourceId) {
+    fn fill(dice: &mut Dice, directory: &mut ScriptedDirectory, group: &SourceId) {
         let users = of_kind(directory, ObjectKind::User);
         for _ in 0..dice.below(8) {
             let member = pick(dice, &users).clone();
@@ -179,13 +180,16 @@ impl Tenants {
         }
     }
 
-    /// Changes a few things in one directory, and imports it; sometimes its listing misses some.
+    /// Changes a few things in one directory, and imports it; or lets somebody change things by hand.
     pub(crate) async fn change(&mut self, dice: &mut Dice) {
+        if dice.below(3) == 0 {
+            return self.edit(dice).await;
+        }
         let at = usize::try_from(dice.below(self.customers.len() as u64)).unwrap();
         let (customer, endpoints) = self.customers[at].clone();
         let endpoint = pick(dice, &endpoints).clone();
         let mut directory = endpoint.change(|directory| directory.clone());
-        for _ in 0..1 + dice.below(6) {
+        for _ in 0..=dice.below(6) {
             let users = of_kind(&directory, ObjectKind::User);
             let groups = of_kind(&directory, ObjectKind::Group);
             let user = pick(dice, &users).clone();
@@ -196,7 +200,7 @@ impl Tenants {
                 2 => directory.set(&user, names::STATE, *pick(dice, UserState::ALL)),
                 3 if users.len() > 8 => directory.delete(&user),
                 4 => directory.add_member(&group, pick(dice, &groups)),
-                5 => self.fill(dice, &mut directory, &group),
+                5 => Self::fill(dice, &mut directory, &group),
                 6 => directory.remove_member(&group, &user),
                 7 => {
                     let facet = [(names::MFA, Value::from(*pick(dice, MfaState::ALL)))].into_iter().collect();
@@ -209,6 +213,42 @@ impl Tenants {
         let name = endpoint.info().name.clone();
         let report = self.service.import(&customer, &name, wide()).await.unwrap();
         assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    }
+
+    /// Adds, tags, archives and groups people by hand.
+    async fn edit(&mut self, dice: &mut Dice) {
+        let directory = self.service.directory();
+        let customer = pick(dice, &self.customers).0.clone();
+        let of = |kind| self.store().records(&customer, kind, None, usize::MAX >> 1).unwrap();
+        let users: Vec<RecordId> = of(ObjectKind::User).iter().map(|user| user.id).collect();
+        let by_hand = of(ObjectKind::Group).into_iter().find(|group| group.lock.is_none()).map(|group| group.id);
+        let number = self.number();
+        for _ in 0..=dice.below(4) {
+            let user = *pick(dice, &users);
+            match dice.below(4) {
+                0 => {
+                    let tags: BTreeSet<&str> = TAGS.into_iter().filter(|_| dice.below(2) == 0).collect();
+                    directory.set_tags(&customer, user, tags).await.unwrap();
+                }
+                1 => {
+                    let shelf = if dice.below(2) == 0 { Shelf::Archived } else { Shelf::InUse };
+                    directory.shelve(&customer, user, shelf).await.unwrap();
+                }
+                2 => {
+                    let draft = Draft::user(&format!("hand{number}-{}@mail.example", dice.below(1000)));
+                    let draft = draft.set(names::LAST_NAME, Value::text(Some(*pick(dice, &LAST))));
+                    // Somebody may have the address already.
+                    let _ = directory.add(&customer, &draft.tagged(["vip"])).await;
+                }
+                _ => {
+                    let group = match by_hand {
+                        Some(group) => group,
+                        None => directory.add(&customer, &Draft::group("By hand")).await.unwrap().id,
+                    };
+                    directory.add_members(&customer, group, &[user]).await.unwrap();
+                }
+            }
+        }
     }
 
     /// Lets a listing miss a user, who is then missing.
@@ -244,7 +284,7 @@ impl Tenants {
         }
         let mut filter = Filter::default();
         for _ in 0..dice.below(4) {
-            match dice.below(11) {
+            match dice.below(12) {
                 0 | 1 => filter.search = Some((*pick(dice, &SEARCHES)).to_owned()),
                 2 => filter.prefix = Some((*pick(dice, orders), (*pick(dice, &PREFIXES)).to_owned())),
                 3 if kind == ObjectKind::User => filter.states = Some(some(dice, UserState::ALL)),
@@ -253,6 +293,7 @@ impl Tenants {
                 6 => filter.locked = Some(dice.below(4) > 0),
                 7 => filter.locked_out = Some(dice.below(2) == 0),
                 8 => filter.source = Some(EndpointName::new(pick(dice, &["ad", "cloud", "gone"])).unwrap()),
+                10 => filter.tag = Some((*pick(dice, &TAGS)).to_owned()),
                 9 => filter.archived = Some(dice.below(4) == 0),
                 _ => {
                     let groups = self.groups();

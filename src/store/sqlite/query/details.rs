@@ -44,7 +44,7 @@ pub(super) fn details(view: &View<'_>, id: RecordId) -> Result<Option<Details>> 
         }
         sources.push(source(view, standing, record.kind, identity)?);
     }
-    computers.sort_by(|a, b| a.id.cmp(&b.id));
+    computers.sort_by_key(|computer| computer.id);
     computers.dedup_by_key(|computer| computer.id);
     let members = match record.kind {
         ObjectKind::Group => Some(count_members(view, standing, record_no, id)?),

@@ -11,24 +11,25 @@ const MANY: u64 = 4096;
 
 /// Splits a record number into the number of its row and its place there.
 pub(super) fn split(record_no: i64) -> (i64, u32) {
-    (record_no >> 16, (record_no & 0xffff).unsigned_abs() as u32)
+    (record_no >> 16, u32::from(low(record_no)))
 }
 
 /// Packs the places of one row. All of them are below 65536.
 pub(super) fn pack(places: &RoaringBitmap) -> Vec<u8> {
     if places.len() < MANY {
-        return places.iter().flat_map(|place| low(place).to_le_bytes()).collect();
+        return places.iter().flat_map(|place| low(place.into()).to_le_bytes()).collect();
     }
     let mut bits = vec![0_u8; DENSE];
     for place in places {
-        bits[usize::from(low(place)) / 8] |= 1 << (place % 8);
+        bits[usize::from(low(place.into())) / 8] |= 1 << (place % 8);
     }
     bits
 }
 
-#[allow(clippy::cast_possible_truncation)] // places are below 65536
-fn low(place: u32) -> u16 {
-    place as u16
+/// Returns the low 16 bits: all of a place.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the low bits are what is wanted
+fn low(number: i64) -> u16 {
+    number as u16
 }
 
 /// Unpacks one row. What cannot be read is left out: the index is not the truth.
