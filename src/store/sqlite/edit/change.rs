@@ -171,13 +171,10 @@ pub(super) fn write_local(connection: &Connection, record_no: i64, local: &Attri
 /// Checks tags: neither empty nor with a comma, in which lists of them are written, nor longer than a name is.
 pub(super) fn check_tags(tags: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let tags: BTreeSet<String> = tags.iter().map(|tag| tag.trim().to_owned()).collect();
-    for tag in &tags {
-        if tag.is_empty() || tag.len() > 128 || tag.chars().any(|c| c.is_control() || matches!(c, ',' | ';')) {
-            return Err(Error::config("a tag is 1 to 128 bytes without comma, semicolon and control characters")
-                .with_context("tag", format_args!("{tag:?}")));
-        }
+    match lock::wrong_tag(&tags) {
+        Some(message) => Err(Error::config(message)),
+        None => Ok(tags),
     }
-    Ok(tags)
 }
 
 /// Writes by which tags a record is found.
