@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::apply::load_record;
 use super::edit::{groups_by_hand, members_by_hand, store_domains};
 use super::export::SqliteExport;
+use super::joined::surplus;
 use super::outbox::customer_no;
 use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
 use crate::endpoint::EndpointInfo;
@@ -70,7 +71,7 @@ impl Store for SqliteStore {
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Totals::default()) };
         let mut totals = Totals::default();
-        // One object, one record, as long as nothing is joined: joined ones are taken off.
+        // One object, one record; of those that are joined all but one are taken off.
         let mut query = host
             .prepare_cached(
                 "SELECT what, sum(count) FROM counts JOIN endpoints USING (endpoint_no) WHERE customer_no = ?1
@@ -86,6 +87,13 @@ impl Store for SqliteStore {
                 2 => totals.computers = count,
                 COUNT_MEMBERSHIPS => totals.memberships = count,
                 _ => return Err(damaged("counts")),
+            }
+        }
+        for (kind, surplus) in surplus(&host, customer_no)? {
+            match kind {
+                ObjectKind::User => totals.users -= surplus,
+                ObjectKind::Group => totals.groups -= surplus,
+                ObjectKind::Computer => totals.computers -= surplus,
             }
         }
         totals.memberships += host

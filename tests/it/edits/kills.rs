@@ -66,8 +66,8 @@ async fn by_hand(service: &Service) -> tenantry::Result<()> {
     directory.shelve(&customer, user(4), Shelf::Archived).await?;
     directory.add(&customer, &newcomer(201)).await?;
     directory.add(&customer, &Draft::group("Board").with_id(id(202))).await?;
-    directory.add_members(&customer, id(202), &[user(3), id(201), user(4)]).await?;
-    directory.remove_members(&customer, id(202), &[user(4)]).await?;
+    directory.add_members(&customer, id(202), &[user(3), id(201)]).await?;
+    directory.remove_members(&customer, id(203), &[user(5)]).await?;
     Ok(())
 }
 
@@ -156,6 +156,8 @@ async fn killed_around_any_commit_changes_that_are_made_again_end_the_same() {
         for number in [102, 103, 110] {
             service.directory().add(&customer(), &newcomer(number)).await.unwrap();
         }
+        service.directory().add(&customer(), &Draft::group("Club").with_id(id(203))).await.unwrap();
+        service.directory().add_members(&customer(), id(203), &[user(5), user(6)]).await.unwrap();
     }
     for operation in ["by hand", "adopt", "remove", "table"] {
         let undisturbed = folder.path().join("undisturbed.db");
@@ -186,6 +188,11 @@ async fn killed_around_any_commit_changes_that_are_made_again_end_the_same() {
                     (expected.records.len(), expected.position),
                     "{what}"
                 );
+                continue;
+            }
+            if operation == "adopt" && at + 1 == points {
+                // It had ended: what is asked for again is an import of its own.
+                assert_eq!((found.records, found.edges), (expected.records.clone(), expected.edges.clone()), "{what}");
                 continue;
             }
             found.same_as(&expected, &what);
