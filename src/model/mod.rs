@@ -10,6 +10,7 @@ mod kinds;
 mod operation;
 mod patch;
 mod plan;
+mod query;
 mod record;
 mod report;
 mod retention;
@@ -28,6 +29,10 @@ pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserSta
 pub use operation::{Erased, Exported, ExportedMember, HandOver, Released};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};
 pub use plan::{HeldAttribute, HeldChange, HeldKind, PlanId, PlanSummary, PlannedRemoval, RemovalProof};
+pub use query::{
+    Belonging, Count, Details, Explained, Filter, Found, LastChange, Nesting, Order, Page, PageCursor, Positions, Query,
+    RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
+};
 pub use record::{Identity, Lock, Record};
 pub use report::{Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};

@@ -21,6 +21,7 @@ mod kills;
 mod laws;
 mod old_plans;
 mod operations;
+mod queries;
 mod removals;
 mod spans;
 mod state_file;

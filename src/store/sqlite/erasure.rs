@@ -68,12 +68,15 @@ impl SqliteStore {
         fault::point();
         transaction.commit().map_err(step())?;
         fault::point();
+        // As long as the rewriting is due, both are done again.
+        self.forget_in_index(Some(customer))?;
         rewrite_and_note(&writer)?;
         Ok(erased)
     }
 
     /// Writes the file anew, so that what was deleted is nowhere in it and its space is given back.
     pub(super) fn write_anew(&self) -> Result<()> {
+        self.forget_in_index(None)?;
         rewrite_and_note(&self.connect(12 << 20)?)
     }
 

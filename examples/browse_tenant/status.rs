@@ -1,0 +1,45 @@
+//! How the command ends: the exit status, and why it ended early.
+
+use std::io;
+
+use tenantry::{Error, ErrorKind};
+
+/// The state file could not be read.
+pub(crate) const FAILED: u8 = 1;
+/// What was asked for is wrong, or does not exist.
+const WRONG: u8 = 2;
+
+/// Why the command ends before its end.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Refused(Error),
+    /// The other end of the pipe is closed.
+    NobodyReads,
+    CannotWrite(io::Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        // The table writer tells of its output in words of the library.
+        let source = std::error::Error::source(&error);
+        let broken = |error: &(dyn std::error::Error + 'static)| {
+            let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+            error.downcast_ref::<io::Error>().is_some_and(closed)
+                || error.source().and_then(|source| source.downcast_ref::<io::Error>()).is_some_and(closed)
+        };
+        if source.is_some_and(broken) { Self::NobodyReads } else { Self::Refused(error) }
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::NobodyReads } else { Self::CannotWrite(error) }
+    }
+}
+
+pub(crate) fn status_of(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Config | ErrorKind::NotFound => WRONG,
+        _ => FAILED,
+    }
+}
