@@ -115,16 +115,16 @@ fn filters(size: Size, group: RecordId, number: u64) -> Vec<(&'static str, SortB
         ("suspended (nobody)", email, Filter { states: Some([UserState::Suspended].into()), ..all() }),
         ("MFA unknown, by last name", SortBy::LastName, Filter { mfa: Some([MfaState::Unknown].into()), ..all() }),
         ("locked, not archived", email, Filter { locked: Some(true), archived: Some(false), ..all() }),
-        (
-            "one address",
-            email,
-            Filter { search: Some(format!("user{}@corp", number * 7919 % size.users)), ..all() },
-        ),
+        ("one address", email, Filter { search: Some(format!("user{}@corp", number * 7919 % size.users)), ..all() }),
         ("a part of many", SortBy::LastName, Filter { search: Some(format!("last{}", number % 500)), ..all() }),
         ("two parts", email, Filter { search: Some(format!("last{} first{}", number % 50, number % 30)), ..all() }),
         ("a part of all", SortBy::LastName, Filter { search: Some("corp.example".into()), ..all() }),
         ("letters", email, Filter { prefix: Some((email, format!("user{letter}"))), ..all() }),
-        ("letters of another order", email, Filter { prefix: Some((SortBy::LastName, format!("last{letter}"))), ..all() }),
+        (
+            "letters of another order",
+            email,
+            Filter { prefix: Some((SortBy::LastName, format!("last{letter}"))), ..all() },
+        ),
         ("members of a group", SortBy::LastName, Filter { group: Some((group, Nesting::Direct)), ..all() }),
         ("members, nested", SortBy::LastName, Filter { group: Some((group, Nesting::Nested)), ..all() }),
     ]

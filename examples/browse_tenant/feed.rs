@@ -91,7 +91,8 @@ impl<'a> Told<'a> {
 
     async fn describe(&mut self, customer: &CustomerId, event: &Event) -> String {
         let data = event.data_value();
-        let name = || if data["erased"] == true { "somebody who was erased".to_owned() } else { name_in(&data["record"]) };
+        let name =
+            || if data["erased"] == true { "somebody who was erased".to_owned() } else { name_in(&data["record"]) };
         let upserted = |what: &str| {
             if data["erased"] == true {
                 return format!("~ {what} {}", name());

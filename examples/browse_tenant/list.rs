@@ -1,9 +1,9 @@
 //! Lists of users, groups and computers: a page for people, JSON lines, or a whole table for spreadsheets.
 
 use serde_json::json;
+use tenantry::Result;
 use tenantry::directory::csv::CsvWriter;
 use tenantry::model::{AttributeName, Found, MfaState, ObjectKind, Page, PageCursor, Query, Record, SortBy, names};
-use tenantry::Result;
 
 use crate::args::{List, ThingList, UserList};
 use crate::output::Output;
@@ -107,14 +107,7 @@ fn for_people(kind: ObjectKind, several: bool, found: &[Found]) -> Vec<String> {
                 .map(|one| {
                     let record = &one.record;
                     let kind = text(record, &names::KIND);
-                    [
-                        record.id.to_string(),
-                        name_of(record),
-                        kind,
-                        text(record, &names::EMAIL),
-                        marks(record),
-                        of(one),
-                    ]
+                    [record.id.to_string(), name_of(record), kind, text(record, &names::EMAIL), marks(record), of(one)]
                 })
                 .collect::<Vec<_>>(),
         ),
@@ -149,14 +142,35 @@ fn marks(record: &Record) -> String {
 fn columns(kind: ObjectKind) -> &'static [&'static str] {
     match kind {
         ObjectKind::User => &[
-            "customer", "id", "kind", "primary_email", "first_name", "last_name", "display_name", "username", "aliases",
-            "state", "archived", "missing_since", "mfa", "locked_out", "locked_by", "tags",
+            "customer",
+            "id",
+            "kind",
+            "primary_email",
+            "first_name",
+            "last_name",
+            "display_name",
+            "username",
+            "aliases",
+            "state",
+            "archived",
+            "missing_since",
+            "mfa",
+            "locked_out",
+            "locked_by",
+            "tags",
         ],
-        ObjectKind::Group => {
-            &["customer", "id", "kind", "name", "email", "description", "missing_since", "locked_by"]
-        }
+        ObjectKind::Group => &["customer", "id", "kind", "name", "email", "description", "missing_since", "locked_by"],
         ObjectKind::Computer => &[
-            "customer", "id", "kind", "name", "dns_name", "os", "os_version", "owner", "enabled", "missing_since",
+            "customer",
+            "id",
+            "kind",
+            "name",
+            "dns_name",
+            "os",
+            "os_version",
+            "owner",
+            "enabled",
+            "missing_since",
             "locked_by",
         ],
     }

@@ -42,8 +42,9 @@ impl Place {
             customers = known;
         }
         if customers.is_empty() {
-            return Err(Error::config("nobody was imported into this state file yet")
-                .with_context("file", state.display()));
+            return Err(
+                Error::config("nobody was imported into this state file yet").with_context("file", state.display())
+            );
         }
         Ok(Self { store, directory, customers })
     }
@@ -70,6 +71,22 @@ impl Place {
             return Err(Error::config("several have this address or name; ask by the id").with_context("asked", text));
         }
         Ok((first.customer, first.record.id))
+    }
+
+    /// Returns the customer that something is added to: there is only one, or one was named.
+    pub(crate) fn one_customer(&self) -> Result<&CustomerId> {
+        let mut customers = self.customers.iter();
+        match (customers.next(), customers.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err(Error::config("the state file has several customers; name one with --customer")),
+        }
+    }
+
+    /// Returns what kind of record it is.
+    pub(crate) async fn kind_of(&self, customer: &CustomerId, id: RecordId) -> Result<ObjectKind> {
+        let (store, owner) = (Arc::clone(&self.store), customer.clone());
+        let record = blocking(move || store.record(&owner, id)).await?;
+        record.map(|record| record.kind).ok_or_else(|| unknown(&id.to_string()))
     }
 
     async fn by_id(&self, id: RecordId, text: &str) -> Result<(CustomerId, RecordId)> {

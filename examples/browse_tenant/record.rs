@@ -115,7 +115,8 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
     let name = attribute(&what.attribute);
     let explained = place.directory.explain(&customer, id, &name).await?.ok_or_else(|| unknown(&what.id))?;
     if output.is_json() {
-        return output.json(&json!({ "customer": customer, "id": id, "attribute": name.as_str(), "explained": explained }));
+        return output
+            .json(&json!({ "customer": customer, "id": id, "attribute": name.as_str(), "explained": explained }));
     }
     match &explained.value {
         Some(value) => output.line(&format!("{name}: {}", say(value)))?,
@@ -141,8 +142,12 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
 }
 
 /// Takes the name of an attribute; what is not in the contract's list is one of the others.
-fn attribute(name: &str) -> AttributeName {
+pub(crate) fn attribute(name: &str) -> AttributeName {
     let own = ["archived", "missing_since", "lock", "identities"].contains(&name);
     let listed = ObjectKind::ALL.iter().any(|kind| names::shape(*kind, &AttributeName::parse(name)).is_some());
-    if own || listed { AttributeName::parse(name) } else { AttributeName::extra(name) }
+    if own || listed {
+        AttributeName::parse(name)
+    } else {
+        AttributeName::extra(name.trim_start_matches("attributes."))
+    }
 }

@@ -51,8 +51,8 @@ pub(crate) async fn show(place: &Place, part: &Part, output: &mut Output) -> Res
         })
         .collect();
     let header = [
-        "ended", "customer", "endpoint", "read", "outcome", "created", "updated", "removed", "parked", "seconds", "run",
-        "error",
+        "ended", "customer", "endpoint", "read", "outcome", "created", "updated", "removed", "parked", "seconds",
+        "run", "error",
     ];
     for line in aligned(header, &rows) {
         output.line(&line)?;

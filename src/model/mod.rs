@@ -30,8 +30,8 @@ pub use operation::{Erased, Exported, ExportedMember, HandOver, Released};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};
 pub use plan::{HeldAttribute, HeldChange, HeldKind, PlanId, PlanSummary, PlannedRemoval, RemovalProof};
 pub use query::{
-    Belonging, Count, Details, Explained, Filter, Found, LastChange, Nesting, Order, Page, PageCursor, Positions, Query,
-    RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
+    Belonging, Count, Details, Explained, Filter, Found, LastChange, Nesting, Order, Page, PageCursor, Positions,
+    Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
 };
 pub use record::{Identity, Lock, Record};
 pub use report::{Mode, Outcome, Phase, Progress, RunReport};

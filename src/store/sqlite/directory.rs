@@ -100,14 +100,11 @@ impl Store for SqliteStore {
             .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1")
             .and_then(|mut query| query.query_row([customer_no], |row| row.get::<_, u64>(0)))
             .map_err(step())?;
-        // Added by hand, or handed over by an endpoint that is gone, and not adopted since.
+        // Added by hand, or handed over by an endpoint that is gone.
         let mut query = host
             .prepare_cached(
                 "SELECT l.kind, count(*) FROM local_records l JOIN records USING (record_no)
-                 WHERE l.customer_no = ?1 AND state = 0
-                   AND NOT EXISTS (SELECT 1 FROM objects o INDEXED BY objects_joined
-                                   WHERE o.record_no = l.record_no AND o.record_no <> o.object_no)
-                 GROUP BY l.kind",
+                 WHERE l.customer_no = ?1 AND state = 0 GROUP BY l.kind",
             )
             .map_err(step())?;
         let mut rows = query.query([customer_no]).map_err(step())?;

@@ -154,7 +154,8 @@ impl Everything {
 
 fn fields(record: &Record) -> Vec<String> {
     let mut fields = Vec::new();
-    for name in ["first_name", "last_name", "display_name", "primary_email", "username", "aliases", "name", "email", "dns_name"]
+    for name in
+        ["first_name", "last_name", "display_name", "primary_email", "username", "aliases", "name", "email", "dns_name"]
     {
         match record.attributes.get(&tenantry::model::AttributeName::parse(name)) {
             Some(Value::Text(text)) => fields.push(fold(text)),

@@ -48,9 +48,19 @@ async fn a_page_reads_about_as_many_rows_as_it_shows() {
         ("nobody", Filter { search: Some("qqq".into()), ..Filter::default() }, 0, 10),
         ("a prefix", Filter { prefix: Some((SortBy::PrimaryEmail, "user12".into())), ..Filter::default() }, 111, 40),
         ("a name", Filter { prefix: Some((SortBy::FirstName, "first49".into())), ..Filter::default() }, 120, 2500),
-        ("a small group", Filter { group: Some((group("Group 1000000"), Nesting::Direct)), ..Filter::default() }, 6, 20),
+        (
+            "a small group",
+            Filter { group: Some((group("Group 1000000"), Nesting::Direct)), ..Filter::default() },
+            6,
+            20,
+        ),
         ("in a group", Filter { group: Some((group("Group 1000002"), Nesting::Nested)), ..Filter::default() }, 6, 20),
-        ("a large group", Filter { group: Some((group("Group 1000001"), Nesting::Direct)), ..Filter::default() }, 3000, 100),
+        (
+            "a large group",
+            Filter { group: Some((group("Group 1000001"), Nesting::Direct)), ..Filter::default() },
+            3000,
+            100,
+        ),
     ];
     cases.push(("archived", Filter { archived: Some(true), ..Filter::default() }, 0, 10));
     for (name, filter, total, rows) in cases {

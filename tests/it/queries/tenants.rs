@@ -18,13 +18,47 @@ use crate::world::folder;
 const FIRST: [&str; 12] =
     ["Anna", "anna", "ANNA", "Bo", "Ólöf", "Jose", "José", "Jose\u{301}", "", "李", "Жанна", "Ann Marie"];
 const LAST: [&str; 16] = [
-    "Müller", "Muller", "MULLER", "van der Berg", "O'Neil", "Straße", "Strasse", "Łukasz", "", "王", "Иванов",
-    "de la Cruz", "Ørsted", "ﬁnch", "Σίσυφος", "x",
+    "Müller",
+    "Muller",
+    "MULLER",
+    "van der Berg",
+    "O'Neil",
+    "Straße",
+    "Strasse",
+    "Łukasz",
+    "",
+    "王",
+    "Иванов",
+    "de la Cruz",
+    "Ørsted",
+    "ﬁnch",
+    "Σίσυφος",
+    "x",
 ];
 const DOMAINS: [&str; 3] = ["corp.example", "mail.example", "zürich.example"];
 const SEARCHES: [&str; 22] = [
-    "mull", "MÜLLER", "an", "a", "example", "corp.example", "der be", "berg van", "ose", "strasse", "ß", "王", "li",
-    "ванов", "user1", "@mail", "zzzz", "n m", "  ", "alias", "o'n", "pc",
+    "mull",
+    "MÜLLER",
+    "an",
+    "a",
+    "example",
+    "corp.example",
+    "der be",
+    "berg van",
+    "ose",
+    "strasse",
+    "ß",
+    "王",
+    "li",
+    "ванов",
+    "user1",
+    "@mail",
+    "zzzz",
+    "n m",
+    "  ",
+    "alias",
+    "o'n",
+    "pc",
 ];
 const PREFIXES: [&str; 10] = ["m", "Mü", "str", "a", "user1", "", "王", "van d", "zz", "Ж"];
 

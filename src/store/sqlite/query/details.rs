@@ -117,9 +117,7 @@ fn containing(view: &View<'_>, record_no: i64) -> Result<BTreeSet<i64>> {
                      WHERE o.object_no = ?1 AND r.state = 0 AND r.kind = ?2",
                 )
                 .and_then(|mut query| {
-                    query
-                        .query_row(params![group_via / 2, kind_number(ObjectKind::Group)], |row| row.get(0))
-                        .optional()
+                    query.query_row(params![group_via / 2, kind_number(ObjectKind::Group)], |row| row.get(0)).optional()
                 })
                 .map_err(step())?;
             groups.extend(group);

@@ -2,7 +2,9 @@
 
 use super::fold::{self, Gram};
 use crate::error::Result;
-use crate::model::{AttributeName, Attributes, EndpointName, MfaState, ObjectKind, Record, SortBy, SourceId, UserState, Value, names};
+use crate::model::{
+    AttributeName, Attributes, EndpointName, MfaState, ObjectKind, Record, SortBy, SourceId, UserState, Value, names,
+};
 use crate::store::codec::{self, Reader};
 use crate::store::sqlite::kind_number;
 

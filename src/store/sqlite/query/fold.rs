@@ -108,7 +108,13 @@ pub(super) fn grams_of_part(part: &str) -> (Vec<Gram>, bool) {
     let mut all = Vec::new();
     grams(part, &mut all);
     let longest = all.iter().copied().max().unwrap_or_default();
-    let limit = if longest >= 1 << 42 { 1 << 42 } else if longest >= 1 << 21 { 1 << 21 } else { 0 };
+    let limit = if longest >= 1 << 42 {
+        1 << 42
+    } else if longest >= 1 << 21 {
+        1 << 21
+    } else {
+        0
+    };
     all.retain(|gram| *gram >= limit);
     all.sort_unstable();
     all.dedup();

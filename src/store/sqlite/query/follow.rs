@@ -37,14 +37,7 @@ pub(super) fn advance(
                 Need::GoOn => place,
                 Need::Anew => Place { phase: Phase::Clearing, ..place },
             },
-            None => Place {
-                phase: Phase::Clearing,
-                at: 0,
-                position: 0,
-                target: 0,
-                sources: Vec::new(),
-                mark: None,
-            },
+            None => Place { phase: Phase::Clearing, at: 0, position: 0, target: 0, sources: Vec::new(), mark: None },
         };
         if *budget == 0 {
             return Ok(false);
@@ -321,7 +314,8 @@ impl Step<'_> {
     /// Writes the changes of all postings, each row once.
     fn write_postings(&mut self) -> Result<()> {
         let step = || sql("write the index");
-        let mut changes: Vec<_> = self.changes.drain().map(|((term, chunk), change)| (term.to_bytes(), chunk, change)).collect();
+        let mut changes: Vec<_> =
+            self.changes.drain().map(|((term, chunk), change)| (term.to_bytes(), chunk, change)).collect();
         changes.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         for (term, chunk, (add, remove)) in changes {
             let stored: Option<Vec<u8>> = self

@@ -22,8 +22,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-pub(super) use file::Projection;
 use file::Pair;
+pub(super) use file::Projection;
 use standing::{Need, Place, Standing};
 
 use super::{SqliteStore, damaged, locks, sql};

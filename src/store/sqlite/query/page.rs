@@ -246,12 +246,11 @@ pub(super) fn find(view: &View<'_>, query: &Query, after: Option<&PageCursor>, l
                 lines[at].fill(view, share)?;
             }
             let Some((key, _)) = lines[at].waiting.front() else { continue };
-            let better = best.and_then(|best| lines[best].waiting.front()).is_none_or(|(other, _)| {
-                match query.sort.order {
+            let better =
+                best.and_then(|best| lines[best].waiting.front()).is_none_or(|(other, _)| match query.sort.order {
                     Order::Ascending => key < other,
                     Order::Descending => key > other,
-                }
-            });
+                });
             if better {
                 best = Some(at);
             }

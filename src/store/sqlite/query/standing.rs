@@ -165,9 +165,7 @@ impl Place {
     pub(super) fn read(index: &Connection, customer_no: i64) -> Result<Option<Self>> {
         type Row = (i64, i64, u64, u64, String, Option<String>);
         let row: Option<Row> = index
-            .prepare_cached(
-                "SELECT phase, at, position, target, endpoints, mark FROM customers WHERE customer_no = ?1",
-            )
+            .prepare_cached("SELECT phase, at, position, target, endpoints, mark FROM customers WHERE customer_no = ?1")
             .and_then(|mut query| {
                 query
                     .query_row([customer_no], |row| {
