@@ -33,7 +33,8 @@ pub(crate) async fn computers(place: &Place, list: &ThingList, output: &mut Outp
 async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> Result<(), Ended> {
     let cursor = list.cursor.clone().map(PageCursor::new);
     if list.csv {
-        return table(place, &query, cursor, list.limit, output).await;
+        let done = table(place, &query, cursor, list.limit, output).await;
+        return if output.is_closed() { Err(Ended::NobodyReads) } else { done };
     }
     let mut left = list.limit.unwrap_or(PAGE);
     let mut after = cursor;
@@ -186,7 +187,7 @@ async fn table(
 ) -> Result<(), Ended> {
     let columns = columns(query.kind);
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut table = CsvWriter::new(output, columns)?;
+    let mut table = CsvWriter::new(&mut *output, columns)?;
     loop {
         let page = place.directory.find(query, after.as_ref(), batch(left)).await?;
         left -= page.found.len() as u64;

@@ -11,11 +11,13 @@ use crate::status::Ended;
 pub(crate) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
+    /// Whether the other end of the pipe was found closed by somebody who tells of it in words of their own.
+    closed: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout()), json }
+        Self { out: BufWriter::new(io::stdout()), json, closed: false }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -34,6 +36,15 @@ impl Output {
         Ok(writeln!(self.out)?)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn noted<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        self.closed |= done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        done
+    }
+
     pub(crate) fn end(&mut self) -> Result<(), Ended> {
         Ok(self.out.flush()?)
     }
@@ -41,10 +52,12 @@ impl Output {
 
 impl Write for &mut Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
+        let done = self.out.write(bytes);
+        self.noted(done)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        let done = self.out.flush();
+        self.noted(done)
     }
 }

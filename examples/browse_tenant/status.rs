@@ -24,14 +24,7 @@ pub(crate) enum Ended {
 
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
-        // The table writer tells of its output in words of the library.
-        let source = std::error::Error::source(&error);
-        let broken = |error: &(dyn std::error::Error + 'static)| {
-            let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-            error.downcast_ref::<io::Error>().is_some_and(closed)
-                || error.source().and_then(|source| source.downcast_ref::<io::Error>()).is_some_and(closed)
-        };
-        if source.is_some_and(broken) { Self::NobodyReads } else { Self::Refused(error) }
+        Self::Refused(error)
     }
 }
 
