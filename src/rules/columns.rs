@@ -24,6 +24,7 @@ const LEFT_OUT: &[&str] = &[
     "archived",
     "missing_since",
     "lock",
+    "locked_by",
     "identities",
     "groups",
     "mfa",

@@ -188,3 +188,58 @@ async fn an_import_of_a_customer_without_people_added_by_hand_looks_for_nobody()
         assert_eq!(stage.import(0).await.outcome, expected);
     }
 }
+
+#[tokio::test]
+async fn who_was_adopted_can_be_erased_and_comes_back_as_the_object_alone() {
+    let (mut stage, directory) = empty().await;
+    let customer = stage.customer.clone();
+    let by_hand = directory.add(&customer, &ann().tagged(["quilltag"])).await.unwrap();
+    let board = directory.add(&customer, &Draft::group("Board")).await.unwrap();
+    directory.add_members(&customer, board.id, &[by_hand.id]).await.unwrap();
+    stage.import_all().await;
+    stage.check("adopted");
+    stage.service.erase(&customer, &[by_hand.id]).await.unwrap();
+    stage.check("erased");
+    let found = crate::operations::found_in(stage.folder.path(), &["quilltag"]);
+    assert!(found.is_empty(), "{found:?}");
+    stage.import_all().await;
+    stage.check("imported again");
+    let again = record(&stage, user_of(&stage, 3)).unwrap();
+    assert_eq!((again.id, again.attributes.get(&names::TAGS)), (user_of(&stage, 3), None));
+}
+
+#[tokio::test]
+async fn who_was_handed_over_is_adopted_by_another_endpoint_and_found_again_by_the_first() {
+    let (mut stage, directory) = empty().await;
+    let customer = stage.customer.clone();
+    stage.import_all().await;
+    let three = user_of(&stage, 3);
+    stage.service.remove_endpoint(&customer, &name("ad"), HandOver::Unlocked).await.unwrap();
+    stage.endpoints[1].change(|cloud| {
+        cloud.add_user(3, "cloud");
+        cloud.set(&ScriptedDirectory::id(3), names::DISPLAY_NAME, "From the cloud");
+    });
+    assert_eq!(stage.import(1).await.created, 1);
+    stage.check("adopted by the other");
+    assert_eq!(record(&stage, three).unwrap().lock.unwrap().endpoint, name("cloud"));
+    stage.register().await;
+    stage.import_all().await;
+    stage.check("seen by both");
+    let both = record(&stage, three).unwrap();
+    assert_eq!(both.identities.len(), 2);
+    // Both leave, one by one; then a local editor removes it.
+    stage.endpoints[0].change(|directory| directory.delete_as(&ScriptedDirectory::id(3), TombstoneKind::Soft));
+    stage.import_all().await;
+    stage.check("gone from the first");
+    stage.service.remove_endpoint(&customer, &name("cloud"), HandOver::Unlocked).await.unwrap();
+    stage.check("handed over by the second");
+    assert_eq!(record(&stage, three).unwrap().lock, None);
+    directory.set_tags(&customer, three, ["x"]).await.unwrap();
+    directory.remove(&customer, three).await.unwrap();
+    stage.check("removed by hand");
+    stage.endpoints[0].change(|directory| directory.restore(&ScriptedDirectory::id(3)));
+    stage.import(0).await;
+    stage.check("back at the first");
+    let back = record(&stage, three).unwrap();
+    assert_eq!((back.lock.unwrap().endpoint, back.attributes.get(&names::TAGS)), (name("ad"), None));
+}

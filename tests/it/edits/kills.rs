@@ -172,7 +172,9 @@ async fn killed_around_any_commit_changes_that_are_made_again_end_the_same() {
                 .filter(|record| record["attributes"]["floor"] == "3" && record["lock"]["endpoint"] == "ad");
             assert_eq!(adopted.count(), 3);
         }
-        for at in 0..points {
+        // Before a commit the file is as it was behind the last one: of the many points of an import every other will do.
+        let step = if operation == "adopt" { 2 } else { 1 };
+        for at in (0..points).step_by(step) {
             let inside = tempfile::tempdir_in(folder.path()).unwrap();
             let path = inside.path().join("killed.db");
             std::fs::copy(&before, &path).unwrap();
