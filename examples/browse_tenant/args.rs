@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::edits::{Addition, Change, Tags, Who};
+use crate::import_csv::Table;
+
 const EXIT_STATUS: &str = "\
 Exit status: 0 done, also when nothing was found; 1 the state file could not be read; 2 wrong options, an unknown \
-customer, or nobody under an id.";
+customer, nobody under an id, or a change that is refused; 3 rows of a table were refused, the others are added.";
 
-/// Shows users, groups and computers in a state file of `import_tenant`, also while it imports.
+/// Shows and edits users, groups and computers in a state file of `import_tenant`, also while it imports.
 #[derive(Debug, Parser)]
 #[command(name = "browse_tenant", after_help = EXIT_STATUS)]
 pub(crate) struct Arguments {
@@ -45,6 +48,21 @@ pub(crate) enum Command {
     Runs(Part),
     /// Tell why an attribute has its value: whose it is, since when, by which run.
     Explain(What),
+    /// List records that contradict each other: who was added by hand and may be whom an endpoint brought.
+    Conflicts,
+    /// Change values of a record, as far as no endpoint owns them.
+    Edit(Change),
+    /// Add a user or a group by hand.
+    #[command(subcommand)]
+    Add(Addition),
+    /// Add people from a table.
+    ImportCsv(Table),
+    /// Put a user away: still imported, and out of the way.
+    Archive(Who),
+    /// Take an archived user back into use.
+    Restore(Who),
+    /// Set the host's tags of a user.
+    Tag(Tags),
 }
 
 /// Which users.

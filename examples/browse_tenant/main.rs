@@ -1,11 +1,13 @@
-//! Shows the local directory in a state file of `import_tenant`: people, groups, computers, what happened and why.
+//! Shows and edits the local directory in a state file of `import_tenant`: people, groups, computers, what happened.
 //!
-//! It uses the library as any host would. It reads beside a running import and changes nothing but the index of
-//! queries beside the state file. Others drive it by its options, its exit status and its JSON, so these are stable.
+//! It uses the library as any host would, beside a running import. Only the commands that say so change anything but
+//! the index of queries beside the state file. Others drive it by its options, its exit status and its JSON, so these are stable.
 #![allow(clippy::print_stderr, reason = "an example for the command line speaks to the person in front of it")]
 
 mod args;
+mod edits;
 mod feed;
+mod import_csv;
 mod list;
 mod output;
 mod place;
@@ -23,6 +25,7 @@ use clap::Parser as _;
 use output::Output;
 use place::Place;
 use status::{Ended, status_of};
+use tenantry::model::Shelf;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(status_of(&error))
         }
+        Err(Ended::RowsRefused) => ExitCode::from(status::ROWS_REFUSED),
         Err(Ended::CannotWrite(error)) => {
             eprintln!("the output cannot be written: {error}");
             ExitCode::from(status::FAILED)
@@ -52,6 +56,11 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Ended> {
+    if let Command::ImportCsv(table) = &arguments.command
+        && table.sample
+    {
+        return import_csv::sample();
+    }
     let place = Place::open(&arguments.state, &arguments.customers).await?;
     let mut output = Output::new(arguments.json);
     match &arguments.command {
@@ -63,6 +72,13 @@ async fn run(arguments: &Arguments) -> Result<(), Ended> {
         Command::Feed(part) => feed::show(&place, part, &mut output).await?,
         Command::Runs(part) => runs::show(&place, part, &mut output).await?,
         Command::Explain(what) => record::explain(&place, what, &mut output).await?,
+        Command::Conflicts => edits::conflicts(&place, &mut output).await?,
+        Command::Edit(change) => edits::edit(&place, change, &mut output).await?,
+        Command::Add(addition) => edits::add(&place, addition, &mut output).await?,
+        Command::ImportCsv(table) => import_csv::import(&place, table, &mut output).await?,
+        Command::Archive(who) => edits::shelve(&place, who, Shelf::Archived, &mut output).await?,
+        Command::Restore(who) => edits::shelve(&place, who, Shelf::InUse, &mut output).await?,
+        Command::Tag(tags) => edits::tag(&place, tags, &mut output).await?,
     }
     output.end()
 }

@@ -73,6 +73,22 @@ impl Place {
         Ok((first.customer, first.record.id))
     }
 
+    /// Returns the customer that something is added to: there is only one, or one was named.
+    pub(crate) fn one_customer(&self) -> Result<&CustomerId> {
+        let mut customers = self.customers.iter();
+        match (customers.next(), customers.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err(Error::config("the state file has several customers; name one with --customer")),
+        }
+    }
+
+    /// Returns what kind of record it is.
+    pub(crate) async fn kind_of(&self, customer: &CustomerId, id: RecordId) -> Result<ObjectKind> {
+        let (store, owner) = (Arc::clone(&self.store), customer.clone());
+        let record = blocking(move || store.record(&owner, id)).await?;
+        record.map(|record| record.kind).ok_or_else(|| unknown(&id.to_string()))
+    }
+
     async fn by_id(&self, id: RecordId, text: &str) -> Result<(CustomerId, RecordId)> {
         for customer in &self.customers {
             let (store, owner) = (Arc::clone(&self.store), customer.clone());

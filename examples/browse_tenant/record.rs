@@ -142,8 +142,12 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
 }
 
 /// Takes the name of an attribute; what is not in the contract's list is one of the others.
-fn attribute(name: &str) -> AttributeName {
+pub(crate) fn attribute(name: &str) -> AttributeName {
     let own = ["archived", "missing_since", "lock", "identities"].contains(&name);
     let listed = ObjectKind::ALL.iter().any(|kind| names::shape(*kind, &AttributeName::parse(name)).is_some());
-    if own || listed { AttributeName::parse(name) } else { AttributeName::extra(name) }
+    if own || listed {
+        AttributeName::parse(name)
+    } else {
+        AttributeName::extra(name.trim_start_matches("attributes."))
+    }
 }

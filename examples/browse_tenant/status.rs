@@ -8,11 +8,15 @@ use tenantry::{Error, ErrorKind};
 pub(crate) const FAILED: u8 = 1;
 /// What was asked for is wrong, or does not exist.
 const WRONG: u8 = 2;
+/// Rows of a table were refused.
+pub(crate) const ROWS_REFUSED: u8 = 3;
 
 /// Why the command ends before its end.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Refused(Error),
+    /// Of a table only a part was added, which is told.
+    RowsRefused,
     /// The other end of the pipe is closed.
     NobodyReads,
     CannotWrite(io::Error),
@@ -32,7 +36,7 @@ impl From<io::Error> for Ended {
 
 pub(crate) fn status_of(error: &Error) -> u8 {
     match error.kind() {
-        ErrorKind::Config | ErrorKind::NotFound => WRONG,
+        ErrorKind::Config | ErrorKind::NotFound | ErrorKind::Locked | ErrorKind::Conflict => WRONG,
         _ => FAILED,
     }
 }

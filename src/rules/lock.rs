@@ -1,5 +1,7 @@
 //! Who may change an attribute: its owner's import, or a local editor. It changes nothing.
 
+use std::collections::BTreeSet;
+
 use crate::model::names::{self, Shape};
 use crate::model::{AttributeName, EndpointName, GroupKind, Lock, ObjectKind, Refusal, Value};
 
@@ -121,6 +123,14 @@ pub(crate) fn unyieldable(name: &AttributeName) -> Option<Refusal> {
         return refuse("there is no such attribute", "name one of the contract, or one below attributes.");
     }
     None
+}
+
+/// Tells what is wrong with one of these tags.
+pub(crate) fn wrong_tag(tags: &BTreeSet<String>) -> Option<&'static str> {
+    let wrong = |tag: &String| {
+        tag.is_empty() || tag.len() > 128 || tag.chars().any(|c| c.is_control() || matches!(c, ',' | ';'))
+    };
+    tags.iter().any(wrong).then_some("a tag is 1 to 128 bytes without comma, semicolon and control characters")
 }
 
 /// Tells whether a text can be a mail address: one part, an `@`, a domain without blanks.

@@ -1,5 +1,6 @@
 //! Pure decisions: no I/O, no async, no clock.
 
+pub(crate) mod columns;
 pub(crate) mod diff;
 pub(crate) mod domains;
 pub(crate) mod guard;

@@ -19,6 +19,9 @@ pub trait Editing {
     /// Adds records; what cannot be added does not hinder the others.
     fn add(&self, customer: &CustomerId, drafts: &[Draft], now: Timestamp) -> Result<Vec<Result<Record>>>;
 
+    /// Tells which drafts could be added. Changes nothing.
+    fn check_add(&self, customer: &CustomerId, drafts: &[Draft]) -> Result<Vec<Result<()>>>;
+
     /// Removes a record that nobody owns.
     fn remove(&self, customer: &CustomerId, id: RecordId, now: Timestamp) -> Result<()>;
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::apply::load_record;
 use super::edit::{groups_by_hand, members_by_hand, store_domains};
 use super::export::SqliteExport;
+use super::joined::surplus;
 use super::outbox::customer_no;
 use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
 use crate::endpoint::EndpointInfo;
@@ -70,7 +71,7 @@ impl Store for SqliteStore {
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Totals::default()) };
         let mut totals = Totals::default();
-        // One object, one record, as long as nothing is joined: joined ones are taken off.
+        // One object, one record; of those that are joined all but one are taken off.
         let mut query = host
             .prepare_cached(
                 "SELECT what, sum(count) FROM counts JOIN endpoints USING (endpoint_no) WHERE customer_no = ?1
@@ -88,18 +89,22 @@ impl Store for SqliteStore {
                 _ => return Err(damaged("counts")),
             }
         }
+        for (kind, surplus) in surplus(&host, customer_no)? {
+            match kind {
+                ObjectKind::User => totals.users -= surplus,
+                ObjectKind::Group => totals.groups -= surplus,
+                ObjectKind::Computer => totals.computers -= surplus,
+            }
+        }
         totals.memberships += host
             .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1")
             .and_then(|mut query| query.query_row([customer_no], |row| row.get::<_, u64>(0)))
             .map_err(step())?;
-        // Added by hand, or handed over by an endpoint that is gone, and not adopted since.
+        // Added by hand, or handed over by an endpoint that is gone.
         let mut query = host
             .prepare_cached(
                 "SELECT l.kind, count(*) FROM local_records l JOIN records USING (record_no)
-                 WHERE l.customer_no = ?1 AND state = 0
-                   AND NOT EXISTS (SELECT 1 FROM objects o INDEXED BY objects_joined
-                                   WHERE o.record_no = l.record_no AND o.record_no <> o.object_no)
-                 GROUP BY l.kind",
+                 WHERE l.customer_no = ?1 AND state = 0 GROUP BY l.kind",
             )
             .map_err(step())?;
         let mut rows = query.query([customer_no]).map_err(step())?;

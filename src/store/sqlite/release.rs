@@ -336,7 +336,7 @@ impl Release {
     }
 }
 
-fn has_objects(connection: &Connection, record_no: i64) -> Result<bool> {
+pub(super) fn has_objects(connection: &Connection, record_no: i64) -> Result<bool> {
     connection
         .prepare_cached(
             "SELECT exists (SELECT 1 FROM objects WHERE object_no = ?1 AND record_no = ?1)

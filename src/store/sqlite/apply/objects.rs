@@ -165,9 +165,7 @@ impl Apply {
                 .transaction
                 .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
                 .map_err(step())?;
-            if chunk.adopts && adopted.is_none() {
-                edit::forget_key(chunk.transaction, record_no)?;
-            }
+            edit::take_over(chunk.transaction, record_no)?;
             if adopted.is_some() {
                 edit::adopt(chunk.transaction, record_no, id)?;
             }
@@ -262,6 +260,8 @@ impl Apply {
                 .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
                 .and_then(|mut update| update.execute([record_no]))
                 .map_err(step())?;
+            // Another endpoint may have handed it over meanwhile.
+            edit::take_over(chunk.transaction, record_no)?;
             let told =
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use super::natural::{forget_key, remember_key};
+use super::natural::{remember_key, take_over};
 use super::{Change, NO_RUN, known_no};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -15,6 +15,7 @@ use crate::rules::precedence::{Image, Own, compose};
 use crate::store::codec;
 use crate::store::sqlite::apply::{RecordRow, images, load_record, record_row, tell_removed, upserted};
 use crate::store::sqlite::member::remove_record;
+use crate::store::sqlite::release::has_objects;
 use crate::store::sqlite::{damaged, sql};
 
 /// A record and what it is put together from.
@@ -143,8 +144,17 @@ impl Change<'_> {
             .with_context("record", id));
         }
         self.end_memberships_of(record_no)?;
-        forget_key(self.transaction, record_no)?;
-        remove_record(self.transaction, record_no)?;
+        if has_objects(self.transaction, record_no)? {
+            // An endpoint that brings it back finds it again, without what was local.
+            take_over(self.transaction, record_no)?;
+            write_tags(self.transaction, self.customer_no, record_no, &BTreeSet::new())?;
+            self.transaction
+                .prepare_cached("UPDATE records SET state = 2, local = NULL, archived_at = NULL WHERE record_no = ?1")
+                .and_then(|mut update| update.execute([record_no]))
+                .map_err(sql("remove a record"))?;
+        } else {
+            remove_record(self.transaction, record_no)?;
+        }
         let event_type = match known.record.kind {
             ObjectKind::User => EventType::UserRemoved,
             ObjectKind::Group => EventType::GroupRemoved,
@@ -171,13 +181,10 @@ pub(super) fn write_local(connection: &Connection, record_no: i64, local: &Attri
 /// Checks tags: neither empty nor with a comma, in which lists of them are written, nor longer than a name is.
 pub(super) fn check_tags(tags: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let tags: BTreeSet<String> = tags.iter().map(|tag| tag.trim().to_owned()).collect();
-    for tag in &tags {
-        if tag.is_empty() || tag.len() > 128 || tag.chars().any(|c| c.is_control() || matches!(c, ',' | ';')) {
-            return Err(Error::config("a tag is 1 to 128 bytes without comma, semicolon and control characters")
-                .with_context("tag", format_args!("{tag:?}")));
-        }
+    match lock::wrong_tag(&tags) {
+        Some(message) => Err(Error::config(message)),
+        None => Ok(tags),
     }
-    Ok(tags)
 }
 
 /// Writes by which tags a record is found.

@@ -1,22 +1,37 @@
 //! Records added by hand: nobody owns them until an endpoint brings the same person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::change::{check_tags, write_local, write_tags};
 use super::natural::{keyed, remember_key};
 use super::{Change, NO_RUN, live_no};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attributes, Draft, GroupKind, ObjectKind, Record, RecordId, UserKind, UserState, Value, names};
-use crate::rules::join::natural_key;
+use crate::rules::join::addresses;
 use crate::rules::lock::{self, Wish};
 use crate::store::sqlite::apply::{load_record, upserted};
 use crate::store::sqlite::{damaged, kind_number, sql};
 
-/// Returns the address, folded, by which a draft is compared with who is there.
-pub(super) fn address(draft: &Draft) -> Option<String> {
-    natural_key(&draft.values).map(|key| key.address)
+/// Returns the addresses, folded, by which a draft is compared with who is there.
+pub(super) fn addresses_of(draft: &Draft) -> BTreeSet<String> {
+    if draft.kind == ObjectKind::User { addresses(&draft.values) } else { BTreeSet::new() }
+}
+
+/// Tells whether a draft could be added. `held` are the addresses that are somebody's.
+pub(super) fn check(draft: &Draft, held: &BTreeMap<String, RecordId>) -> Result<()> {
+    complete(draft)?;
+    check_tags(&draft.tags)?;
+    match addresses_of(draft).iter().find_map(|address| held.get(address)) {
+        Some(holder) => Err(taken(*holder)),
+        None => Ok(()),
+    }
+}
+
+fn taken(holder: RecordId) -> Error {
+    Error::new(ErrorKind::Conflict, "somebody has this address already; edit that record")
+        .with_context("record", holder)
 }
 
 impl Change<'_> {
@@ -29,25 +44,22 @@ impl Change<'_> {
             // Sent again: it was added before.
             return load_record(self.transaction, there)?.ok_or_else(|| damaged("a record"));
         }
-        let taken: Option<i64> = self
+        let other: Option<i64> = self
             .transaction
             .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-            .and_then(|mut query| {
-                rusqlite::OptionalExtension::optional(query.query_row([draft.id.0.as_bytes()], |row| row.get(0)))
-            })
+            .and_then(|mut query| query.query_row([draft.id.0.as_bytes()], |row| row.get(0)).optional())
             .map_err(step())?;
-        if taken.is_some() {
+        if other.is_some() {
             return Err(Error::new(ErrorKind::Conflict, "the id belongs to another record; draw a new one")
                 .with_context("record", draft.id));
         }
-        if let Some(address) = address(draft).filter(|_| draft.kind == ObjectKind::User) {
+        for address in addresses_of(draft) {
             let holder = match keyed(self.transaction, self.customer_no, &address)?.first() {
                 Some((record_no, _)) => load_record(self.transaction, *record_no)?.map(|record| record.id),
                 None => held.get(&address).copied(),
             };
             if let Some(holder) = holder {
-                return Err(Error::new(ErrorKind::Conflict, "somebody has this address already; edit that record")
-                    .with_context("record", holder));
+                return Err(taken(holder));
             }
         }
         let record_no: i64 = self

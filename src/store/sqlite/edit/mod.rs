@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub(super) use domain::{forget_addresses, store_domains};
 pub(super) use member::{end_memberships, groups_by_hand, manual_after, members_by_hand};
-pub(super) use natural::{adopt, forget_key, look_for, note_conflict, owns_nobody, remember_key};
+pub(super) use natural::{adopt, look_for, note_conflict, owns_nobody, remember_key, take_over};
 
 use super::outbox::Writer;
 use super::{SqliteStore, sql};
@@ -41,6 +41,12 @@ struct Change<'a> {
 }
 
 impl SqliteStore {
+    /// Finds who has the addresses of drafts.
+    fn held(&self, customer: &CustomerId, drafts: &[Draft]) -> Result<BTreeMap<String, RecordId>> {
+        let wanted: BTreeSet<String> = drafts.iter().flat_map(draft::addresses_of).collect();
+        if wanted.is_empty() { Ok(BTreeMap::new()) } else { self.holders(customer, &wanted) }
+    }
+
     /// Makes a change and tells of it, in one transaction.
     fn change<T>(
         &self,
@@ -117,10 +123,14 @@ impl Editing for SqliteStore {
         self.change(customer, now, |change| change.edit(id, edit))
     }
 
+    fn check_add(&self, customer: &CustomerId, drafts: &[Draft]) -> Result<Vec<Result<()>>> {
+        let held = self.held(customer, drafts)?;
+        Ok(drafts.iter().map(|draft| draft::check(draft, &held)).collect())
+    }
+
     fn add(&self, customer: &CustomerId, drafts: &[Draft], now: Timestamp) -> Result<Vec<Result<Record>>> {
         // Before the transaction: it may read the whole directory.
-        let wanted: BTreeSet<String> = drafts.iter().filter_map(draft::address).collect();
-        let held = if wanted.is_empty() { BTreeMap::new() } else { self.holders(customer, &wanted)? };
+        let held = self.held(customer, drafts)?;
         self.change(customer, now, |change| {
             let add = |draft| match change.add(draft, &held) {
                 // Nothing was written of what is refused; what failed half-way takes everything back.
@@ -162,7 +172,8 @@ impl Editing for SqliteStore {
     }
 
     fn conflicts(&self, customer: &CustomerId) -> Result<Vec<Conflict>> {
-        conflict::read(&self.host(), self.known_customer(customer)?)
+        let customer_no = self.known_customer(customer)?;
+        conflict::read(&self.host(), customer_no)
     }
 
     fn set_yielded(

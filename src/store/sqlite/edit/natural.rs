@@ -79,9 +79,18 @@ pub(in super::super) fn look_for(
     Ok(if candidates.is_empty() { Finding::Nobody } else { judge(attributes, &candidates) })
 }
 
-/// Notes that a record is now seen by an object that would have founded another one.
-pub(in super::super) fn adopt(connection: &Connection, record_no: i64, founded: RecordId) -> Result<()> {
+/// Notes that an endpoint owns a record from now on: it is no longer among those that nobody owns.
+pub(in super::super) fn take_over(connection: &Connection, record_no: i64) -> Result<()> {
     forget_key(connection, record_no)?;
+    connection
+        .prepare_cached("DELETE FROM local_records WHERE record_no = ?1")
+        .and_then(|mut delete| delete.execute([record_no]))
+        .map(drop)
+        .map_err(sql("adopt a record"))
+}
+
+/// Notes that a record is seen by an object that would have founded another one.
+pub(in super::super) fn adopt(connection: &Connection, record_no: i64, founded: RecordId) -> Result<()> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO adopted_ids VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![record_no, founded.0.as_bytes()]))

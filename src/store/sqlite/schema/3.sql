@@ -16,6 +16,9 @@ CREATE TABLE adopted_ids (
     PRIMARY KEY (record_no, id)
 ) STRICT, WITHOUT ROWID;
 
+-- Only records that nobody owns are in `local_records` from now on: who is adopted leaves it.
+DELETE FROM local_records WHERE record_no IN (SELECT record_no FROM objects WHERE record_no <> object_no);
+
 -- Memberships made by hand, by the numbers of records.
 CREATE TABLE manual_members (
     customer_no INTEGER NOT NULL,
