@@ -2,14 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
-    Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
-    EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager, SnapshotStep,
-    Verification,
+    Action, ActionOutcome, Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager,
+    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager,
+    SnapshotStep, Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
@@ -27,6 +28,9 @@ pub struct ScriptedEndpoint {
     pages: Arc<AtomicUsize>,
     /// Id listings that were begun.
     id_listings: Arc<AtomicUsize>,
+    /// When it was asked, where it has limits.
+    asked: Arc<Mutex<Vec<Duration>>>,
+    limits: CallLimits,
     deltas: bool,
     actions: bool,
 }
@@ -86,6 +90,8 @@ impl ScriptedEndpoint {
             })),
             pages: Arc::default(),
             id_listings: Arc::default(),
+            asked: Arc::default(),
+            limits: CallLimits::default(),
             deltas: false,
             actions: false,
         })
@@ -103,6 +109,25 @@ impl ScriptedEndpoint {
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
         self
+    }
+
+    /// Has these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: CallLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Returns when it was asked for a page or an action, on the clock of its gate. Without quotas nobody counts.
+    pub fn asked(&self) -> Vec<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts one request, where a quota counts them.
+    fn note(&self, cx: &Context) {
+        if !self.limits.quotas().is_empty() {
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(cx.gate().clock().monotonic());
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -470,7 +495,11 @@ impl SnapshotPager for Pager {
         self.cx.check_cancelled()?;
         let gate = self.cx.gate().clone();
         let step = self.page();
-        gate.call(Cost::default(), "scripted page", |_| std::future::ready(Ok(()))).await?;
+        let ask = |_| {
+            self.endpoint.note(&self.cx);
+            std::future::ready(Ok(()))
+        };
+        gate.call(Cost::default(), "scripted page", ask).await?;
         step
     }
 }
@@ -479,6 +508,10 @@ impl SnapshotPager for Pager {
 impl Endpoint for ScriptedEndpoint {
     fn info(&self) -> &EndpointInfo {
         &self.info
+    }
+
+    fn limits(&self) -> CallLimits {
+        self.limits.clone()
     }
 
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
@@ -587,7 +620,10 @@ impl Actor for ScriptedEndpoint {
 
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
         cx.check_cancelled()?;
-        let act = |_| std::future::ready(self.state().act(action, &account.id));
+        let act = |_| {
+            self.note(cx);
+            std::future::ready(self.state().act(action, &account.id))
+        };
         let outcome = cx.gate().call(Cost::default(), "scripted action", act).await;
         if self.state().lies(|lie| matches!(lie, Lie::CancelsAfterAction(id) if *id == account.id)) {
             cx.cancel().cancel();

@@ -10,6 +10,7 @@ mod delta_order;
 mod deltas;
 mod dump;
 mod edits;
+mod facets;
 mod figures;
 mod house;
 mod id_listings;

@@ -6,17 +6,18 @@ use crate::packages;
 use crate::process::{self, Interrupt};
 use crate::suites;
 
-/// Runs the benchmark named `import` with the given arguments; behind `--query` that of queries, behind `--samba` that
-/// of the live harness.
+/// Runs the benchmark named `import` with the given arguments; behind `--office365` that of the connector, behind
+/// `--query` that of queries, behind `--samba` that of the live harness.
 pub(crate) fn run(arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
     match arguments.split_first() {
         Some((first, rest)) if first == "--samba" => against_samba(rest, interrupt),
-        Some((first, rest)) if first == "--query" => of_the_engine("query", rest, interrupt),
-        _ => of_the_engine("import", arguments, interrupt),
+        Some((first, rest)) if first == "--office365" => alone("office365", rest, interrupt),
+        Some((first, rest)) if first == "--query" => alone("query", rest, interrupt),
+        _ => alone("import", arguments, interrupt),
     }
 }
 
-fn of_the_engine(name: &str, arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
+fn alone(name: &str, arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
     let mut command = process::cargo();
     command.args(["bench", "--locked", "--all-features", "--bench", name, "--"]).args(arguments);
     process::run(command.current_dir(process::workspace_root()), interrupt)
