@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo, Membership,
-    ObjectRef, Presence, SnapshotPager, Verification,
+    Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint, EndpointInfo,
+    Membership, ObjectRef, Presence, SnapshotPager, Verification,
 };
-use tenantry::gate::{GateBuilder, Quotas};
 use tenantry::model::SourceId;
 use tenantry::{Error, Result};
 
@@ -47,15 +46,6 @@ impl Office365 {
         Ok(Self { info, graph: Arc::new(graph) })
     }
 
-    /// Starts the gate of this endpoint: with the quotas that Microsoft counts for its application and tenant. Endpoints of
-    /// one application share them, if their gates are made from the same [`Quotas`].
-    ///
-    /// # Errors
-    /// `Config` for a share that is none.
-    pub fn gate(&self, quotas: &Quotas) -> Result<GateBuilder> {
-        crate::rates::gate(&self.graph.config, quotas).map_err(|error| self.named(error))
-    }
-
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -77,6 +67,10 @@ impl Office365 {
 impl Endpoint for Office365 {
     fn info(&self) -> &EndpointInfo {
         &self.info
+    }
+
+    fn limits(&self) -> CallLimits {
+        crate::rates::limits(&self.graph.config)
     }
 
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {

@@ -4,11 +4,11 @@
 
 use std::num::NonZeroUsize;
 
-use tenantry::Result;
-use tenantry::gate::{Attempt, Gate, GateBuilder, Quotas};
+use tenantry::endpoint::CallLimits;
+use tenantry::gate::{Attempt, Limit};
 
 use crate::config::Checked;
-use crate::error::{Headers, setting};
+use crate::error::Headers;
 
 /// Resource units of one application in one tenant.
 pub(crate) const TENANT: &str = "tenant";
@@ -23,30 +23,30 @@ pub(crate) const SIGN_INS: &str = "sign-ins";
 /// Mailboxes asked for what they are for.
 pub(crate) const MAILBOXES: &str = "mailboxes";
 
-/// Starts a gate with the buckets that count the calls of one application in one tenant.
-///
-/// The wide one is made first, so that a call queues at the narrow ones before it keeps others waiting at the wide one.
-pub(crate) fn gate(config: &Checked, quotas: &Quotas) -> Result<GateBuilder> {
+/// Returns the quotas that count the calls of one application in one tenant, wide ones first: a call then queues at the
+/// narrow ones before it keeps others waiting at the wide one.
+pub(crate) fn limits(config: &Checked) -> CallLimits {
     let quota = &config.quota;
+    // Applications of one id in two clouds are two.
     let host = config.graph.host_str().unwrap_or_default();
-    let application = format!("office365/{host}/{}", config.client_id.to_ascii_lowercase());
-    let tenant = format!("{application}/{}", config.tenant.to_ascii_lowercase());
-    let limits = [
-        (APPLICATION, application, quota.application),
-        (TENANT, tenant.clone(), quota.tenant),
-        (WRITES, format!("{tenant}/{WRITES}"), quota.writes),
-        (REPORTS, format!("{tenant}/{REPORTS}"), quota.reports),
-        (SIGN_INS, format!("{tenant}/{SIGN_INS}"), quota.sign_ins),
-        (MAILBOXES, format!("{tenant}/{MAILBOXES}"), quota.mailboxes),
+    let application = format!("{host} {}", config.client_id.to_ascii_lowercase());
+    let tenant = format!("{application} {}", config.tenant.to_ascii_lowercase());
+    let concurrency = NonZeroUsize::new(config.concurrency.into()).unwrap_or(NonZeroUsize::MIN);
+    let narrow = [
+        (TENANT, quota.tenant),
+        (WRITES, quota.writes),
+        (REPORTS, quota.reports),
+        (SIGN_INS, quota.sign_ins),
+        (MAILBOXES, quota.mailboxes),
     ];
-    let mut gate = Gate::builder().kind("office365");
-    for (name, key, limit) in limits {
-        let limit = limit
-            .with_share(quota.share)
-            .map_err(|_| setting("quota_share", "a share is more than 0 and at most 1"))?;
-        gate = gate.bucket(name, quotas.bucket(key, limit));
-    }
-    Ok(gate.concurrency(NonZeroUsize::new(config.concurrency.into()).unwrap_or(NonZeroUsize::MIN)))
+    // The share was checked with the settings.
+    let shared = |limit: Limit| limit.with_share(quota.share).unwrap_or(limit);
+    let limits = CallLimits::default().with_concurrency(concurrency).with_quota(
+        APPLICATION,
+        application,
+        shared(quota.application),
+    );
+    narrow.into_iter().fold(limits, |limits, (name, limit)| limits.with_quota(name, tenant.clone(), shared(limit)))
 }
 
 /// What an answer, or the parts of a batch together, said about the quotas.
