@@ -6,6 +6,8 @@
 pub(crate) mod codec;
 pub(crate) mod fault;
 #[cfg(feature = "sqlite")]
+mod numbers;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::fmt::Debug;

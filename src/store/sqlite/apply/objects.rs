@@ -5,9 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::removals::Told;
 use super::{Apply, Chunk, Reached, images, record_row};
 use crate::error::Result;
-use crate::model::{
-    AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, Record, RecordId, SourceId, SourceKey, names,
-};
+use crate::model::{AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, RecordId, SourceId, SourceKey};
 use crate::rules::diff;
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::sqlite::stage::{Disposition, Stage, Subject};
@@ -168,7 +166,7 @@ impl Apply {
         let image = self.image(chunk, row, attributes)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
-        self.resolve_owner(stage, chunk, &mut record)?;
+        super::name_owner(chunk.transaction, object_no, &mut record, |key| stage.new_kind(key))?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
         Ok(())
@@ -311,7 +309,7 @@ impl Apply {
         let was_there = !before.is_empty();
         let before = was_there.then(|| compose(own.clone(), before));
         let mut record = compose(own, after);
-        self.resolve_owner(stage, chunk, &mut record)?;
+        super::name_owner(chunk.transaction, record_no, &mut record, |key| stage.new_kind(key))?;
         if chunk.upserted(before.as_ref(), &record, self.target.run)? {
             if restored && !was_there {
                 chunk.applied.created += 1;
@@ -336,32 +334,6 @@ impl Apply {
             missing_since: None,
             yielded: if yielded == "[]" { Vec::new() } else { serde_json::from_str(&yielded).unwrap_or_default() },
         })
-    }
-
-    /// Finds the record of a computer's owner, also while its probe is still to be written.
-    fn resolve_owner(&self, stage: &Stage, chunk: &Chunk<'_>, record: &mut Record) -> Result<()> {
-        super::resolve_owner(chunk.transaction, record)?;
-        let Some(owner) = record.attributes.text(&names::OWNER).filter(|_| record.owner.is_none()) else {
-            return Ok(());
-        };
-        let key = SourceId::parse(owner).key();
-        // A new computer cannot be found by its own id yet; its owner may have been there before.
-        let known: Option<[u8; 16]> = chunk
-            .transaction
-            .prepare_cached(
-                "SELECT r.id FROM probes p JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
-                 WHERE p.endpoint_no = ?1 AND p.source_key = ?2 AND p.facet = 0 AND r.state = 0",
-            )
-            .and_then(|mut query| query.query_row(params![self.target.endpoint_no, key.0], |row| row.get(0)).optional())
-            .map_err(sql("read the owner of a computer"))?;
-        record.owner = match known {
-            Some(id) => Some(RecordId(uuid::Uuid::from_bytes(id))),
-            None if stage.new_key(&key)?.is_some() => {
-                Some(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, &key))
-            }
-            None => None,
-        };
-        Ok(())
     }
 
     /// Returns the number of the group that a staged object names as its primary one.
