@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of everything in this crate that can fail.
@@ -85,16 +86,19 @@ pub enum Retry {
 
 /// A failure: kind, retry advice, operation, context and source.
 ///
-/// `Display` is one line; `Debug` adds the chain of sources, a line each. Neither holds a secret.
+/// `Display` is one line; `Debug` adds the chain of sources, a line each. Neither holds a secret. A clone says the same,
+/// for several who waited for one thing.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     retry: Retry,
     operation: Cow<'static, str>,
     message: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -154,7 +158,7 @@ impl Error {
     /// Sets the underlying error. Its text must not hold a secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

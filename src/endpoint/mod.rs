@@ -88,6 +88,20 @@
 //! that is not asynchronous) runs in `tokio::task::spawn_blocking` inside of it. A step that makes no request, such as an
 //! end behind the last page, calls [`Context::check_cancelled`] instead.
 //!
+//! # Quotas
+//!
+//! A provider that publishes how often it may be asked counts by application, by tenant, by user. The connector names
+//! these quotas once, in [`Endpoint::limits`]: the name of the bucket that a [`Cost`](crate::gate::Cost) speaks of, a key
+//! made of the provider's own ids, and the [`Limit`](crate::gate::Limit) with this process's share. The service gives
+//! every endpoint that names the same quota by the same key the same bucket, so that ten tenants of one application do
+//! not ask ten times as fast. From then on only the cost of a call is the connector's to say: one in every bucket unless
+//! said otherwise, and nothing in a bucket that does not count it ([`Cost::on`](crate::gate::Cost::on) with 0). What the
+//! answer tells about the quota goes to the [`Attempt`](crate::gate::Attempt) that the closure is given. A name that the
+//! gate does not have is silently nobody's bucket: keep the names in constants.
+//!
+//! What an answer may cost its caller to wait for, such as reports with a small quota of their own, gets a bucket of its
+//! own: who waits there keeps no place from the other calls.
+//!
 //! # An outline
 //!
 //! ```
@@ -144,6 +158,7 @@ mod context;
 mod coverage_info;
 mod cursor;
 mod info;
+mod limits;
 mod pager;
 mod presence;
 mod verification;
@@ -157,6 +172,7 @@ pub use context::Context;
 pub use coverage_info::CoverageInfo;
 pub use cursor::{Checkpoint, Cursor};
 pub use info::EndpointInfo;
+pub use limits::{CallLimits, SharedQuota};
 pub use pager::{DeltaPage, DeltaPager, DeltaStep, SnapshotPage, SnapshotPager, SnapshotStep};
 pub use presence::{Evidence, Membership, ObjectRef, Presence, Reason};
 pub use verification::{Estimate, Right, Verification};
@@ -180,6 +196,18 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// # Behaviour
     /// - Needs no network and always returns the same.
     fn info(&self) -> &EndpointInfo;
+
+    /// Returns which published quotas count the endpoint's calls, and how many calls it bears at once. By default four
+    /// at once and no quota.
+    ///
+    /// It is asked once, when the endpoint is registered; what a server reports later goes to the
+    /// [`Attempt`](crate::gate::Attempt) of a call.
+    ///
+    /// # Behaviour
+    /// - Tells the same limits always, without the network.
+    fn limits(&self) -> CallLimits {
+        CallLimits::default()
+    }
 
     /// Reads what can be seen at all, now: identity, rights, filters, revision.
     ///

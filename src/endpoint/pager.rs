@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Checkpoint, Cursor};
 use crate::error::Result;
-use crate::model::{Attributes, Edges, ObjectKey, Patch, Quarantined, Scope, Tombstone, Unreadable};
+use crate::model::{Attributes, Edges, Facet, ObjectKey, Patch, Quarantined, Scope, Tombstone, Unreadable};
 
 /// One page of a full listing. It may be empty; an empty page is not the end.
 #[derive(Debug, Default)]
@@ -111,6 +111,7 @@ impl SnapshotPager for IdsOnly {
     async fn next(&mut self) -> Result<SnapshotStep> {
         Ok(match self.0.next().await? {
             SnapshotStep::Page(mut page) => {
+                page.patches.retain(|patch| patch.facet == Facet::Core);
                 for patch in &mut page.patches {
                     patch.attributes = Attributes::new();
                     patch.observations = Attributes::new();

@@ -43,6 +43,16 @@ impl Concurrency {
         let Ok(permit) = Arc::clone(&self.semaphore).acquire_owned().await else {
             return std::future::pending().await;
         };
+        self.placed(permit)
+    }
+
+    /// Returns a place if one is free and nobody waits for it.
+    pub(super) fn free_place(self: &Arc<Self>) -> Option<Place> {
+        // Tokio hands what is given back to those who wait, before anybody can take it here.
+        Arc::clone(&self.semaphore).try_acquire_owned().ok().map(|permit| self.placed(permit))
+    }
+
+    fn placed(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
         let shrunk = self.state().shrunk;
         Place { concurrency: Arc::clone(self), permit: Some(permit), shrunk }
     }

@@ -28,8 +28,9 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 
 /// The only way to the network for one endpoint; a clone is the same gate.
 ///
-/// A call waits for a place among the calls that run, then for all its buckets at once; it is tried, and tried
-/// again as long as its error says that this can help and its [`RetryPolicy`] allows.
+/// A call waits for all its buckets at once and for a place among the calls that run; it is tried, and tried
+/// again as long as its error says that this can help and its [`RetryPolicy`] allows. What waits at a slow bucket
+/// takes no place from other calls.
 ///
 /// ```
 /// # use tenantry::gate::{Cost, Gate};
@@ -193,6 +194,29 @@ impl Gate {
         Self { shared: Arc::clone(&self.shared), cancel }
     }
 
+    /// Returns a gate beside this one, for calls that may wait long and on which nothing else must wait: it has places
+    /// of its own, so that a call that waits for a slow bucket keeps no place from the calls of this gate.
+    ///
+    /// Buckets, clock, retries and the token that ends every wait are the same. Its calls count in the
+    /// [`stats`](Self::stats) of both; its waits do not, and are not told by [`waiting`](Self::waiting) of this gate. A
+    /// pause of a gate as a whole, which only calls cause that cost nothing in any bucket, is each gate's own.
+    #[must_use]
+    pub fn beside(&self, places: NonZeroUsize) -> Self {
+        let shared = &*self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                buckets: shared.buckets.clone(),
+                concurrency: Arc::new(Concurrency::new(places)),
+                retry: shared.retry.clone(),
+                clock: shared.clock.clone(),
+                jitter: shared.jitter.clone(),
+                paused_until: AtomicU64::new(0),
+                watch: shared.watch.beside(),
+            }),
+            cancel: self.cancel.clone(),
+        }
+    }
+
     /// Returns what the gate has done so far.
     pub fn stats(&self) -> Stats {
         self.shared.watch.stats()
@@ -211,6 +235,11 @@ impl Gate {
     /// Returns the gate's clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
+    }
+
+    /// Returns a place among the calls that run, if one is free.
+    pub(super) fn free_place(&self) -> Option<Place> {
+        self.shared.concurrency.free_place()
     }
 
     /// Waits for a place among the calls that run.

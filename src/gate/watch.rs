@@ -73,13 +73,19 @@ impl std::fmt::Display for Waiting {
 /// Shorter waits are none: a call passes several places where it might have to wait.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
+/// What gates that stand beside each other count together.
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicU64,
+    tries: AtomicU64,
+    throttled: AtomicU64,
+}
+
 #[derive(Debug)]
 pub(super) struct Watch {
     /// What kind of endpoint is behind the gate, for figures.
     kind: &'static str,
-    requests: AtomicU64,
-    tries: AtomicU64,
-    throttled: AtomicU64,
+    counts: Arc<Counts>,
     waited_nanos: AtomicU64,
     in_flight: AtomicUsize,
     next_number: AtomicU64,
@@ -88,11 +94,18 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(kind: &'static str) -> Self {
+        Self::counting(kind, Arc::default())
+    }
+
+    /// Creates a watch that counts calls together with this one. What it waits for explains no standstill of this one.
+    pub(super) fn beside(&self) -> Self {
+        Self::counting(self.kind, Arc::clone(&self.counts))
+    }
+
+    fn counting(kind: &'static str, counts: Arc<Counts>) -> Self {
         Self {
             kind,
-            requests: AtomicU64::default(),
-            tries: AtomicU64::default(),
-            throttled: AtomicU64::default(),
+            counts,
             waited_nanos: AtomicU64::default(),
             in_flight: AtomicUsize::default(),
             next_number: AtomicU64::default(),
@@ -116,17 +129,17 @@ impl Watch {
     }
 
     pub(super) fn request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn throttled(&self, reason: &'static str) {
-        self.throttled.fetch_add(1, Ordering::Relaxed);
+        self.counts.throttled.fetch_add(1, Ordering::Relaxed);
         meter::THROTTLED.count(1, &[self.kind, reason]);
     }
 
     /// Counts a try, which is in flight until the guard is dropped.
     pub(super) fn attempt(&self) -> InFlight<'_> {
-        self.tries.fetch_add(1, Ordering::Relaxed);
+        self.counts.tries.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(self)
     }
@@ -141,9 +154,9 @@ impl Watch {
 
     pub(super) fn stats(&self) -> Stats {
         Stats {
-            requests: self.requests.load(Ordering::Relaxed),
-            tries: self.tries.load(Ordering::Relaxed),
-            throttled: self.throttled.load(Ordering::Relaxed),
+            requests: self.counts.requests.load(Ordering::Relaxed),
+            tries: self.counts.tries.load(Ordering::Relaxed),
+            throttled: self.counts.throttled.load(Ordering::Relaxed),
             waited: Duration::from_nanos(self.waited_nanos.load(Ordering::Relaxed)),
         }
     }

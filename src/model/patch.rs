@@ -41,6 +41,10 @@ pub struct Anchor {
 }
 
 /// What one page knows of one object. What it does not mention stays as it was.
+///
+/// A facet beside the core may come before the object itself, on an earlier page of the same listing or delta. It makes
+/// no object: where neither this run nor an earlier one lists it, the facet is dropped. Values of such a facet go before
+/// those of the core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct Patch {
@@ -55,6 +59,10 @@ pub struct Patch {
     pub anchors: Vec<Anchor>,
     /// What is known of its attributes.
     pub attributes: Attributes,
+    /// Attributes of which this facet says nothing any more, whatever it said before: another facet's value counts
+    /// again, or the attribute is unknown. That is no loss, as an empty value is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgets: Vec<AttributeName>,
     /// The group that the object itself names as its primary one: `None` unknown, `Some(None)` has none.
     pub primary_group: Option<Option<SourceId>>,
     /// Values that change by themselves: stored, never compared, never an event.
@@ -70,6 +78,7 @@ impl Patch {
             container: None,
             anchors: Vec::new(),
             attributes: Attributes::new(),
+            forgets: Vec::new(),
             primary_group: None,
             observations: Attributes::new(),
         }
@@ -84,6 +93,12 @@ impl Patch {
     /// Sets the container.
     pub fn in_container(mut self, container: impl Into<Box<str>>) -> Self {
         self.container = Some(container.into());
+        self
+    }
+
+    /// Says that this facet tells nothing of an attribute any more.
+    pub fn forgetting(mut self, name: AttributeName) -> Self {
+        self.forgets.push(name);
         self
     }
 

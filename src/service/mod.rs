@@ -8,7 +8,6 @@ mod handle;
 mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -20,15 +19,12 @@ pub use operations::Export;
 
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
-use crate::gate::{Clock, Gate};
+use crate::gate::{Clock, Gate, Quotas};
 use crate::meter;
 use crate::model::{CustomerId, EndpointName, Progress, Retention, RunReport};
 use crate::outbox::{Consumer, blocking};
 use crate::run::{ImportOptions, Job};
 use crate::store::{Customer, Parked, Store, Totals};
-
-/// Calls to one endpoint at the same time.
-const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
 
 /// Imports the endpoints of any number of customers into one store.
 #[derive(Debug, Clone)]
@@ -40,7 +36,7 @@ pub struct Service {
 #[derive(Debug)]
 struct Inner {
     store: Arc<dyn Store>,
-    clock: Clock,
+    quotas: Quotas,
     endpoints: Mutex<BTreeMap<(CustomerId, EndpointName), Registered>>,
 }
 
@@ -58,7 +54,14 @@ impl Service {
 
     /// Creates a service over a store, on a clock of the caller's.
     pub fn with_clock(store: Arc<dyn Store>, clock: Clock) -> Self {
-        let inner = Arc::new(Inner { store, clock, endpoints: Mutex::default() });
+        Self::with_quotas(store, Quotas::new(clock))
+    }
+
+    /// Creates a service that shares the published quotas with others of the same process, and their clock.
+    ///
+    /// Endpoints of one service share them anyway; a host with a store for each customer gives all its services one.
+    pub fn with_quotas(store: Arc<dyn Store>, quotas: Quotas) -> Self {
+        let inner = Arc::new(Inner { store, quotas, endpoints: Mutex::default() });
         Self { inner, retention: Retention::default() }
     }
 
@@ -86,12 +89,24 @@ impl Service {
     }
 
     fn remember(&self, customer: &CustomerId, endpoints: Vec<Arc<dyn Endpoint>>) {
-        let mut known = self.endpoints();
         for endpoint in endpoints {
-            let gate = Gate::builder().clock(self.inner.clock.clone()).concurrency(CONCURRENCY);
-            let gate = gate.kind(endpoint.info().kind).build();
-            known.insert((customer.clone(), endpoint.info().name.clone()), Registered { endpoint, gate });
+            let gate = self.gate(customer, &*endpoint);
+            let key = (customer.clone(), endpoint.info().name.clone());
+            self.endpoints().insert(key, Registered { endpoint, gate });
         }
+    }
+
+    /// Builds the gate of an endpoint, with the buckets that it shares with others.
+    fn gate(&self, customer: &CustomerId, endpoint: &dyn Endpoint) -> Gate {
+        let (info, limits, quotas) = (endpoint.info(), endpoint.limits(), &self.inner.quotas);
+        let user = format!("{customer}/{}", info.name);
+        let gate = Gate::builder().kind(info.kind).clock(quotas.clock().clone()).concurrency(limits.concurrency());
+        let gate = limits.quotas().iter().fold(gate, |gate, quota| {
+            // Quoted, so that no two of the three run together: what one connector names is never another's bucket.
+            let key = format!("{:?} {:?} {:?}", info.kind, quota.name, quota.key);
+            gate.bucket(Arc::clone(&quota.name), quotas.claim(key, user.as_str(), quota.limit))
+        });
+        gate.build()
     }
 
     fn endpoints(&self) -> std::sync::MutexGuard<'_, BTreeMap<(CustomerId, EndpointName), Registered>> {

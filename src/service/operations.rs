@@ -120,7 +120,7 @@ impl Service {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.inner.clock.now_unix_millis())
+        Timestamp(self.inner.quotas.clock().now_unix_millis())
     }
 
     /// Lets go of what is old behind an import. What cannot be done now is done behind the next one.

@@ -6,13 +6,14 @@ mod listing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
-    Action, ActionOutcome, Actor, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Endpoint,
-    EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPager, Verification,
+    Action, ActionOutcome, Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager,
+    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPager, Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
@@ -28,6 +29,9 @@ pub struct ScriptedEndpoint {
     pages: Arc<AtomicUsize>,
     /// Id listings that were begun.
     id_listings: Arc<AtomicUsize>,
+    /// When it was asked, where it has limits.
+    asked: Arc<Mutex<Vec<Duration>>>,
+    limits: CallLimits,
     deltas: bool,
     actions: bool,
 }
@@ -87,6 +91,8 @@ impl ScriptedEndpoint {
             })),
             pages: Arc::default(),
             id_listings: Arc::default(),
+            asked: Arc::default(),
+            limits: CallLimits::default(),
             deltas: false,
             actions: false,
         })
@@ -104,6 +110,25 @@ impl ScriptedEndpoint {
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
         self
+    }
+
+    /// Has these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: CallLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Returns when it was asked for a page or an action, on the clock of its gate. Without quotas nobody counts.
+    pub fn asked(&self) -> Vec<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts one request, where a quota counts them.
+    fn note(&self, cx: &Context) {
+        if !self.limits.quotas().is_empty() {
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(cx.gate().clock().monotonic());
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -311,6 +336,10 @@ impl Endpoint for ScriptedEndpoint {
         &self.info
     }
 
+    fn limits(&self) -> CallLimits {
+        self.limits.clone()
+    }
+
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
         cx.check_cancelled()?;
         let state = self.state();
@@ -415,7 +444,10 @@ impl Actor for ScriptedEndpoint {
 
     async fn act(&self, cx: &Context, action: Action, account: &ObjectKey) -> Result<ActionOutcome> {
         cx.check_cancelled()?;
-        let act = |_| std::future::ready(self.state().act(action, &account.id));
+        let act = |_| {
+            self.note(cx);
+            std::future::ready(self.state().act(action, &account.id))
+        };
         let outcome = cx.gate().call(Cost::default(), "scripted action", act).await;
         if self.state().lies(|lie| matches!(lie, Lie::CancelsAfterAction(id) if *id == account.id)) {
             cx.cancel().cancel();

@@ -14,7 +14,7 @@
 //! | 12 | `law_12_…` here | `state_file`: locks, stale runs |
 //! | 13 | `secrets` | `secret`, the connectors' own tests |
 //! | 14 | `memory` | `benches/import` |
-//! | 15 | `rate` | `gate::tests::law` |
+//! | 15 | `rate`, `quota` | `gate::tests::law` |
 //! | 16 | `delta_and_snapshot_agree` | `delta_order`, `id_listings` |
 
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ mod kill;
 mod local;
 mod memory;
 mod oracles;
+mod quota;
 mod rate;
 mod replica;
 mod script;

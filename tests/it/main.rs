@@ -9,6 +9,7 @@ mod delta_and_snapshot_agree;
 mod delta_order;
 mod deltas;
 mod dump;
+mod facets;
 mod figures;
 mod house;
 mod id_listings;

@@ -92,7 +92,9 @@ fn during_a_backoff() {
 
 #[test]
 fn in_the_queue_for_a_place() {
-    let world = World::new();
+    let mut world = World::new();
+    // Without a bucket, at which they would wait first.
+    world.gate = gate(&world.clock).concurrency(ONE).build();
     let mut first = Box::pin(world.gate.call(Cost::default(), "hold", |_| world.clock.sleep(secs(4)).map(Ok)));
     assert!(first.as_mut().now_or_never().is_none());
     let token = CancellationToken::new();
@@ -100,11 +102,12 @@ fn in_the_queue_for_a_place() {
     let mut dropped = read(world.gate.clone());
     assert!(cancelled.as_mut().now_or_never().is_none());
     assert!(dropped.as_mut().now_or_never().is_none());
+    assert_eq!(world.gate.stats().tries, 1);
     token.cancel();
     assert_eq!(*cancelled.now_or_never().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
     drop(dropped);
     world.time.run(first).unwrap();
-    assert_eq!(world.time.run(world.call()).unwrap(), secs(10));
+    assert_eq!(world.time.run(world.call()).unwrap(), secs(4));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! They must not know the insides: what the server would see is what counts.
 
 mod cancel;
+mod lanes;
 mod law;
 mod quota;
 mod tries;

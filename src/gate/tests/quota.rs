@@ -299,3 +299,30 @@ fn the_same_bucket_under_two_names_is_charged_once() {
     time.run(times(&gate, &[3]));
     assert_eq!(bucket.available(), 7);
 }
+
+#[test]
+fn a_call_beside_the_gate_keeps_no_place_from_it_and_counts_with_it() {
+    let (clock, time) = Clock::manual();
+    let slow = Arc::new(Bucket::new(limit(1, 100, 1), clock.clone()));
+    let gate = gate(&clock).bucket("slow", slow).concurrency(NonZeroUsize::MIN).build();
+    let beside = gate.beside(NonZeroUsize::MIN);
+    let seen = RefCell::new(Vec::new());
+    let call = async |gate: &Gate, cost: u32, name: &'static str| {
+        let tried = gate.call(Cost::of(0).on("slow", cost), "call", |_| async {
+            seen.borrow_mut().push((name, gate.clock().monotonic()));
+            Ok(())
+        });
+        tried.await.unwrap();
+    };
+    time.run(async {
+        call(&beside, 1, "beside").await;
+        join(call(&beside, 1, "beside"), async {
+            assert_eq!(gate.waiting(), None);
+            call(&gate, 0, "gate").await;
+        })
+        .await;
+    });
+    assert_eq!(seen.into_inner(), [("beside", secs(0)), ("gate", secs(0)), ("beside", secs(100))]);
+    assert_eq!((gate.stats().requests, beside.stats().requests), (3, 3));
+    assert_eq!((gate.stats().waited, beside.stats().waited), (secs(0), secs(100)));
+}

@@ -75,13 +75,15 @@ impl Listing {
     fn take(&mut self, page: SnapshotPage) {
         self.pages += 1;
         for patch in page.patches {
+            // A facet makes no object; it may come early, or behind everything else.
+            if patch.facet != Facet::Core {
+                continue;
+            }
             let scope = Scope::of(patch.object.kind);
             if self.has_closed(&scope) {
                 self.late.push(format!("{} {} behind the close of {scope}", patch.object.kind, patch.object.id));
             }
-            if patch.facet == Facet::Core || !self.objects.contains_key(&patch.object) {
-                self.objects.insert(patch.object.clone(), patch);
-            }
+            self.objects.insert(patch.object.clone(), patch);
         }
         for edges in page.edges {
             let scope = Scope::Members(edges.group.clone(), edges.via);

@@ -186,7 +186,11 @@ impl SnapshotPager for Pager {
         self.cx.check_cancelled()?;
         let gate = self.cx.gate().clone();
         let step = self.page();
-        gate.call(Cost::default(), "scripted page", |_| std::future::ready(Ok(()))).await?;
+        let ask = |_| {
+            self.endpoint.note(&self.cx);
+            std::future::ready(Ok(()))
+        };
+        gate.call(Cost::default(), "scripted page", ask).await?;
         step
     }
 }

@@ -1,3 +1,5 @@
 //! Stateful fake directory servers for tests and for the demo; they know protocols and nothing of tenantry itself.
 
+pub mod graph;
+pub mod http;
 pub mod ldap;

@@ -1,11 +1,13 @@
 //! The mistakes that authors make, each with the check that finds it. It knows the right connector's answers only.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tenantry::endpoint::{
-    Action, ActionOutcome, Checkpoint, Cursor, DeltaStep, Evidence, Membership, Presence, SnapshotPage, SnapshotStep,
+    Action, ActionOutcome, CallLimits, Checkpoint, Cursor, DeltaStep, Evidence, Membership, Presence, SnapshotPage,
+    SnapshotStep,
 };
 use tenantry::model::{ObjectKind, Scope, SourceId, UserState, Value, Via, names};
 use tenantry::{Context, Error, ErrorKind};
@@ -173,6 +175,15 @@ pub(crate) fn all() -> Vec<Mistake> {
         }),
         ("has another title behind a listing", "calls::info_is_constant", || {
             wrong().info(|info| info.title.push_str(" (connected)"))
+        }),
+        ("asks the server how many calls it bears", "calls::limits_are_constant", || {
+            wrong().limits(|memory| {
+                let limits = CallLimits::default();
+                match memory.server.state().faults.from_call {
+                    None => limits.with_concurrency(NonZeroUsize::MIN),
+                    Some(_) => limits,
+                }
+            })
         }),
         ("tells which server answered", "coverage::is_equal_from_every_server", || {
             wrong().coverage(|right, memory| {

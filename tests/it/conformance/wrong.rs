@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
-    Action, ActionOutcome, Actor, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep, Membership,
-    ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
+    Action, ActionOutcome, Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep,
+    Membership, ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
 use tenantry::model::{ObjectKey, ObjectKind, SourceId};
 use tenantry::{Context, Endpoint, EndpointInfo, Result};
@@ -23,6 +23,7 @@ type Hook<F> = Option<Box<F>>;
 #[allow(clippy::type_complexity, reason = "each is the signature of a call")]
 pub(crate) struct Hooks {
     info: Hook<dyn Fn(&mut EndpointInfo) + Send + Sync>,
+    limits: Hook<dyn Fn(&Memory) -> CallLimits + Send + Sync>,
     prints: Hook<dyn Fn(&Memory) -> String + Send + Sync>,
     context: Hook<dyn Fn(&Context) -> Context + Send + Sync>,
     coverage: Hook<dyn Fn(Result<CoverageInfo>, &Memory) -> Result<CoverageInfo> + Send + Sync>,
@@ -53,6 +54,7 @@ macro_rules! hooks {
 impl Hooks {
     hooks! {
         info(Fn(&mut EndpointInfo));
+        limits(Fn(&Memory) -> CallLimits);
         prints(Fn(&Memory) -> String);
         context(Fn(&Context) -> Context);
         coverage(Fn(Result<CoverageInfo>, &Memory) -> Result<CoverageInfo>);
@@ -161,6 +163,10 @@ impl DeltaPager for Pager<dyn DeltaPager, DeltaStep> {
 impl Endpoint for Wrong {
     fn info(&self) -> &EndpointInfo {
         &self.infos[usize::from(self.listed.load(Ordering::Relaxed))]
+    }
+
+    fn limits(&self) -> CallLimits {
+        self.hooks.limits.as_ref().map_or_else(|| self.memory.limits(), |hook| hook(&self.memory))
     }
 
     async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {

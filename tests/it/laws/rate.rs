@@ -1,6 +1,6 @@
 //! Law 15 from end to end: a provider that asks for silence is left alone as long as it asks, by every import at once.
 //!
-//! That no quota is exceeded is shown for the gate itself, over schedules of its own: `gate::tests::law`.
+//! That no quota is exceeded is shown in `quota`, and for the gate itself, over schedules of its own: `gate::tests::law`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -117,7 +117,9 @@ impl Apply {
         for block in &blocks {
             listed = self.listed(stage, chunk, *block, key, via)?;
             count += listed.len() as u64;
-            listed.iter().for_each(|(number, ..)| begins.insert(*number));
+            for (number, ..) in &listed {
+                begins.insert(*number);
+            }
         }
         begins.subtract(&change.members);
         for block in &blocks {

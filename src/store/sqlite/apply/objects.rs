@@ -78,6 +78,11 @@ fn staged_rows(stage: &Stage, after: i64, limit: usize) -> Result<Vec<Row>> {
     Ok(found)
 }
 
+/// Tells whether facets bring nothing that makes an event: times of sign-ins change with every reading.
+fn are_quiet(facets: &[Row]) -> bool {
+    facets.iter().all(|facet| facet.disposition == Disposition::Quiet)
+}
+
 impl Apply {
     /// Applies staged objects behind a position.
     pub(super) fn objects(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
@@ -210,7 +215,7 @@ impl Apply {
                     .map_err(step());
             }
         }
-        let quiet = row.disposition == Disposition::Quiet && facets.is_empty();
+        let quiet = row.disposition == Disposition::Quiet && are_quiet(facets);
         let before = if quiet { Vec::new() } else { images(chunk.transaction, record_no)? };
         if !quiet || row.anchors.is_some() || row.primary_group.is_some() {
             chunk
@@ -252,6 +257,9 @@ impl Apply {
             .and_then(|mut query| query.query_row([row.object_no()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(sql("store a facet"))?;
         let Some((core, record_no)) = core else { return Ok(()) };
+        if are_quiet(facets) {
+            return self.write_facets(stage, chunk, facets);
+        }
         let before = images(chunk.transaction, record_no)?;
         self.write_facets(stage, chunk, facets)?;
         let attributes = super::with_facets(chunk.transaction, row.object_no(), &codec::read_attributes(&core)?)?;

@@ -14,6 +14,9 @@ use crate::store::sqlite::{Standing, damaged, sql};
 /// Bytes of staged members from which on the keys of all objects are read: one walk is then cheaper than many look-ups.
 const ALL_FROM_BYTES: i64 = 1 << 20;
 
+/// Adds the keys that a staged value names.
+type Take<'a> = &'a dyn Fn(&[u8], &mut Vec<SourceKey>) -> Result<()>;
+
 impl Stage {
     /// Reads what is stored of all groups and members that are staged, and maybe of others.
     pub(in super::super) fn key_index(&self) -> Result<KeyIndex> {
@@ -79,7 +82,7 @@ impl Stage {
     fn staged_keys(&self) -> Result<Vec<SourceKey>> {
         let step = || sql("read object keys");
         let mut keys = Vec::new();
-        let mut each = |statement: &str, take: &dyn Fn(&[u8], &mut Vec<SourceKey>) -> Result<()>| -> Result<()> {
+        let mut each = |statement: &str, take: Take<'_>| -> Result<()> {
             let mut query = self.file.prepare(statement).map_err(step())?;
             let mut rows = query.query([]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {

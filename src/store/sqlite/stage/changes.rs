@@ -221,6 +221,11 @@ impl Stage {
         self.listed.push(u64::try_from(object_no).unwrap_or_default());
     }
 
+    /// Tells whether the directory said of an object that it is gone or out of scope.
+    pub(super) fn is_told_gone(&self, object_no: i64) -> Result<bool> {
+        if self.stated { self.is_stated(object_no) } else { Ok(false) }
+    }
+
     fn is_stated(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM candidates WHERE object_no = ?1)")

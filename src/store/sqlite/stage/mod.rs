@@ -20,7 +20,7 @@ use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
 use crate::error::Result;
-use crate::model::{Patch, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
+use crate::model::{Facet, Patch, Quarantined, RunId, Scope, SourceId, SourceKey, Unreadable, Via};
 use crate::store::fault;
 
 pub(super) use edges::OpenGroup;
@@ -31,7 +31,7 @@ use unchanged::Unchanged;
 /// Pages without a checkpoint after which the batch is committed all the same.
 const MAX_UNCOMMITTED_PAGES: u32 = 64;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub(super) struct Stage {
     retracted: bool,
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
     any_staged: bool,
+    /// Whether facets were read of objects that were not listed before.
+    any_early: bool,
     /// Whether any object was listed again after it had been staged: what it named before is then no longer true.
     pub(super) restaged: bool,
     /// Memberships that a second reading found to be there.
@@ -140,6 +142,7 @@ impl Stage {
             ended: HashSet::new(),
             retracted: false,
             any_staged: false,
+            any_early: false,
             restaged: false,
             still_members: std::collections::BTreeSet::new(),
             numbers: 0..0,
@@ -181,6 +184,8 @@ impl Stage {
             self.file.query_row("SELECT exists (SELECT 1 FROM retracted)", [], |row| row.get(0)).map_err(step())?;
         self.any_staged =
             self.file.query_row("SELECT exists (SELECT 1 FROM objects)", [], |row| row.get(0)).map_err(step())?;
+        self.any_early =
+            self.file.query_row("SELECT exists (SELECT 1 FROM early_facets)", [], |row| row.get(0)).map_err(step())?;
         self.restaged = self.get::<i64>("restaged")?.unwrap_or(0) != 0;
         self.restore_new_keys()?;
         if let Some(closes) = self.get::<String>("closes")? {
@@ -354,7 +359,10 @@ impl Stage {
         self.begin_page()?;
         self.note_delta()?;
         for patch in &page.patches {
-            self.retract(&patch.object.id.key())?;
+            // A report that goes on to name somebody is no sign that they are there.
+            if patch.facet == Facet::Core {
+                self.retract(&patch.object.id.key())?;
+            }
             self.add_patch(patch)?;
         }
         for entry in page.quarantined.iter().filter_map(|entry| entry.id.as_ref()) {
@@ -467,6 +475,11 @@ impl Stage {
 
     /// Ends the listing: what is staged is now whole.
     pub(super) fn end_listing(&mut self, cursor: Option<&Cursor>) -> Result<()> {
+        if self.any_early && !self.in_batch {
+            self.file.execute_batch("BEGIN").map_err(sql("stage facets"))?;
+            self.in_batch = true;
+        }
+        self.settle_early_facets()?;
         self.commit_batch()?;
         self.unchanged = None;
         if let Some(cursor) = cursor {

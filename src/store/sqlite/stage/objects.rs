@@ -106,6 +106,9 @@ impl Stage {
 
     /// Compares one object with what is stored, and stages it if it differs.
     pub(super) fn add_patch(&mut self, patch: &Patch) -> Result<()> {
+        if patch.facet != Facet::Core {
+            return self.add_facet(patch);
+        }
         self.figures.objects += 1;
         if let Some(reason) = diff::misfit(patch.object.kind, &patch.attributes) {
             return self.quarantine(&Quarantined {
@@ -118,15 +121,12 @@ impl Stage {
         let fingerprint = self.fingerprint(patch);
         let observed = self.observed(patch);
         let kind = patch.object.kind;
-        if patch.facet == Facet::Core
-            && let Some(object_no) = self.unchanged.as_ref().and_then(|index| index.find(&key, &fingerprint, observed))
-        {
+        if let Some(object_no) = self.unchanged.as_ref().and_then(|index| index.find(&key, &fingerprint, observed)) {
             self.seen.push(object_no.cast_unsigned());
             return self.unstage(object_no, Facet::Core);
         }
 
-        let probe = self.probe(&key, patch.facet)?;
-        if let Some(probe) = &probe {
+        if let Some(probe) = &self.probe(&key, Facet::Core)? {
             match probe.standing.class {
                 Class::Object(known) if known != kind => {
                     let reason = format!("its source id is known as a {known}'s; ids must differ between kinds");
@@ -134,34 +134,121 @@ impl Stage {
                 }
                 _ => {}
             }
-            if patch.facet == Facet::Core {
-                self.saw(probe);
-            }
+            self.saw(probe);
             let quiet = probe.observed == observed || patch.observations.is_empty();
             if probe.standing.state == State::Live
                 && matches!(probe.standing.class, Class::Object(_))
                 && probe.fingerprint == fingerprint
                 && quiet
             {
-                return self.unstage(probe.object_no, patch.facet);
+                return self.unstage(probe.object_no, Facet::Core);
             }
             return self.stage_known(patch, probe, &fingerprint, observed);
         }
-        // The facets beside the core belong to an object that is known already.
         let object_no = match self.new_key(&key)? {
             Some(object_no) => object_no,
-            None if patch.facet != Facet::Core => match self.probe(&key, Facet::Core)? {
-                Some(core) => core.object_no,
-                None => return Ok(()),
-            },
             None => {
                 let object_no = self.new_number()?;
                 self.new.insert(&key, Found { object_no, standing: Standing::live(kind), joined: false });
                 object_no
             }
         };
-        let listed = self.staged_base(object_no, patch.facet)?;
+        let listed = self.staged_base(object_no, Facet::Core)?;
         self.write_staged(object_no, Disposition::New, patch, &Base::default(), listed.as_ref(), &fingerprint, observed)
+    }
+
+    /// Stages what was read of an object apart from its core. It makes no object, wakes none, and is no sign that one is
+    /// there: reports lag behind, and go on to name those who are gone.
+    fn add_facet(&mut self, patch: &Patch) -> Result<()> {
+        let key = patch.object.id.key();
+        let Some(object_no) = self.owner_of_facet(patch)? else { return self.keep_early_facet(patch) };
+        if let Some(reason) = diff::misfit(patch.object.kind, &patch.attributes) {
+            let (kind, id) = (patch.object.kind, Some(patch.object.id.clone()));
+            return self.quarantine(&Quarantined { kind, id, reason });
+        }
+        let fingerprint = self.fingerprint(patch);
+        let observed = self.observed(patch);
+        let listed = self.staged_base(object_no, patch.facet)?;
+        let Some(probe) = self.probe(&key, patch.facet)?.filter(|probe| probe.object_no == object_no) else {
+            // What changes by itself makes no event.
+            let quiet =
+                patch.attributes.is_empty() && listed.as_ref().is_none_or(|listed| listed.attributes.is_empty());
+            let disposition = if quiet { Disposition::Quiet } else { Disposition::New };
+            let none = Base::default();
+            return self.write_staged(object_no, disposition, patch, &none, listed.as_ref(), &fingerprint, observed);
+        };
+        if probe.fingerprint == fingerprint && (probe.observed == observed || patch.observations.is_empty()) {
+            return self.unstage(object_no, patch.facet);
+        }
+        let stored = self.stored_base(&probe, patch.facet)?;
+        self.write_staged(object_no, Disposition::Changed, patch, &stored, listed.as_ref(), &fingerprint, observed)
+    }
+
+    /// Finds the object that a facet belongs to: one that is there, or that this listing brought.
+    fn owner_of_facet(&self, patch: &Patch) -> Result<Option<i64>> {
+        let key = patch.object.id.key();
+        let Some(core) = self.probe(&key, Facet::Core)? else {
+            let Some(object_no) = self.new_key(&key)? else { return Ok(None) };
+            // An earlier page brought it, a later one may have taken it back.
+            return Ok(self.is_staged(object_no)?.then_some(object_no));
+        };
+        let fits = match core.standing.class {
+            Class::Object(kind) => kind == patch.object.kind,
+            Class::Stub(_) => true,
+        };
+        let is_there = matches!(core.standing.class, Class::Object(_)) && core.standing.state == State::Live;
+        Ok((fits && (is_there && !self.is_told_gone(core.object_no)? || self.is_staged(core.object_no)?))
+            .then_some(core.object_no))
+    }
+
+    /// Keeps a facet until the listing has ended: its object may come on a later page.
+    fn keep_early_facet(&mut self, patch: &Patch) -> Result<()> {
+        let text = serde_json::to_string(patch).map_err(|_| damaged("a facet"))?;
+        self.any_early = true;
+        self.file
+            .prepare_cached("INSERT INTO early_facets (patch) VALUES (?1)")
+            .and_then(|mut insert| insert.execute([text]))
+            .map(drop)
+            .map_err(sql("stage a facet"))
+    }
+
+    /// Stages the facets that came before their objects; those of nobody who was listed are dropped.
+    pub(super) fn settle_early_facets(&mut self) -> Result<()> {
+        let step = || sql("stage facets");
+        if !self.any_early {
+            return Ok(());
+        }
+        self.main.execute_batch("BEGIN").map_err(step())?;
+        loop {
+            let next: Option<(i64, String)> = self
+                .file
+                .prepare_cached("SELECT number, patch FROM early_facets ORDER BY number LIMIT 1")
+                .and_then(|mut query| query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+                .map_err(step())?;
+            let Some((number, text)) = next else { break };
+            self.file
+                .prepare_cached("DELETE FROM early_facets WHERE number = ?1")
+                .and_then(|mut delete| delete.execute([number]))
+                .map_err(step())?;
+            let patch: Patch = serde_json::from_str(&text).map_err(|_| damaged("a facet"))?;
+            if self.owner_of_facet(&patch)?.is_some() {
+                self.add_facet(&patch)?;
+            }
+        }
+        self.any_early = false;
+        self.main.execute_batch("COMMIT").map_err(step())
+    }
+
+    /// Drops the facets that were staged of an object: the directory says that it is gone.
+    fn unstage_facets(&self, object_no: i64) -> Result<()> {
+        if !self.any_staged {
+            return Ok(());
+        }
+        self.file
+            .prepare_cached("DELETE FROM objects WHERE stage_no BETWEEN ?1 AND ?2")
+            .and_then(|mut delete| delete.execute([object_no * 4 + 1, object_no * 4 + 3]))
+            .map(drop)
+            .map_err(sql("stage a tombstone"))
     }
 
     fn stage_known(&mut self, patch: &Patch, probe: &Probe, fingerprint: &[u8; 16], observed: i64) -> Result<()> {
@@ -191,6 +278,9 @@ impl Stage {
         let kind = patch.object.kind;
         let base = listed.unwrap_or(stored);
         let mut attributes = base.attributes.clone();
+        for name in &patch.forgets {
+            attributes.forget(name);
+        }
         attributes.merge(&patch.attributes);
         let mut body = Vec::with_capacity(self.buffer.len());
         codec::push_attributes(&mut body, &attributes);
@@ -422,10 +512,12 @@ impl Stage {
         let Some(probe) = self.probe(&key, Facet::Core)? else {
             if let Some(object_no) = self.new_key(&key)? {
                 self.unstage(object_no, Facet::Core)?;
+                self.unstage_facets(object_no)?;
             }
             return Ok(());
         };
         self.unstage(probe.object_no, Facet::Core)?;
+        self.unstage_facets(probe.object_no)?;
         let kind = match probe.standing.class {
             Class::Object(kind) if probe.standing.is_present() => kind,
             // It may still be a member.
@@ -466,6 +558,9 @@ impl Stage {
             }
         }
         codec::push_attributes(buffer, &patch.attributes);
+        for name in &patch.forgets {
+            codec::push_bytes(buffer, name.as_str().as_bytes());
+        }
         codec::fingerprint(buffer)
     }
 

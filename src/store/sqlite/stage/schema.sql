@@ -21,6 +21,9 @@ CREATE TABLE objects (
     held          TEXT
 ) STRICT;
 
+-- Facets of objects that were not listed before: looked at again when the listing has ended.
+CREATE TABLE early_facets (number INTEGER PRIMARY KEY, patch TEXT NOT NULL) STRICT;
+
 -- Numbers of known objects that were listed.
 CREATE TABLE seen (batch INTEGER PRIMARY KEY, numbers BLOB NOT NULL) STRICT;
 -- Numbers of known objects of which a listing named no more than the id.

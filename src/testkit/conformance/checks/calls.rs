@@ -218,6 +218,18 @@ pub(super) async fn info_is_constant(stage: &mut Stage) -> Verdict {
     ensure(same && first.kind == others[0].kind, "always the same", || format!("{first:?}, then {others:?}"))
 }
 
+/// Before, behind and without the network.
+pub(super) async fn limits_are_constant(stage: &mut Stage) -> Verdict {
+    let first = stage.endpoint.limits();
+    let mut others = vec![stage.remote.endpoint().limits()];
+    stage.list().await?;
+    others.push(stage.endpoint.limits());
+    if stage.remote.fail_from_call(1).await.is_ok() {
+        others.push(stage.endpoint.limits());
+    }
+    ensure(others.iter().all(|other| *other == first), "always the same", || format!("{first:?}, then {others:?}"))
+}
+
 /// By the remote's own account of itself.
 pub(super) async fn verify_changes_nothing(stage: &mut Stage) -> Verdict {
     stage.populate().await?;

@@ -40,6 +40,9 @@ checks! {
     calls::info_is_constant, "Endpoint::info",
         "Needs no network and always returns the same.",
         "build the info when the endpoint is made";
+    calls::limits_are_constant, "Endpoint::limits",
+        "Tells the same limits always, without the network.",
+        "make them from the configuration; what the server reports about a quota goes to the `Attempt` of a call";
 
     coverage::is_equal_from_every_server, "Endpoint::coverage",
         "The same directory seen with the same rights and filters gives an equal value, whichever of its servers answers.",
