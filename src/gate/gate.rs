@@ -194,8 +194,8 @@ impl Gate {
         Self { shared: Arc::clone(&self.shared), cancel }
     }
 
-    /// Returns a gate beside this one, for calls that may wait long and on which nothing else must wait: it has places
-    /// of its own, so that a call that waits for a slow bucket keeps no place from the calls of this gate.
+    /// Returns a gate beside this one, for calls that may take long and on which nothing else must wait: it has places
+    /// of its own, so that a slow answer keeps no place from the calls of this gate.
     ///
     /// Buckets, clock, retries and the token that ends every wait are the same. Its calls count in the
     /// [`stats`](Self::stats) of both; its waits do not, and are not told by [`waiting`](Self::waiting) of this gate. A

@@ -289,10 +289,7 @@ impl Change<'_> {
                 let account: Account =
                     serde_json::from_slice(&answer.body).map_err(|error| unreadable(&answer, &error))?;
                 let retry = if attempt.number() < LOOKS { Retry::Backoff } else { Retry::Never };
-                match self.shows(before, &account) {
-                    true => Ok(()),
-                    false => Err(not_yet().with_retry(retry)),
-                }
+                if self.shows(before, &account) { Ok(()) } else { Err(not_yet().with_retry(retry)) }
             }
         });
         match read.await {

@@ -13,6 +13,7 @@ use tenantry::model::ObjectKind;
 use tenantry::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
+use crate::asleep::Asleep;
 use crate::lanes::Positions;
 
 /// Counts up when a resume point of an older layout may no longer be used.
@@ -70,6 +71,8 @@ pub(crate) struct Since {
     /// When the links were taken, in milliseconds since 1970.
     pub(crate) taken: i64,
     pub(crate) links: Links,
+    /// Who slept when the last listing began.
+    pub(crate) asleep: Asleep,
     /// Where the lanes stand that are read beside the directory.
     #[serde(default)]
     pub(crate) lanes: Positions,
@@ -79,7 +82,8 @@ impl Since {
     /// Where no delta is to follow.
     pub(crate) fn nothing(tenant: Uuid, now: i64) -> Self {
         let links = Links { users: None, groups: None, devices: None };
-        Self { tenant, rights: BTreeSet::new(), taken: now, links, lanes: Positions::default() }
+        let (asleep, lanes) = (Asleep::default(), Positions::default());
+        Self { tenant, rights: BTreeSet::new(), taken: now, links, asleep, lanes }
     }
 
     /// Returns the resume point between runs.
@@ -208,6 +212,8 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tenantry::model::SourceId;
+
     use super::*;
 
     const NOW: i64 = 1_767_225_600_000;
@@ -219,6 +225,7 @@ mod tests {
             rights: ["User.Read.All".to_owned()].into(),
             taken: NOW,
             links: Links { users: link("/v1.0/users/delta?$deltatoken=secret"), groups: link("/g"), devices: None },
+            asleep: Asleep::of(Some(vec![SourceId::Guid(Uuid::from_u128(5))]), NOW),
             lanes: Positions::default(),
         }
     }

@@ -227,18 +227,16 @@ impl Lanes {
                     }
                 }
                 Err(error) if walk.can_go_on(&error) => self.fly(walk),
-                Err(error) => self.rest(walk.lane, &error),
+                Err(error) => rest(walk.lane, &error),
             }
         }
     }
+}
 
-    /// Leaves a lane until the next run.
-    fn rest(&self, lane: Enrichment, error: &Error) {
-        let lane = word(lane);
-        match error.kind() {
-            ErrorKind::Cancelled => {}
-            _ => tracing::warn!(lane, %error, "not read further in this run; nothing else waits for it"),
-        }
+/// Says why a lane is left until the next run.
+fn rest(lane: Enrichment, error: &Error) {
+    if *error.kind() != ErrorKind::Cancelled {
+        tracing::warn!(lane = word(lane), %error, "not read further in this run; nothing else waits for it");
     }
 }
 

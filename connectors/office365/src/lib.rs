@@ -4,6 +4,7 @@
 //! stored, what changed since, or what becomes of it.
 
 mod actor;
+mod asleep;
 mod auth;
 mod client;
 mod config;
@@ -21,6 +22,7 @@ mod rates;
 mod replay;
 mod requests;
 mod rights;
+mod round;
 mod slices;
 mod snapshot;
 mod verify;

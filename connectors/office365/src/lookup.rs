@@ -5,14 +5,17 @@ use std::collections::{HashMap, HashSet};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request};
 use tenantry::endpoint::{Context, Evidence, Membership, ObjectRef, Presence, Reason};
-use tenantry::model::{MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, SourceId, TombstoneKind};
+use tenantry::model::{
+    Edges, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, SourceId, TombstoneKind, Via,
+};
 use tenantry::{Error, ErrorKind, Result};
 use tenantry_http::Answer;
 use url::Url;
 
 use crate::client::{Ask, BATCH, Graph, unreadable};
+use crate::cursor::Link;
 use crate::grants::HIDDEN_MEMBERS;
-use crate::listing::{self, Watch};
+use crate::listing::{self, Mark, Watch};
 use crate::map;
 use crate::operation::Operation;
 use crate::rights::Rights;
@@ -292,7 +295,7 @@ async fn by_member(graph: &Graph, cx: &Context, group: &SourceId, members: &[Sou
     for some in left.chunks(BATCH) {
         let asks: Vec<_> =
             some.iter().map(|(id, kind)| Ask { url: graph.requests.member_of(*kind, id), units: 1 }).collect();
-        let read = |_: usize, body: &[u8]| read_groups(graph, group, body);
+        let read = |_: usize, body: &[u8]| read_member_of(graph, body);
         let answers = graph.batch(cx, Operation::CheckMembers, &asks, read).await?;
         for ((member, _), answer) in some.iter().zip(answers) {
             verdicts.insert(member, follow(graph, cx, group, answer).await?);
@@ -324,29 +327,60 @@ fn object_kind(kind: MemberKind) -> Option<ObjectKind> {
     })
 }
 
-/// A page of somebody's groups: whether the one is among them, and where more are.
-#[derive(Debug)]
-struct Groups {
-    found: bool,
-    next: Option<crate::cursor::Link>,
-    mark: listing::Mark,
+/// Reads which groups some objects are direct members of: 20 at most.
+pub(crate) async fn groups_of(graph: &Graph, cx: &Context, objects: &[ObjectKey]) -> Result<Vec<Edges>> {
+    let asks: Vec<_> =
+        objects.iter().map(|object| Ask { url: graph.requests.member_of(object.kind, &object.id), units: 1 }).collect();
+    let read = |_: usize, body: &[u8]| read_member_of(graph, body);
+    let mut edges = Vec::new();
+    for (object, answer) in objects.iter().zip(graph.batch(cx, Operation::CheckMembers, &asks, read).await?) {
+        let kind = if object.kind == ObjectKind::User { MemberKind::User } else { MemberKind::Group };
+        let (mut watch, mut answer) = (Watch::default(), answer);
+        loop {
+            let page = match answer {
+                Ok(page) => page,
+                // Gone again: then nobody waits for its memberships.
+                Err(error) if *error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            };
+            let member = || Member { id: object.id.clone(), kind };
+            let of = |group| Edges { group, via: Via::Explicit, members: vec![member()] };
+            edges.extend(page.groups.into_iter().map(of));
+            let Some(next) = page.next else { break };
+            watch.note(page.mark, Some(&next))?;
+            let url = graph.at(&next);
+            let read = graph.get(cx, Operation::CheckMembers, 1, &url, |answer| read_member_of(graph, &answer.body));
+            answer = read.await;
+        }
+    }
+    Ok(edges)
 }
 
-fn read_groups(graph: &Graph, group: &SourceId, body: &[u8]) -> Result<Groups> {
+/// A page of somebody's groups, and where more are.
+#[derive(Debug)]
+struct MemberOf {
+    groups: Vec<SourceId>,
+    next: Option<Link>,
+    mark: Mark,
+}
+
+fn read_member_of(graph: &Graph, body: &[u8]) -> Result<MemberOf> {
     let page = read_page::<MemberRow<'_>>(body).map_err(|error| {
         Error::protocol("the groups of a member are not of the expected form").with_context("column", error.column())
     })?;
     if !page.odd.is_empty() {
         return Err(Error::protocol("a group of a member makes no sense"));
     }
-    Ok(Groups {
-        found: page.rows.iter().any(|row| SourceId::parse(&row.id) == *group),
+    // Roles and administrative units are among them.
+    let groups = page.rows.iter().filter_map(map::member).filter(|member| member.kind == MemberKind::Group);
+    Ok(MemberOf {
+        groups: groups.map(|member| member.id).collect(),
         next: page.next.as_ref().map(|link| graph.link(link)).transpose()?,
-        mark: listing::Mark::of(page.rows.iter().map(|row| &*row.id)),
+        mark: Mark::of(page.rows.iter().map(|row| &*row.id)),
     })
 }
 
-async fn follow(graph: &Graph, cx: &Context, group: &SourceId, answer: Result<Groups>) -> Result<Membership> {
+async fn follow(graph: &Graph, cx: &Context, group: &SourceId, answer: Result<MemberOf>) -> Result<Membership> {
     let mut watch = Watch::default();
     let mut answer = answer;
     loop {
@@ -357,14 +391,13 @@ async fn follow(graph: &Graph, cx: &Context, group: &SourceId, answer: Result<Gr
                 _ => return Err(error),
             },
         };
-        if page.found {
+        if page.groups.contains(group) {
             return Ok(Membership::Member);
         }
         let Some(next) = page.next else { return Ok(Membership::NotMember) };
         watch.note(page.mark, Some(&next))?;
         let url = graph.at(&next);
-        answer =
-            graph.get(cx, Operation::CheckMembers, 1, &url, |answer| read_groups(graph, group, &answer.body)).await;
+        answer = graph.get(cx, Operation::CheckMembers, 1, &url, |answer| read_member_of(graph, &answer.body)).await;
     }
 }
 

@@ -12,7 +12,7 @@ use tenantry::{Context, Result};
 
 use crate::client::Graph;
 use crate::cursor::Since;
-use crate::delta::{Changes, Round, Told};
+use crate::round::{Changes, Round, Told};
 
 /// The changes since the links that a listing began with.
 pub(crate) struct Replay {

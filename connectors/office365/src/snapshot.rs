@@ -15,6 +15,7 @@ use tenantry::endpoint::{Checkpoint, SnapshotPage, SnapshotPager, SnapshotStep};
 use tenantry::model::{Edges, ObjectKind, Scope, SourceId, Unreadable, Via};
 use tenantry::{Context, Error, ErrorKind, Result};
 
+use crate::asleep;
 use crate::client::{BATCH, Graph};
 use crate::cursor::{Frontier, Link, Since, Task};
 use crate::error::Refusal;
@@ -96,7 +97,10 @@ impl Snapshot {
             None => {
                 // Before anything is listed: what changes from now on comes by these.
                 let since = match detail {
-                    Detail::Full => crate::delta::latest(&graph, cx, rights, now).await?,
+                    Detail::Full => {
+                        let since = crate::delta::latest(&graph, cx, rights, now).await?;
+                        Since { asleep: asleep::read(&graph, cx, now).await?, ..since }
+                    }
                     Detail::Ids => Since::nothing(rights.tenant, now),
                 };
                 let most = usize::from(graph.config.concurrency / 2).max(1);
@@ -287,7 +291,7 @@ impl Snapshot {
             return;
         }
         self.since_checkpoint += 1;
-        let left = self.lists.len() + self.groups.len();
+        let left = self.lists.len() + self.groups.len() + self.reading.since.asleep.len();
         if self.since_checkpoint * TASKS_PER_PAGE > left {
             self.since_checkpoint = 0;
             page.checkpoint = Some(self.frontier().checkpoint());

@@ -299,11 +299,11 @@ impl Check<'_> {
             tries.push((grants::MAILBOXES, Operation::MailboxPurpose, url));
         }
         for (permission, operation, url) in tries {
-            if self.is_let(self.get::<serde::de::IgnoredAny>(operation, &url).await)? {
+            if is_let(self.get::<serde::de::IgnoredAny>(operation, &url).await)? {
                 granted.insert(permission);
             }
         }
-        if self.is_let(self.look_up().await)? {
+        if is_let(self.look_up().await)? {
             granted.insert(grants::DIRECTORY);
         }
         Ok(granted.into_iter().map(ToOwned::to_owned).collect())
@@ -321,16 +321,6 @@ impl Check<'_> {
             serde_json::from_slice(&answer.body).map_err(|error| unreadable(answer, &error))
         });
         read.await
-    }
-
-    /// An answer is an answer; so is "there is no such mailbox", and a missing licence.
-    fn is_let<T>(&self, outcome: Result<T>) -> Result<bool> {
-        match outcome {
-            Ok(_) => Ok(true),
-            Err(error) if is_denied(&error) => Ok(false),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(true),
-            Err(error) => Err(error),
-        }
     }
 
     /// Tells whether the tenant pays for reports.
@@ -387,6 +377,16 @@ impl Check<'_> {
             }
             counted => counted,
         }
+    }
+}
+
+/// An answer is an answer; so is "there is no such mailbox", and a missing licence.
+fn is_let<T>(outcome: Result<T>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if is_denied(&error) => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

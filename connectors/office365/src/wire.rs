@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny, Visitor};
+use serde::de::{Error as _, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -455,11 +455,6 @@ pub(crate) struct Batch<'a> {
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let text = Text::deserialize(deserializer)?;
     text.parse().map_err(|_| D::Error::custom("an id that was not sent"))
-}
-
-/// The only property of an answer that matters.
-pub(crate) fn read_owned<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
-    serde_json::from_slice(body)
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ fn places(number: usize) -> NonZeroUsize {
 #[test]
 fn calls_that_wait_at_a_slow_bucket_take_no_place_from_the_others() {
     let (clock, time) = Clock::manual();
+    // Made in this order, the slow one is queued at first.
+    let quotas = Quotas::new(clock.clone());
     let gate = gate(&clock)
         .concurrency(places(2))
-        .bucket("tenant", Arc::new(Bucket::new(limit(10_000, 10, 1_000), clock.clone())))
-        .bucket("reports", Arc::new(Bucket::new(limit(1, 100, 1), clock.clone())))
+        .bucket("tenant", quotas.bucket("tenant", limit(10_000, 10, 1_000)))
+        .bucket("reports", quotas.bucket("reports", limit(1, 100, 1)))
         .build();
     let call = async |cost: Cost| {
         let tried = gate.call(cost, "read", |_| async {

@@ -158,3 +158,54 @@ fn a_member_is_told_by_its_type() {
     }
     assert!(member(&serde_json::from_str(r#"{"id":""}"#).unwrap()).is_none());
 }
+
+/// Reads a row as a page with it alone is read.
+fn read_fixture(class: &str, row: &str) -> serde_json::Value {
+    use crate::wire::{Rows, read_page};
+    fn first<R>(
+        page: Rows<'_, R>,
+        kind: ObjectKind,
+        map: impl Fn(&R) -> Result<Patch, Quarantined>,
+    ) -> serde_json::Value {
+        let odd = page.odd.into_iter().map(|(id, reason)| Err(quarantined(kind, id.as_deref(), reason)));
+        let read = page.rows.iter().map(map).chain(odd).next().unwrap();
+        match read {
+            Ok(patch) => serde_json::json!({
+                "id": patch.object.id.to_string(),
+                "anchors": patch.anchors,
+                "attributes": patch.attributes,
+                "observations": patch.observations,
+            }),
+            Err(record) => serde_json::json!({ "quarantined": {
+                "id": record.id.map(|id| id.to_string()),
+                // Where in the row is of no interest.
+                "reason": record.reason.split(',').next(),
+            } }),
+        }
+    }
+    let body = format!("{{\"value\":[{row}]}}");
+    match class {
+        "users" => first(read_page::<UserRow<'_>>(body.as_bytes()).unwrap(), ObjectKind::User, user),
+        "groups" => first(read_page::<GroupRow<'_>>(body.as_bytes()).unwrap(), ObjectKind::Group, group),
+        _ => first(read_page::<DeviceRow<'_>>(body.as_bytes()).unwrap(), ObjectKind::Computer, device),
+    }
+}
+
+#[test]
+fn every_fixture_becomes_what_it_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/office365");
+    let (mut wrong, mut cases) = (Vec::new(), 0);
+    for case in std::fs::read_dir(root).unwrap() {
+        let directory = case.unwrap().path();
+        let text = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap_or_default();
+        let case = text("case.toml");
+        let class = case.lines().find_map(|line| line.strip_prefix("class = ")).unwrap().trim_matches('"');
+        let found = read_fixture(class, &text("row.json"));
+        cases += 1;
+        if serde_json::from_str::<serde_json::Value>(&text("expect.json")).ok().as_ref() != Some(&found) {
+            wrong.push(format!("== {}\n{found:#}", directory.display()));
+        }
+    }
+    assert!(cases > 25, "only {cases} cases");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

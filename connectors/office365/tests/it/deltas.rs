@@ -193,3 +193,30 @@ async fn a_round_that_ends_without_a_link_or_never_is_an_error() {
         .on(On::call(Call::UsersDelta), Fault::ForeignDeltaLink("https://graph.elsewhere.example".into()));
     assert!(changes(&running.endpoint(), &running.cx, &cursor).await.is_err());
 }
+
+#[tokio::test]
+async fn who_slept_when_the_first_listing_began_comes_back_with_its_memberships() {
+    let tenant = people();
+    let user = tenant.nth(Kind::User, 3);
+    let group = tenant.group("U", GroupKind::Microsoft365).members([user, tenant.nth(Kind::User, 4)]).create();
+    let outer = tenant.group("Outer", GroupKind::Security).members([user, group]).create();
+    tenant.delete(user);
+    tenant.delete(group);
+    let (running, cursor) = begin(tenant).await;
+    running.tenant.restore(user);
+    running.tenant.restore(group);
+    running.fake.log().clear();
+    let told = running.changes(&cursor).await;
+    let edges = |group, member| (source(group), source(member));
+    for edge in
+        [edges(outer, user), edges(outer, group), edges(group, user), edges(group, running.tenant.nth(Kind::User, 4))]
+    {
+        assert!(told.began.contains(&edge), "{edge:?}");
+    }
+    assert!(told.closed.contains(&members_of(group)));
+    // Once awake, it is asked no more.
+    running.tenant.update(user, [("surname", json!("Renamed"))]);
+    running.fake.log().clear();
+    running.changes(told.next()).await;
+    assert_eq!(running.fake.log().count(Call::MemberOf), 0);
+}

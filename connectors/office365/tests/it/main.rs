@@ -3,6 +3,7 @@
 mod actions;
 mod conformance;
 mod deltas;
+mod histories;
 mod lanes;
 mod listing;
 mod lookups;

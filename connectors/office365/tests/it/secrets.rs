@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use tenantry::Secret;
-use tenantry::endpoint::{Action, Actor, DeltaEndpoint, Endpoint};
+use tenantry::endpoint::{Action, Endpoint};
 use tenantry::model::{ObjectKey, ObjectKind};
 use tenantry_fakes::graph::{Call, Fault, On, Tenant};
 use tenantry_office365::{Credential, Enrichment};
