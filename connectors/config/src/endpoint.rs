@@ -5,15 +5,23 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "office365")]
+use tenantry::IdListing;
 use tenantry::model::{EndpointName, GuardLimits};
 use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
+#[cfg(feature = "office365")]
+use tenantry_office365::Office365;
 
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
 use crate::guard;
+#[cfg(feature = "office365")]
+use crate::http;
 use crate::key::{Form, Key, Keys};
+#[cfg(feature = "office365")]
+use crate::office365::{self, Office365Settings};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
@@ -47,16 +55,17 @@ impl EndpointKind {
     }
 
     /// Tells why this program cannot connect to endpoints of this kind; none if it can.
-    fn obstacle(self) -> Option<(String, &'static str)> {
+    fn obstacle(self) -> Option<(String, String)> {
         match self {
             Self::ActiveDirectory if cfg!(feature = "active-directory") => None,
-            Self::ActiveDirectory => Some((
+            Self::Office365 if cfg!(feature = "office365") => None,
+            Self::ActiveDirectory | Self::Office365 => Some((
                 format!("this program was built without the connector for {self}"),
-                "build it with the feature active-directory, or remove this endpoint",
+                format!("build it with the feature {self}, or remove this endpoint"),
             )),
-            Self::Exchange | Self::Gsuite | Self::Office365 => Some((
+            Self::Exchange | Self::Gsuite => Some((
                 format!("the connector for {self} is not available in this version"),
-                "remove this endpoint until it is",
+                "remove this endpoint until it is".to_owned(),
             )),
         }
     }
@@ -75,6 +84,9 @@ pub enum EndpointSettings {
     /// Those of an Active Directory.
     #[cfg(feature = "active-directory")]
     ActiveDirectory(Box<ActiveDirectorySettings>),
+    /// Those of a Microsoft 365 tenant.
+    #[cfg(feature = "office365")]
+    Office365(Box<Office365Settings>),
 }
 
 /// One endpoint, checked.
@@ -106,6 +118,8 @@ impl EndpointConfig {
         let id_listing = match self.settings {
             #[cfg(feature = "active-directory")]
             EndpointSettings::ActiveDirectory(ref settings) => settings.id_listing,
+            #[cfg(feature = "office365")]
+            EndpointSettings::Office365(_) => IdListing::Auto,
         };
         ImportOptions { guard: self.guard, id_listing, ..ImportOptions::default() }
     }
@@ -121,6 +135,11 @@ impl EndpointConfig {
                 let endpoint = ActiveDirectory::new(self.info(), settings.as_ref().into());
                 Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
             }
+            #[cfg(feature = "office365")]
+            EndpointSettings::Office365(ref settings) => {
+                let endpoint = Office365::new(self.info(), settings.as_ref().into());
+                Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
+            }
         }
     }
 }
@@ -134,10 +153,12 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Returns the keys that only endpoints of this kind have; none if this program cannot connect to them.
-pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [Key]> {
+pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [&'static [Key]]> {
     match kind {
         #[cfg(feature = "active-directory")]
-        EndpointKind::ActiveDirectory => Some(active_directory::KEYS),
+        EndpointKind::ActiveDirectory => Some(&[active_directory::KEYS]),
+        #[cfg(feature = "office365")]
+        EndpointKind::Office365 => Some(&[office365::KEYS, http::KEYS]),
         _ => None,
     }
 }
@@ -170,11 +191,15 @@ pub(crate) fn read(
 }
 
 fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
-    table.extend(Keys(keys_of(kind)?));
+    keys_of(kind)?.iter().for_each(|keys| table.extend(Keys(keys)));
     match kind {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => {
             active_directory::read(table, reading).map(|settings| EndpointSettings::ActiveDirectory(Box::new(settings)))
+        }
+        #[cfg(feature = "office365")]
+        EndpointKind::Office365 => {
+            office365::read(table, reading).map(|settings| EndpointSettings::Office365(Box::new(settings)))
         }
         // Refused by its name already; nothing is said of its other keys.
         _ => {

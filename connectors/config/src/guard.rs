@@ -3,13 +3,13 @@
 //! It knows what a limit may be, not how it is judged.
 
 use tenantry::model::{GuardLimits, Limit};
-use toml::de::DeValue;
 
 use crate::key::{Form, Key, Keys};
 use crate::reading::Reading;
 use crate::table::{Field, Table};
 
 const REMEDY: &str = "write { share = 0.10, floor = 5 }";
+const FLOOR: &str = "write how many may always go: 0 or more, without a fraction";
 
 /// The kinds of changes that are limited.
 pub(crate) const KEYS: &[Key] = &[
@@ -49,50 +49,11 @@ pub(crate) fn read(field: Option<Field<'_>>, below: GuardLimits, reading: &mut R
 }
 
 fn read_limit(mut table: Table<'_>, limit: &mut Limit, reading: &mut Reading<'_>) {
-    if let Some(share) = table.take("share").and_then(|field| read_share(&field, reading)) {
+    if let Some(share) = table.take("share").and_then(|field| field.share(reading)) {
         limit.share = share;
     }
-    if let Some(floor) = table.take("floor").and_then(|field| read_floor(&field, reading)) {
+    if let Some(floor) = table.take("floor").and_then(|field| field.count(FLOOR, reading)) {
         limit.floor = floor;
     }
     table.finish(reading);
-}
-
-fn read_share(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<f64> {
-    const REMEDY: &str = "write a share from 0 to 1, for instance 0.10 for 10 %";
-    debug_assert_eq!(field.form, Form::Share, "{}", field.path);
-    let share = match field.value {
-        DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-        DeValue::Integer(integer) => match (integer.as_str(), integer.radix()) {
-            (text, 10) => text.parse::<f64>().ok(),
-            _ => None,
-        },
-        _ => {
-            field.wrong_form("a share", REMEDY, reading);
-            return None;
-        }
-    };
-    match share {
-        // Not a number fails this comparison, as it must.
-        Some(share) if (0.0..=1.0).contains(&share) => Some(share),
-        _ => {
-            field.refuse("this is no share of a whole", REMEDY, reading);
-            None
-        }
-    }
-}
-
-fn read_floor(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<u64> {
-    const REMEDY: &str = "write how many may always go: 0 or more, without a fraction";
-    debug_assert_eq!(field.form, Form::Count, "{}", field.path);
-    let DeValue::Integer(integer) = field.value else {
-        field.wrong_form("a number", REMEDY, reading);
-        return None;
-    };
-    // Through i64, the range that TOML gives integers.
-    let floor = i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|floor| u64::try_from(floor).ok());
-    if floor.is_none() {
-        field.refuse("this number is negative or too large", REMEDY, reading);
-    }
-    floor
 }

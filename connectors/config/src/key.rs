@@ -50,8 +50,12 @@ pub(crate) enum Form {
     Variable,
     /// A share of a whole.
     Share,
+    /// A share of a whole that is more than nothing.
+    Part,
     /// A number of things.
     Count,
+    /// A number within limits.
+    Number { least: u64, most: u64 },
     /// Where a secret is: a table with one of its keys.
     Secret(Keys),
     /// A table.

@@ -4,7 +4,7 @@
 //! secret. It knows which connectors exist and what their keys mean; it opens no connection.
 
 // Without a connector some forms of values have no key that takes them.
-#![cfg_attr(not(feature = "active-directory"), allow(dead_code))]
+#![cfg_attr(not(all(feature = "active-directory", feature = "office365")), allow(dead_code))]
 
 #[cfg(feature = "active-directory")]
 mod active_directory;
@@ -12,7 +12,11 @@ mod customer;
 mod endpoint;
 mod environment;
 mod guard;
+#[cfg(feature = "office365")]
+mod http;
 mod key;
+#[cfg(feature = "office365")]
+mod office365;
 mod problem;
 mod reading;
 mod schema;
@@ -27,6 +31,10 @@ pub use active_directory::ActiveDirectorySettings;
 pub use customer::Customer;
 pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};
+#[cfg(feature = "office365")]
+pub use http::HttpKeys;
+#[cfg(feature = "office365")]
+pub use office365::Office365Settings;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use tenant::TenantConfig;

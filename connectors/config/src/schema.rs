@@ -52,7 +52,10 @@ fn property(key: &Key, kind: Option<EndpointKind>) -> Value {
             json!({ "anyOf": word.map(|word| json!({ "const": word })).into_iter().chain([seconds, unit]).collect::<Vec<_>>() })
         }
         Form::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+        // That nothing is no part is for the reading: draft 7's word for it is understood by few tools.
+        Form::Part => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Number { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Form::Secret(keys) => {
             let mut place = table(&[keys.0], None);
             place.insert("minProperties".into(), json!(1));
@@ -69,7 +72,8 @@ fn property(key: &Key, kind: Option<EndpointKind>) -> Value {
 /// Describes one endpoint: of one of the kinds that this program can connect to.
 fn endpoints() -> Value {
     let kinds = EndpointKind::ALL.into_iter().filter_map(|kind| Some((kind, endpoint::keys_of(kind)?)));
-    let mut kinds: Vec<Value> = kinds.map(|(kind, keys)| table(&[endpoint::KEYS, keys], Some(kind)).into()).collect();
+    let mut kinds: Vec<Value> =
+        kinds.map(|(kind, keys)| table(&[&[endpoint::KEYS], keys].concat(), Some(kind)).into()).collect();
     // A choice of one makes editors' messages worse, and a choice of none is not allowed.
     match kinds.len() {
         0 => json!(false),

@@ -17,8 +17,24 @@ pub(crate) const FORM: Form = Form::Secret(Keys(&[
     Key::optional("file", Form::Path, "The path of a file that holds the secret and nothing else."),
 ]));
 
+/// How much a secret may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    One,
+    Many,
+}
+
 /// Reads a secret of one line.
 pub(crate) fn read(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
+    read_lines(field, Lines::One, reading)
+}
+
+/// Reads a secret that may have many lines: a key as PEM.
+pub(crate) fn read_text(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
+    read_lines(field, Lines::Many, reading)
+}
+
+fn read_lines(field: Field<'_>, lines: Lines, reading: &mut Reading<'_>) -> Option<Secret> {
     match field.value {
         DeValue::String(_) => {
             field.refuse("a secret must not stand in the configuration itself", REMEDY, reading);
@@ -37,8 +53,8 @@ pub(crate) fn read(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Secret
     let clean = table.is_taken();
     table.finish(reading);
     match (variable, file) {
-        (Some(variable), None) => from_variable(&variable, reading),
-        (None, Some(file)) => from_file(&file, reading),
+        (Some(variable), None) => from_variable(&variable, lines, reading),
+        (None, Some(file)) => from_file(&file, lines, reading),
         (Some(_), Some(_)) => {
             reading.problem(at, &path, "the secret has two places, env and file", "keep one of them");
             None
@@ -52,7 +68,7 @@ pub(crate) fn read(field: Field<'_>, reading: &mut Reading<'_>) -> Option<Secret
     }
 }
 
-fn from_variable(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
+fn from_variable(field: &Field<'_>, lines: Lines, reading: &mut Reading<'_>) -> Option<Secret> {
     let name = field.text(reading)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !name.chars().all(allowed) || name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -71,10 +87,10 @@ fn from_variable(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret>
         field.refuse(format!("{called} is not UTF-8"), "set it to text", reading);
         return None;
     };
-    one_line(Secret::new(value), &called, field, reading)
+    checked(Secret::new(value), lines, &called, field, reading)
 }
 
-fn from_file(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
+fn from_file(field: &Field<'_>, lines: Lines, reading: &mut Reading<'_>) -> Option<Secret> {
     let bytes = field.file(reading)?;
     let Ok(mut text) = String::from_utf8(bytes) else {
         field.refuse("the file named here is not UTF-8", "save it as UTF-8 text", reading);
@@ -90,16 +106,16 @@ fn from_file(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
     if text.starts_with('\u{feff}') {
         text.remove(0);
     }
-    one_line(Secret::new(text), "the file named here", field, reading)
+    checked(Secret::new(text), lines, "the file named here", field, reading)
 }
 
 /// A secret that is empty or has several lines is a mistake, and trying it could lock the account.
-fn one_line(secret: Secret, called: &str, field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
+fn checked(secret: Secret, lines: Lines, called: &str, field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Secret> {
     if secret.expose().trim().is_empty() {
         field.refuse(format!("{called} is empty"), "put the secret into it", reading);
         return None;
     }
-    if secret.expose().contains(['\n', '\r', '\0']) {
+    if lines == Lines::One && secret.expose().contains(['\n', '\r', '\0']) {
         field.refuse(format!("{called} holds more than one line"), "put nothing but the secret into it", reading);
         return None;
     }

@@ -49,7 +49,8 @@ impl<'t> Table<'t> {
         self.at
     }
 
-    fn path_of(&self, key: &str) -> String {
+    /// Returns the path of a key of this table.
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 

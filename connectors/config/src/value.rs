@@ -144,6 +144,79 @@ impl<'t> Field<'t> {
         matches!(self.form, Form::Time { word: Some(word), .. } if self.value.as_str() == Some(word))
     }
 
+    /// Reads a share of a whole: from 0 to 1.
+    pub(crate) fn share(&self, reading: &mut Reading<'_>) -> Option<f64> {
+        debug_assert_eq!(self.form, Form::Share, "{}", self.path);
+        self.fraction("a share", "write a share from 0 to 1, for instance 0.10 for 10 %", |share| share >= 0.0, reading)
+    }
+
+    /// Reads a share that is more than nothing.
+    pub(crate) fn part(&self, reading: &mut Reading<'_>) -> Option<f64> {
+        debug_assert_eq!(self.form, Form::Part, "{}", self.path);
+        let remedy = "write a share of more than 0 and at most 1, for instance 0.8 for 80 %";
+        self.fraction("a share", remedy, |share| share > 0.0, reading)
+    }
+
+    fn fraction(
+        &self,
+        expected: &str,
+        remedy: &str,
+        is_enough: impl Fn(f64) -> bool,
+        reading: &mut Reading<'_>,
+    ) -> Option<f64> {
+        let share = match self.value {
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            DeValue::Integer(integer) => match (integer.as_str(), integer.radix()) {
+                (text, 10) => text.parse::<f64>().ok(),
+                _ => None,
+            },
+            _ => {
+                self.wrong_form(expected, remedy, reading);
+                return None;
+            }
+        };
+        // Not a number fails these comparisons, as it must.
+        let share = share.filter(|share| is_enough(*share) && *share <= 1.0);
+        if share.is_none() {
+            self.refuse("this is no share of a whole", remedy, reading);
+        }
+        share
+    }
+
+    /// Reads a number of things.
+    pub(crate) fn count(&self, remedy: &str, reading: &mut Reading<'_>) -> Option<u64> {
+        debug_assert_eq!(self.form, Form::Count, "{}", self.path);
+        let count = self.integer(remedy, reading)?;
+        if count.is_none() {
+            self.refuse("this number is negative or too large", remedy, reading);
+        }
+        count
+    }
+
+    /// Reads a number within the limits of its key.
+    pub(crate) fn number(&self, reading: &mut Reading<'_>) -> Option<u64> {
+        let Form::Number { least, most } = self.form else {
+            unreachable!("{} is listed as {:?}", self.path, self.form)
+        };
+        let remedy = format!("write a number from {least} to {most}");
+        let number = self.integer(&remedy, reading)?.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.refuse("this number is out of range", remedy, reading);
+        }
+        number
+    }
+
+    /// Reads an integer; the inner option is empty for one that is negative or too large.
+    #[allow(clippy::option_option, reason = "that it is none is told already, or is for the caller to tell")]
+    fn integer(&self, remedy: &str, reading: &mut Reading<'_>) -> Option<Option<u64>> {
+        let DeValue::Integer(integer) = self.value else {
+            self.wrong_form("a number", remedy, reading);
+            return None;
+        };
+        // Through i64, the range that TOML gives integers.
+        Some(i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|number| u64::try_from(number).ok()))
+    }
+
     /// Opens a table.
     pub(crate) fn table(self, remedy: &str, reading: &mut Reading<'_>) -> Option<Table<'t>> {
         let (Form::Table(keys) | Form::Secret(keys)) = self.form else {

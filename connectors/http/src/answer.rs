@@ -73,15 +73,11 @@ impl Answer {
         let later = self.retry_after(now_unix_millis).map_or(Retry::Backoff, Retry::After);
         let error = match self.status.as_u16() {
             401 => Error::new(ErrorKind::Unauthenticated, "the server does not accept the login"),
-            403 => {
-                Error::new(ErrorKind::PermissionDenied { missing: Vec::new() }, "the server does not allow it")
-            }
+            403 => Error::new(ErrorKind::PermissionDenied { missing: Vec::new() }, "the server does not allow it"),
             404 | 410 => Error::new(ErrorKind::NotFound, "the server does not know what was asked for"),
             409 | 412 => Error::new(ErrorKind::Conflict, "somebody else changed it at the same time"),
             429 => Error::new(ErrorKind::Throttled, "the server says that it is asked too fast").with_retry(later),
-            408 | 500..=599 => {
-                Error::new(ErrorKind::Unavailable, "the server cannot answer now").with_retry(later)
-            }
+            408 | 500..=599 => Error::new(ErrorKind::Unavailable, "the server cannot answer now").with_retry(later),
             _ => Error::protocol("the server refuses the request"),
         };
         error.with_context("status", self.status.as_u16())

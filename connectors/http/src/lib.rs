@@ -48,3 +48,4 @@ pub use client::Client;
 pub use origin::Origin;
 pub use settings::{HttpSettings, Proxy};
 pub use tokens::{Lease, Token, TokenSource, Tokens};
+pub use trust::check_authorities;

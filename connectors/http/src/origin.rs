@@ -44,7 +44,9 @@ impl Origin {
         match url.scheme() {
             "https" => {}
             "http" if insecure || is_loopback(url) => {}
-            "http" => return refuse("plain http:// shows the token to everybody on the way; use https, or set insecure"),
+            "http" => {
+                return refuse("plain http:// shows the token to everybody on the way; use https, or set insecure");
+            }
             _ => return refuse("the address must begin with https://"),
         }
         match Self::read(url) {
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn the_same_place_is_allowed_however_it_is_spelled() {
-        for text in ["https://graph.directory.example/", "https://GRAPH.directory.EXAMPLE:443/v1.0/users?$skiptoken=x"] {
+        for text in ["https://graph.directory.example/", "https://GRAPH.directory.EXAMPLE:443/v1.0/users?$skiptoken=x"]
+        {
             assert!(origin().allows(&url(text)).is_ok(), "{text}");
         }
     }

@@ -123,7 +123,8 @@ impl Tokens {
         let flight = {
             let mut state = self.inner.state();
             let now = self.inner.clock.monotonic();
-            let under_way = state.flight.as_ref().and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
+            let under_way =
+                state.flight.as_ref().and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
             if let Some(held) = &state.held
                 && now < held.good_until
                 && (now < held.renew_at || now < state.renewal_from || under_way.is_some())
@@ -132,7 +133,7 @@ impl Tokens {
             }
             match (under_way, &state.failed) {
                 (Some(flight), _) => flight,
-                (None, Some((error, until))) if now < *until => return Err(later(error, *until - now)),
+                (None, Some((error, until))) if now < *until => return Err(later(error, until.saturating_sub(now))),
                 (None, _) => {
                     let flight = Arc::clone(&self.inner).fetch().boxed().shared();
                     state.flight = flight.downgrade();
@@ -166,7 +167,11 @@ impl Inner {
                 let lease = Lease { number: state.fetched, header };
                 let ahead = AHEAD.min(life / 10);
                 let end = begun.saturating_add(life);
-                let held = Held { lease: lease.clone(), renew_at: end - ahead, good_until: end - ahead / 10 };
+                let held = Held {
+                    lease: lease.clone(),
+                    renew_at: end.saturating_sub(ahead),
+                    good_until: end.saturating_sub(ahead / 10),
+                };
                 state.held = Some(held);
                 state.failed = None;
                 Ok(lease)

@@ -28,6 +28,14 @@ pub(crate) fn client_config(ca_pem: Option<&[u8]>) -> Result<ClientConfig> {
     Ok(config)
 }
 
+/// Checks that a PEM text holds certificates, for whoever reads a configuration.
+///
+/// # Errors
+/// [`Config`](ErrorKind::Config) if it is no PEM or holds none.
+pub fn check_authorities(pem: &[u8]) -> Result<()> {
+    read_pem(pem).map(|_| ())
+}
+
 fn read_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<std::result::Result<Vec<_>, _>>()

@@ -1,9 +1,10 @@
 //! What a `tenant.toml` may be, and what is said about one that may not. It needs the connectors that are built by default.
-#![cfg(feature = "active-directory")]
+#![cfg(all(feature = "active-directory", feature = "office365"))]
 
 mod accepted;
 mod documents;
 mod fitting;
+mod office365;
 mod problems;
 mod random;
 mod schema;

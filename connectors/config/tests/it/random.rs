@@ -38,6 +38,22 @@ const KEYS: &[&str] = &[
     "file",
     "memberships",
     "unknown",
+    "tenant",
+    "client_id",
+    "client_secret",
+    "certificate_file",
+    "private_key",
+    "cloud",
+    "login_url",
+    "graph_url",
+    "mfa",
+    "lane_time",
+    "page_size",
+    "quota",
+    "permits",
+    "per",
+    "proxy",
+    "quota_share",
 ];
 
 /// What somebody writes where a value belongs, a secret perhaps: no problem repeats it.
@@ -70,8 +86,9 @@ fn value() -> impl Strategy<Value = String> {
 /// The shortest configuration, with lines in between that have real keys and any values.
 pub(crate) fn document() -> impl Strategy<Value = String> {
     let pairs = prop::collection::vec((prop::sample::select(KEYS), value()), 0..12);
-    (pairs, 0..MINIMAL.lines().count()).prop_map(|(pairs, at)| {
-        let mut lines: Vec<String> = MINIMAL.lines().map(str::to_owned).collect();
+    let shortest = prop::sample::select(&[MINIMAL, CLOUD][..]);
+    (shortest, pairs, 0..MINIMAL.lines().count()).prop_map(|(shortest, pairs, at)| {
+        let mut lines: Vec<String> = shortest.lines().map(str::to_owned).collect();
         lines.splice(at..at, pairs.iter().map(|(key, value)| format!("{key} = {value}")));
         lines.join("\n")
     })

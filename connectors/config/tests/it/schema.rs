@@ -82,6 +82,67 @@ const RIGHT: &[&str] = &[
     "guard.cleared_values.share = 0",
 ];
 
+/// Every key of a tenant in the cloud, with values that are accepted.
+const RIGHT_CLOUD: &[&str] = &[
+    "cloud = \"china\"",
+    "login_url = \"https://login.example\"",
+    "graph_url = \"http://127.0.0.1:9000/v1.0\"",
+    "mfa = true",
+    "sign_in = false",
+    "mailbox = true",
+    "lane_time = 0",
+    "lane_time = \"5m\"",
+    "page_size = 1",
+    "page_size = 999",
+    "concurrency = 64",
+    "proxy = \"http://proxy.example:3128\"",
+    "ca_file = \"ca.pem\"",
+    "timeout = \"1h\"",
+    "quota_share = 1",
+    "quota_share = 0.01",
+    "insecure = false",
+    "quota = {}",
+    "quota.tenant = { permits = 1, per = 1 }",
+    "quota.mailboxes = { permits = 1_000_000, per = \"1d\" }",
+    QUOTAS,
+];
+
+const QUOTAS: &str = "quota = { application = { permits = 1, per = 1 }, writes = { permits = 1, per = 1 }, \
+                      reports = { permits = 1, per = 1 }, sign_ins = { permits = 1, per = 1 } }";
+
+const CERTIFICATE: &str = "certificate_file = \"graph.pem\"\nprivate_key = { file = \"graph.key\" }";
+
+#[test]
+fn every_right_value_of_every_key_of_a_tenant_in_the_cloud_fits() {
+    assert_accepted_fits(CLOUD);
+    for line in RIGHT_CLOUD {
+        assert_accepted_fits(&format!("{CLOUD}{line}\n"));
+    }
+    assert_accepted_fits(&CLOUD.replace("client_secret = { env = \"GRAPH_SECRET\" }", CERTIFICATE));
+}
+
+#[test]
+fn what_is_wrong_of_a_tenant_in_the_cloud_does_not_fit() {
+    for line in [
+        "colour = 1",
+        "bind = \"x\"",
+        "cloud = \"moon\"",
+        "page_size = 0",
+        "page_size = 1000",
+        "quota_share = 2",
+        "quota.tenant = { permits = 1 }",
+        "quota.tenant = { permits = 0, per = 1 }",
+        "quota.colour = {}",
+        "mfa = 1",
+        "proxy = []",
+        "private_key = \"x\"",
+    ] {
+        let text = format!("{CLOUD}{line}\n");
+        assert!(misfit_of(&text).is_some() && parse(&text).is_err(), "{line}");
+    }
+    assert!(misfit_of(&CLOUD.replace("tenant =", "tenants =")).is_some());
+}
+
 #[test]
 fn every_right_value_of_every_key_fits() {
     assert_accepted_fits(MINIMAL);
@@ -199,14 +260,16 @@ fn every_key_of_the_schema_is_tried_here() {
         for (key, rule) in schema["properties"].as_object().into_iter().flatten() {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             keys(rule, &path, found);
-            keys(&rule["items"], &path, found);
+            let kinds = rule["items"]["oneOf"].as_array().into_iter().flatten();
+            kinds.chain([&rule["items"]]).for_each(|items| keys(items, &path, found));
             found.push(path);
         }
     }
     let mut found = Vec::new();
     keys(&schema(), "", &mut found);
-    assert!(found.len() > 50, "{found:?}");
-    let tried = format!("{MINIMAL}{}{FORMS:?}", RIGHT.join("\n"));
+    assert!(found.len() > 90, "{found:?}");
+    let (right, cloud) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"));
+    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}");
     for path in found {
         let leaf = path.rsplit('.').next().unwrap();
         assert!(tried.contains(leaf), "{path}");

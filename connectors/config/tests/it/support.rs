@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tenantry::{ErrorKind, Result};
-use tenantry_config::{ActiveDirectorySettings, EndpointSettings, Environment, Problem, Problems, TenantConfig};
+use tenantry_config::{
+    ActiveDirectorySettings, EndpointSettings, Environment, Office365Settings, Problem, Problems, TenantConfig,
+};
 
 /// What every secret of these tests is, so that it can be looked for where it must not be.
 pub(crate) const CANARY: &str = "k4n4ri-Vogel";
@@ -18,6 +20,10 @@ bGUwIBcNMjUwMTAxMDAwMDAwWhgPMjEyNTAxMDEwMDAwMDBaMBUxEzARBgNVBAMM
 CmNhLmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ=
 -----END CERTIFICATE-----
 ";
+
+/// A certificate of an application, and its key. Nobody signs in with them.
+pub(crate) const GRAPH_PEM: &str = include_str!("../../../office365/tests/keys/certificate.pem");
+pub(crate) const GRAPH_KEY: &str = include_str!("../../../office365/tests/keys/key-pkcs8.pem");
 
 #[derive(Default)]
 pub(crate) struct FakeEnvironment {
@@ -32,6 +38,9 @@ impl FakeEnvironment {
         environment.variables.insert("AD_PASSWORD", CANARY.into());
         environment.files.insert("conf/ad.secret".into(), format!("{CANARY}\n").into_bytes());
         environment.files.insert("conf/ca.pem".into(), CA_PEM.into());
+        environment.variables.insert("GRAPH_SECRET", CANARY.into());
+        environment.files.insert("conf/graph.pem".into(), GRAPH_PEM.into());
+        environment.files.insert("conf/graph.key".into(), GRAPH_KEY.into());
         environment
     }
 }
@@ -65,6 +74,24 @@ pub(crate) const NEXT: usize = 9;
 
 pub(crate) fn parse(text: &str) -> Result<TenantConfig> {
     TenantConfig::parse(text, "conf/tenant.toml", &FakeEnvironment::complete())
+}
+
+/// The shortest configuration with a Microsoft 365 tenant.
+pub(crate) const CLOUD: &str = r#"[customer]
+name = "Mining 88"
+[[endpoint]]
+name = "cloud"
+kind = "office365"
+tenant = "mining88.example"
+client_id = "00000000-1111-2222-3333-444444444444"
+client_secret = { env = "GRAPH_SECRET" }
+"#;
+
+/// Parses [`CLOUD`] with more lines and returns the settings of its only endpoint.
+pub(crate) fn cloud(more: &str) -> Office365Settings {
+    let config = parse(&format!("{CLOUD}{more}")).expect("a right configuration");
+    let EndpointSettings::Office365(settings) = config.endpoints[0].settings.clone() else { panic!("another kind") };
+    *settings
 }
 
 /// Parses [`MINIMAL`] with more lines and returns the settings of its only endpoint.

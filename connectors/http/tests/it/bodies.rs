@@ -24,7 +24,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn is_cut_off(error: &Error) -> bool {
-    error.kind().as_str() == "unavailable" && error.retry() == Retry::Backoff && error.message() == "the answer ended early"
+    error.kind().as_str() == "unavailable"
+        && error.retry() == Retry::Backoff
+        && error.message() == "the answer ended early"
 }
 
 #[tokio::test]
@@ -119,17 +121,17 @@ async fn an_html_page_in_place_of_json_is_named_as_one_and_may_pass_by() {
 
 #[tokio::test]
 async fn json_that_cannot_be_read_tells_where_and_nothing_of_what() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Page {
+        #[allow(dead_code, reason = "it is only read")]
+        value: u32,
+    }
     let cases = [
         (r#"{"value": "CANARY"#, Retry::Backoff),
         (r#"{"value": CANARY}"#, Retry::Never),
         (r#"{"value": "CANARY"}"#, Retry::Never),
         ("", Retry::Backoff),
     ];
-    #[derive(Debug, serde::Deserialize)]
-    struct Page {
-        #[allow(dead_code, reason = "it is only read")]
-        value: u32,
-    }
     for (body, retry) in cases {
         let server = Server::always(json(body)).await;
         let error = get(&server).await.unwrap().json::<Page>().unwrap_err();

@@ -1,5 +1,7 @@
 //! Servers that are not there, do not answer, or answer what is no HTTP.
 
+#![allow(clippy::disallowed_methods, reason = "the paused time of tokio is what is tested")]
+
 use std::time::Duration;
 
 use tenantry::Retry;

@@ -1,5 +1,7 @@
 //! What a connector may rely on when it sends a request. It knows no provider.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod bodies;
 mod failures;
 mod origins;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tenantry::gate::Clock;
 use tenantry::{Result, Secret};
-use tenantry_http::{HttpSettings, Client, Token, TokenSource, Tokens};
+use tenantry_http::{Client, HttpSettings, Token, TokenSource, Tokens};
 use tracing::instrument::WithSubscriber;
 
 use crate::server::{Reply, Server, answer, json};
@@ -51,12 +51,10 @@ async fn nothing_that_is_shown_holds_a_secret_whatever_the_server_does() {
     ];
     let written = Written::default();
     let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let shown = async {
-        let mut shown = String::new();
+        let mut shown = Vec::new();
         for reply in replies {
             let server = Server::start(move |_, _| reply()).await;
             let client = Client::new(&HttpSettings::default()).unwrap();
@@ -65,13 +63,13 @@ async fn nothing_that_is_shown_holds_a_secret_whatever_the_server_does() {
             match client.send_with(&server.origin(), request, &tokens).await {
                 Ok(answer) => {
                     let json = answer.json::<u32>();
-                    shown += &format!("{answer:?} {json:?} {:?} {}", answer.refusal(0), answer.refusal(0));
+                    shown.push(format!("{answer:?} {json:?} {:?} {}", answer.refusal(0), answer.refusal(0)));
                 }
-                Err(error) => shown += &format!("{error:?} {error}"),
+                Err(error) => shown.push(format!("{error:?} {error}")),
             }
-            shown += &format!("{tokens:?} {client:?} {:?} {:?}", tokens.lease().await, server.origin());
+            shown.push(format!("{tokens:?} {client:?} {:?} {:?}", tokens.lease().await, server.origin()));
         }
-        shown
+        shown.concat()
     }
     .with_subscriber(subscriber)
     .await;

@@ -72,11 +72,11 @@ impl Server {
     }
 }
 
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
     mut stream: S,
     connection: usize,
     seen: Arc<Mutex<Vec<Seen>>>,
-    script: Arc<impl Fn(usize, &str) -> Reply>,
+    script: Arc<impl Fn(usize, &str) -> Reply + Send + Sync>,
 ) {
     let mut read = Vec::new();
     loop {
