@@ -6,16 +6,20 @@ use crate::packages;
 use crate::process::{self, Interrupt};
 use crate::suites;
 
-/// Runs the benchmark named `import` with the given arguments; behind `--samba` that of the live harness.
+/// Runs the benchmark named `import` with the given arguments; behind `--office365` that of the connector, behind
+/// `--samba` that of the live harness.
 pub(crate) fn run(arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
     match arguments.split_first() {
         Some((first, rest)) if first == "--samba" => against_samba(rest, interrupt),
-        _ => {
-            let mut command = process::cargo();
-            command.args(["bench", "--locked", "--all-features", "--bench", "import", "--"]).args(arguments);
-            process::run(command.current_dir(process::workspace_root()), interrupt)
-        }
+        Some((first, rest)) if first == "--office365" => alone("office365", rest, interrupt),
+        _ => alone("import", arguments, interrupt),
     }
+}
+
+fn alone(name: &str, arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
+    let mut command = process::cargo();
+    command.args(["bench", "--locked", "--all-features", "--bench", name, "--"]).args(arguments);
+    process::run(command.current_dir(process::workspace_root()), interrupt)
 }
 
 fn against_samba(arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {

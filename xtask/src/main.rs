@@ -29,6 +29,8 @@ usage: cargo xtask <command>
              then the live suites, then cleans up
   bench [ARGS]
              runs the import benchmark in release mode; ARGS are passed through
+  bench --office365 [--sizes LIST] [--quota]
+             measures imports over HTTP from a fake Microsoft Graph, with --quota as fast as the quota allows
   bench --samba [--rounds N] [--users N] [--limit X]
              compares an import from a Samba domain controller with `ldapsearch`; installs both if need be
   fuzz [--seconds N] [TARGET [FILE]]

@@ -29,7 +29,7 @@ impl Asked<'_> {
                 let body: Map<String, Value> = serde_json::from_slice(&self.request.body)
                     .map_err(|_| Problem::new(400, "BadRequest", "Unable to read JSON request payload."))?;
                 self.may_write(&body)?;
-                self.inner.writing(|state| self.patch(state, id, &body))?;
+                self.inner.writing(|state| Self::patch(state, id, &body))?;
                 Ok(Output::Nothing)
             }
             _ => {
@@ -38,7 +38,7 @@ impl Asked<'_> {
                 }
                 let now = instant(self.inner.now() / 1000);
                 self.inner.writing(|state| {
-                    let user = self.find(state, Some(Kind::User), id)?;
+                    let user = state.wanted(Some(Kind::User), id)?;
                     state.set(user, at("signInSessionsValidFromDateTime").map(|place| (place, json!(now))));
                     Ok(())
                 })?;
@@ -66,8 +66,8 @@ impl Asked<'_> {
         if may { Ok(()) } else { Err(Problem::denied()) }
     }
 
-    fn patch(&self, state: &mut State, id: &str, body: &Map<String, Value>) -> Result<(), Problem> {
-        let user = self.find(state, Some(Kind::User), id)?;
+    fn patch(state: &mut State, id: &str, body: &Map<String, Value>) -> Result<(), Problem> {
+        let user = state.wanted(Some(Kind::User), id)?;
         if state.hidden(user, "admin").is_some() || state.named(user, "isManagementRestricted") == Value::Bool(true) {
             return Err(Problem::denied());
         }
@@ -88,7 +88,7 @@ impl Asked<'_> {
         if synced {
             return Err(mastered_elsewhere(&body.keys().map(String::as_str).collect::<Vec<_>>()));
         }
-        self.check_values(body)?;
+        check_values(body)?;
         let (password, values): (Vec<_>, Vec<_>) =
             values.into_iter().partition(|(place, _)| Some(*place) == at("passwordProfile"));
         if let Some((_, profile)) = password.into_iter().next() {
@@ -98,18 +98,14 @@ impl Asked<'_> {
         state.set(user, values);
         Ok(())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "stands beside the other checks")]
-    fn check_values(&self, body: &Map<String, Value>) -> Result<(), Problem> {
-        match (body.get("accountEnabled"), body.get("passwordProfile")) {
-            (Some(value), _) if !value.is_boolean() => {
-                Err(Problem::bad("Invalid value specified for property 'accountEnabled'."))
-            }
-            (_, Some(value)) if !value.is_object() => {
-                Err(Problem::bad("Invalid value specified for property 'passwordProfile'."))
-            }
-            _ => Ok(()),
-        }
+fn check_values(body: &Map<String, Value>) -> Result<(), Problem> {
+    let wrong = |name: &str| Err(Problem::bad(format!("Invalid value specified for property '{name}'.")));
+    match (body.get("accountEnabled"), body.get("passwordProfile")) {
+        (Some(value), _) if !value.is_boolean() => wrong("accountEnabled"),
+        (_, Some(value)) if !value.is_object() => wrong("passwordProfile"),
+        _ => Ok(()),
     }
 }
 

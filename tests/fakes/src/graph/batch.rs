@@ -55,7 +55,7 @@ impl Asked<'_> {
 
     fn failed_dependency(&self, id: &str) -> Value {
         let problem = Problem::new(424, "FailedDependency", "A request that this one depends on failed.");
-        answer(id, self.inner.refuse(&problem, self.request))
+        answer(id, &self.inner.refuse(&problem, self.request))
     }
 
     fn part(&self, id: &str, part: &Value) -> Result<Value, Problem> {
@@ -89,11 +89,11 @@ impl Asked<'_> {
             body: body.into(),
             origin: self.request.origin.clone(),
         };
-        Ok(answer(id, self.inner.one(&request, self.app.clone(), self.settings, true)))
+        Ok(answer(id, &self.inner.one(&request, self.app.clone(), self.settings, true)))
     }
 }
 
-fn answer(id: &str, reply: Reply) -> Value {
+fn answer(id: &str, reply: &Reply) -> Value {
     let headers: Map<String, Value> = reply
         .headers
         .iter()

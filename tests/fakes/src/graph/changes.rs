@@ -10,6 +10,9 @@ use super::state::{Life, State};
 use super::tables::sign_ins;
 use super::tenant::Tenant;
 
+/// How long deleted objects can be restored, in milliseconds.
+const RETENTION: i64 = 30 * 86_400 * 1000;
+
 /// What a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupKind {
@@ -185,6 +188,20 @@ impl Tenant {
     pub fn purge(&self, id: Id) {
         let tell = !self.0.settings().silent_purge;
         self.change(id, |state, object| state.purge(object, tell));
+    }
+
+    /// Purges what was deleted thirty days ago or earlier, as the service does by itself; returns what it was.
+    pub fn purge_expired(&self) -> Vec<Id> {
+        let limit = self.0.now() - RETENTION;
+        let old: Vec<Id> = self.0.reading(true, |state| {
+            let deleted = Kind::ALL
+                .into_iter()
+                .flat_map(|kind| state.soft_deleted(kind).iter().map(move |ordinal| Ref::new(kind, *ordinal)));
+            let old = deleted.filter(|object| matches!(state.life(*object), Life::Soft(at) if at <= limit));
+            old.map(|object| state.id(object)).collect()
+        });
+        old.iter().for_each(|id| self.purge(*id));
+        old
     }
 
     /// Tells where an object is in its life.

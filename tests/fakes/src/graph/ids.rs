@@ -150,7 +150,7 @@ impl Codec {
         for _ in 0..6 {
             inverse = inverse.wrapping_mul(2_u64.wrapping_sub(ODD.wrapping_mul(inverse)));
         }
-        Self { key: mix(seed ^ 0x6b65_79) & MASK, seal: mix(seed ^ 0x7365_616c), inverse }
+        Self { key: mix(seed ^ 0x006b_6579) & MASK, seal: mix(seed ^ 0x7365_616c), inverse }
     }
 
     pub(crate) fn id(&self, object: Ref) -> Id {

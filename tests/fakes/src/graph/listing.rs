@@ -90,8 +90,7 @@ impl Listing<'_> {
             self.sorted(kind, filter.as_ref(), orderby, (position, number), size, &mut page)?;
             return Ok(page);
         }
-        let mut candidates = Candidates::new(self.state, kind, filter.as_ref(), position);
-        while let Some(object) = candidates.next() {
+        for object in Candidates::new(self.state, kind, filter.as_ref(), position) {
             if filter.as_ref().is_some_and(|filter| !filter.matches(self.state, object)) {
                 continue;
             }

@@ -33,7 +33,7 @@ pub(crate) fn of(kind: Kind) -> &'static [Property] {
     }
 }
 
-/// Finds a property by name; case counts, as it does in OData.
+/// Finds a property by name; case counts, as it does in `OData`.
 pub(crate) fn place(kind: Kind, name: &str) -> Option<u8> {
     of(kind).iter().position(|property| property.name == name).and_then(|place| u8::try_from(place).ok())
 }

@@ -1,4 +1,4 @@
-//! The OData options of a request; it knows no object.
+//! The `OData` options of a request; it knows no object.
 
 use super::error::Problem;
 use super::ids::Kind;

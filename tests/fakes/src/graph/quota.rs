@@ -119,25 +119,25 @@ impl Buckets {
             (&limits.sign_ins, sign_ins, "Tenant_Application/Read", "CPULimitExceeded"),
             (&limits.requests, 1.0, "Application/ReadWrite", "CPULimitExceeded"),
         ];
-        let mut refusal: Option<Refusal> = None;
-        for (bucket, (limit, need, scope, information)) in self.0.iter_mut().zip(needs) {
-            let rate = limit.units / limit.seconds;
+        let mut short = [false; 8];
+        for ((bucket, short), (limit, need, ..)) in self.0.iter_mut().zip(&mut short).zip(needs) {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds between two calls are few")]
             let passed = (now - bucket.at).max(0) as f64 / 1000.0;
-            bucket.used = (bucket.used - passed * rate).max(0.0);
+            bucket.used = (bucket.used - passed * limit.units / limit.seconds).max(0.0);
             bucket.at = bucket.at.max(now);
-            let missing = bucket.used + need - limit.units;
             // A bucket that is a hair too full is rounding, not use.
-            if need > 0.0 && missing > 1e-6 {
-                let retry_after = missing / rate;
-                if refusal.as_ref().is_none_or(|other| other.retry_after < retry_after) {
-                    refusal = Some(Refusal { retry_after, scope, information });
-                }
-            }
+            *short = need > 0.0 && bucket.used + need > limit.units + 1e-6;
         }
-        if refusal.is_none() || limits.count_refused {
-            for (bucket, (limit, need, ..)) in self.0.iter_mut().zip(needs) {
+        let refused = short.contains(&true);
+        let mut refusal: Option<Refusal> = None;
+        for ((bucket, short), (limit, need, scope, information)) in self.0.iter_mut().zip(short).zip(needs) {
+            if !refused || limits.count_refused {
                 bucket.used = (bucket.used + need).min(limit.units * (1.0 + DEBT)).max(bucket.used);
+            }
+            // What the refused call itself took is waited for as well, so that waiting so long is enough.
+            let retry_after = (bucket.used + need - limit.units) * limit.seconds / limit.units;
+            if short && refusal.as_ref().is_none_or(|other| other.retry_after < retry_after) {
+                refusal = Some(Refusal { retry_after, scope, information });
             }
         }
         match refusal {

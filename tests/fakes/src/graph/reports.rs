@@ -50,7 +50,7 @@ pub(crate) fn purpose(asked: &Asked<'_>, state: &State, id: &str) -> Result<Outp
         let message = "Access is denied. Check credentials and try again.";
         return Err(Problem::new(403, "ErrorAccessDenied", message));
     }
-    let user = asked.find(state, Some(Kind::User), id)?;
+    let user = state.wanted(Some(Kind::User), id)?;
     let purpose = match state.hidden(user, "purpose") {
         Some(purpose) => purpose.clone(),
         None if user.ordinal() < state.seeded(Kind::User) => seeded_purpose(state, user),

@@ -227,7 +227,7 @@ impl Seeds {
             return mean;
         }
         let share = u32::try_from(self.hash(Kind::Group, pair, 6) % (u64::from(mean) + 1)).unwrap_or(0);
-        if group % 2 == 0 { mean + share } else { mean - share }
+        if group.is_multiple_of(2) { mean + share } else { mean - share }
     }
 
     fn first_user(&self, group: u32) -> u64 {

@@ -8,7 +8,7 @@ use super::clock::instant;
 use super::delta::Context;
 use super::error::Problem;
 use super::faults::{Fault, Occasion};
-use super::ids::{Id, Kind, Ref};
+use super::ids::Kind;
 use super::lies;
 use super::listing::Listing;
 use super::log::Logged;
@@ -19,7 +19,7 @@ use super::quota::Price;
 use super::route::{Call, Route};
 use super::rows::Detail;
 use super::settings::Settings;
-use super::state::{Life, State};
+use super::state::State;
 use super::tenant::{Inner, Tenant};
 use super::token::{Round, unseal_place};
 use crate::http::{Ending, Handler, Reply, Request};
@@ -235,14 +235,6 @@ impl Asked<'_> {
         format!("{}/$metadata#", self.base())
     }
 
-    pub(crate) fn find(&self, state: &State, kind: Option<Kind>, id: &str) -> Result<Ref, Problem> {
-        let by_id = id.parse::<Id>().ok().and_then(|id| state.find(id));
-        let found = by_id.or_else(|| state.by_name(kind, id));
-        found
-            .filter(|object| state.life(*object) == Life::Live && kind.is_none_or(|kind| object.kind() == kind))
-            .ok_or_else(|| Problem::not_found(id))
-    }
-
     fn detail(&self, kind: Kind) -> Detail {
         let seen = match (&self.route, kind) {
             // Whoever may list these objects sees them; as members and owners each kind needs its own right.
@@ -283,7 +275,7 @@ impl Asked<'_> {
             }
             Route::Delta(kind) => self.delta(state, *kind).map(Output::Page),
             Route::Members { group, cast, count, transitive } => {
-                let group = self.find(state, Some(Kind::Group), group)?;
+                let group = state.wanted(Some(Kind::Group), group)?;
                 if *count {
                     self.count_segment(listing.member_count(group.ordinal(), *cast), faults)
                 } else if *transitive {
@@ -293,7 +285,7 @@ impl Asked<'_> {
                 }
             }
             Route::Owners { device, cast } => {
-                let device = self.find(state, Some(Kind::Device), device)?;
+                let device = state.wanted(Some(Kind::Device), device)?;
                 let mut owners = state.owners(device.ordinal());
                 owners.retain(|owner| cast.is_none_or(|kind| owner.kind() == kind));
                 listing.these(&owners, "directoryObjects").map(Output::Page)

@@ -47,6 +47,7 @@ pub enum BatchOrder {
 
 /// Limits and habits; the defaults are those of the real service as far as they are known.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own and is set by name")]
 pub struct Settings {
     /// Rows of a listing without `$top`.
     pub page: u32,
@@ -113,7 +114,7 @@ impl Default for Settings {
             late_changes: true,
             silent_purge: false,
             wake_tells_groups: false,
-            delta_token_life: Duration::from_secs(7 * 86_400),
+            delta_token_life: Duration::from_hours(7 * 24),
             reset_form: ResetForm::TooOld,
             access_token_life: Duration::from_secs(3599),
             old_assertions: false,

@@ -30,7 +30,7 @@ impl Asked<'_> {
             Route::DeletedOne(id) => self.deleted_one(state, listing, id),
             Route::GetByIds => self.by_ids(state, listing).map(Output::Page),
             Route::MemberOf { kind, id, transitive } => {
-                let object = self.find(state, Some(*kind), id)?;
+                let object = state.wanted(Some(*kind), id)?;
                 let groups = if *transitive { state.all_groups_of(object) } else { state.groups_of(object) };
                 let groups: Vec<Ref> = groups.into_iter().map(|group| Ref::new(Kind::Group, group)).collect();
                 listing.these(&groups, "directoryObjects").map(Output::Page)
@@ -143,7 +143,7 @@ impl Asked<'_> {
     }
 
     fn object(&self, state: &State, listing: &Listing<'_>, kind: Option<Kind>, id: &str) -> Result<Output, Problem> {
-        let object = self.find(state, kind, id)?;
+        let object = state.wanted(kind, id)?;
         if let Some(kind) = kind {
             self.may_select(kind)?;
         }
@@ -208,7 +208,7 @@ impl Asked<'_> {
     }
 
     fn member_groups(&self, state: &State, kind: Option<Kind>, id: &str, check: bool) -> Result<Output, Problem> {
-        let object = self.find(state, kind, id)?;
+        let object = state.wanted(kind, id)?;
         let body = self.body()?;
         let security = body.get("securityEnabledOnly").and_then(Value::as_bool).unwrap_or(false);
         let groups = state.all_groups_of(object).into_iter().map(|group| Ref::new(Kind::Group, group));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::clock::{instant, parse_instant};
+use super::error::Problem;
 use super::ids::{Id, Kind, Ref};
 use super::links::Links;
 use super::properties::{self, ID, Property};
@@ -353,6 +354,15 @@ impl State {
         found.into_iter().filter(|member| cast.is_none_or(|kind| member.kind() == kind)).collect()
     }
 
+    /// Finds a live object of a kind by what stands in an address: its id, a principal name, a device id.
+    pub(crate) fn wanted(&self, kind: Option<Kind>, id: &str) -> Result<Ref, Problem> {
+        let by_id = id.parse::<Id>().ok().and_then(|id| self.find(id));
+        by_id
+            .or_else(|| self.by_name(kind, id))
+            .filter(|object| self.is_live(*object) && kind.is_none_or(|kind| object.kind() == kind))
+            .ok_or_else(|| Problem::not_found(id))
+    }
+
     /// Finds a live user by the principal name, or a live device by its device id.
     pub(crate) fn by_name(&self, kind: Option<Kind>, name: &str) -> Option<Ref> {
         let (kind, property) = match kind {
@@ -363,7 +373,24 @@ impl State {
         let has = |object: &Ref| {
             self.is_live(*object) && self.text(*object, property).is_some_and(|text| text.eq_ignore_ascii_case(name))
         };
-        (0..self.end(kind)).map(|ordinal| Ref::new(kind, ordinal)).find(has)
+        let seeded = self.seeded(kind);
+        let mut first = 0;
+        if kind == Kind::User {
+            // Seeded names rise with the place; whoever was renamed since stands among the changed ones.
+            let (mut end, wanted) = (seeded, name.to_lowercase());
+            while first < end {
+                let middle = first + (end - first) / 2;
+                let below = self.seeds.upn(middle).to_lowercase() < wanted;
+                (first, end) = if below { (middle + 1, end) } else { (first, middle) };
+            }
+            let changed = self.store(kind).overlay.keys().copied().filter(|ordinal| *ordinal < seeded);
+            let found = changed.chain([first]).map(|ordinal| Ref::new(kind, ordinal)).find(has);
+            if found.is_some() {
+                return found;
+            }
+            first = seeded;
+        }
+        (first..self.end(kind)).map(|ordinal| Ref::new(kind, ordinal)).find(has)
     }
 
     pub(crate) fn owners(&self, device: u32) -> Vec<Ref> {

@@ -118,7 +118,7 @@ pub(crate) const USER: &[Property] = &[
     unset("onPremisesExtensionAttributes"),
     asked("onPremisesImmutableId", |s, at, out| {
         when(out, s.is_synced(Kind::User, at), |out| {
-            text(out, &super::encoding::base64(&mix(s.seed ^ u64::from(at)).to_le_bytes().repeat(2)))
+            text(out, &super::encoding::base64(&mix(s.seed ^ u64::from(at)).to_le_bytes().repeat(2)));
         });
     }),
     asked("onPremisesLastSyncDateTime", |s, at, out| {

@@ -178,7 +178,7 @@ fn old_and_reset_tokens_are_refused_in_every_known_form() {
             ResetForm::GoneStateNotFound => (410, "SyncStateNotFound"),
             ResetForm::StateNotFound => (400, "syncStateNotFound"),
             ResetForm::TooOld => (400, "Request_UnsupportedQuery"),
-            _ => (410, ""),
+            ResetForm::Bare => (410, ""),
         };
         assert_eq!((answer.status, answer.code()), expected);
         let location = answer.header("location");
@@ -194,6 +194,21 @@ fn old_and_reset_tokens_are_refused_in_every_known_form() {
     client.pass(120);
     client.sign_in();
     assert_eq!(client.get(&link).status, 410);
+}
+
+#[test]
+fn deleted_users_are_purged_after_thirty_days() {
+    let mut client = Client::new(manual(seeded()));
+    let (early, late) = (client.tenant.nth(Kind::User, 1), client.tenant.nth(Kind::User, 2));
+    client.tenant.delete(early);
+    client.pass(86_400);
+    client.tenant.delete(late);
+    client.pass(29 * 86_400);
+    client.sign_in();
+    let link = client.round("/users/delta?$deltatoken=latest").1;
+    assert_eq!(client.tenant.purge_expired(), [early]);
+    assert_eq!(removed(&client.round(&link).0), [(early.to_string(), "deleted".to_owned())]);
+    assert_eq!(client.ids("/directory/deletedItems/microsoft.graph.user").len(), 1);
 }
 
 #[test]

@@ -155,6 +155,19 @@ fn sign_ins_second_factors_and_purposes_need_their_own_rights() {
 }
 
 #[test]
+fn users_are_found_by_their_principal_names_old_and_new() {
+    let client = Client::new(seeded());
+    let user = client.tenant.nth(Kind::User, 1234);
+    let name = client.tenant.value(user, "userPrincipalName").as_str().unwrap().to_owned();
+    assert_eq!(client.get(&format!("/users/{name}")).body["id"], json!(user));
+    client.tenant.rename_user(user, "somebody");
+    assert_eq!(client.get(&format!("/users/{name}")).status, 404);
+    assert_eq!(client.get("/users/somebody@tenant.example").body["id"], json!(user));
+    let new = client.tenant.user("new").create();
+    assert_eq!(client.get("/users/NEW@tenant.example").body["id"], json!(new));
+}
+
+#[test]
 fn memberships_are_found_from_the_member() {
     let client = Client::new(seeded());
     let user = client.tenant.nth(Kind::User, 77);

@@ -165,7 +165,7 @@ fn wrong_secrets_clients_tenants_and_scopes_have_their_own_numbers() {
 #[test]
 fn tokens_expire_by_time_and_on_request() {
     let mut client = client();
-    client.tenant.edit_settings(|settings| settings.access_token_life = Duration::from_secs(600));
+    client.tenant.edit_settings(|settings| settings.access_token_life = Duration::from_mins(10));
     client.sign_in();
     client.pass(599);
     assert_eq!(client.get("/users").status, 200);
