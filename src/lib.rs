@@ -50,6 +50,7 @@
 //! ```
 
 pub mod coverage;
+pub mod directory;
 pub mod endpoint;
 pub mod error;
 #[cfg(fuzzing)]
@@ -67,6 +68,7 @@ pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
+pub use directory::Directory;
 pub use endpoint::{Context, Endpoint, EndpointInfo};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use outbox::Consumer;

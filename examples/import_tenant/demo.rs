@@ -1,4 +1,5 @@
-//! The demo tenant: a fake domain controller in this process, and a configuration that the real connector reads.
+//! The demo tenant: a fake domain controller and a fake Microsoft Graph in this process, and a configuration that the real
+//! connectors read.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,7 +7,10 @@ use std::path::Path;
 
 use tenantry::{Error, Result};
 use tenantry_config::{Environment, TenantConfig};
+use tenantry_fakes::graph::FakeGraph;
 use tenantry_fakes::ldap::{Directory, FakeLdap};
+
+use crate::demo_cloud;
 
 const TENANT: &str = include_str!("../../fixtures/demo/tenant.ldif");
 const CHANGES: &str = include_str!("../../fixtures/demo/changes.ldif");
@@ -14,21 +18,27 @@ const CHANGES: &str = include_str!("../../fixtures/demo/changes.ldif");
 /// Opens nothing: the server lives as long as this process.
 const PASSWORD: &str = "a-tide-table-and-two-gulls";
 
-/// A running directory and the configuration to reach it.
+/// Running directories and the configuration to reach them.
 #[derive(Debug)]
 pub(crate) struct Demo {
     server: FakeLdap,
+    cloud: FakeGraph,
     config: TenantConfig,
 }
 
-/// Gives the configuration its secret and its certificate without a file or a variable.
+/// Gives the configuration its secrets and its certificate without a file or a variable.
 struct DemoEnvironment<'a> {
     ca_pem: &'a str,
+    client_secret: &'a str,
 }
 
 impl Environment for DemoEnvironment<'_> {
     fn variable(&self, name: &str) -> Option<OsString> {
-        (name == "DEMO_PASSWORD").then(|| PASSWORD.into())
+        match name {
+            "DEMO_PASSWORD" => Some(PASSWORD.into()),
+            "DEMO_CLIENT_SECRET" => Some(self.client_secret.into()),
+            _ => None,
+        }
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -40,7 +50,7 @@ impl Environment for DemoEnvironment<'_> {
 }
 
 impl Demo {
-    /// Starts the directory.
+    /// Starts the directories.
     pub(crate) async fn start() -> Result<Self> {
         let directory = Directory::from_ldif(TENANT).map_err(|error| broken("tenant.ldif", &error))?;
         directory.set_password("sync", PASSWORD);
@@ -49,9 +59,11 @@ impl Demo {
         // Every domain that is in use has deleted something; only then can it be told that tombstones are readable.
         directory.delete("copier");
         let server = FakeLdap::start(directory).await;
-        let text = configuration(&server);
-        let config = TenantConfig::parse(&text, "tenant.toml", &DemoEnvironment { ca_pem: server.ca_pem() })?;
-        Ok(Self { server, config })
+        let cloud = FakeGraph::start(demo_cloud::tenant()).await;
+        let secret = cloud.credentials().secret;
+        let environment = DemoEnvironment { ca_pem: server.ca_pem(), client_secret: &secret };
+        let config = TenantConfig::parse(&configuration(&server, &cloud), "tenant.toml", &environment)?;
+        Ok(Self { server, cloud, config })
     }
 
     pub(crate) fn config(&self) -> &TenantConfig {
@@ -62,14 +74,17 @@ impl Demo {
         &self.server
     }
 
-    /// Lets a day pass in the directory.
+    /// Lets a day pass in both directories.
     pub(crate) fn pass_a_day(&self) -> Result<()> {
+        demo_cloud::pass_a_day(&self.cloud.tenant());
         self.server.directory().apply_ldif(CHANGES).map(drop).map_err(|error| broken("changes.ldif", &error))
     }
 }
 
-/// Writes the configuration as a person would, with this run's port.
-fn configuration(server: &FakeLdap) -> String {
+/// Writes the configuration as a person would, with this run's ports.
+fn configuration(server: &FakeLdap, cloud: &FakeGraph) -> String {
+    let (ad, graph, application) = (server.ldaps_url(), cloud.url(), cloud.credentials());
+    let (tenant_id, client_id) = (application.tenant_id, application.client_id);
     format!(
         r#"
 [customer]
@@ -80,14 +95,23 @@ domains = ["harbour.example"]
 name = "ad"
 title = "Harbour AD"
 kind = "active-directory"
-url = "{}"
+url = "{ad}"
 bind = "sync@harbour.example"
 password = {{ env = "DEMO_PASSWORD" }}
 ca_file = "ca.pem"
 exclude = ["OU=Attic,DC=harbour,DC=example", "OU=Service,DC=harbour,DC=example"]
 contacts = true
-"#,
-        server.ldaps_url()
+
+[[endpoint]]
+name = "cloud"
+title = "Harbour Office 365"
+kind = "office365"
+tenant = "{tenant_id}"
+client_id = "{client_id}"
+client_secret = {{ env = "DEMO_CLIENT_SECRET" }}
+login_url = "{graph}"
+graph_url = "{graph}/v1.0"
+"#
     )
 }
 

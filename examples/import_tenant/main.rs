@@ -7,6 +7,7 @@
 mod args;
 mod console;
 mod demo;
+mod demo_cloud;
 mod import;
 mod json;
 mod plan;

@@ -25,7 +25,8 @@ struct Stage<'a> {
     tenant: Tenant,
     service: Service,
     printer: Option<Printer>,
-    ended: Option<Ended>,
+    /// How it ended at each endpoint, all acts together.
+    ended: Vec<Ended>,
 }
 
 /// Plays all acts and tells the exit status.
@@ -34,10 +35,11 @@ pub(crate) async fn tell(demo: &Demo, console: &Console) -> Result<Status, Refus
     let tenant = Tenant::new(demo.config(), &[])?;
     let service = tenant.open(&state).await?;
     let printer = console.is_json().then(|| Printer::new(&service, &tenant.customer.id));
-    let mut stage = Stage { demo, console, tenant, service, printer, ended: None };
+    let mut stage = Stage { demo, console, tenant, service, printer, ended: Vec::new() };
     console.say(
-        "A minute with a demo tenant. A fake Active Directory in this process serves a small port company over LDAPS;\n\
-         configuration, connector and engine are the real ones. Nothing is kept and no network is used.",
+        "A minute with a demo tenant. A fake Active Directory in this process serves a small port company over LDAPS, and\n\
+         a fake Microsoft Graph its office abroad over HTTP; configuration, connectors and engine are the real ones.\n\
+         Nothing is kept and no network is used.",
     );
     stage.first_import().await?;
     stage.nothing_new().await?;
@@ -87,7 +89,7 @@ impl Stage<'_> {
         self.demo.pass_a_day()?;
         let behind = self.service.last_position(&self.tenant.customer.id).await?;
         self.import(false).await?;
-        self.say("A hire, a leaver, a new name, a move, a suspension, two memberships; each is one event:");
+        self.say("Hires, leavers, a new name, a move, a suspension, memberships; each is one event:");
         let events = self.service.store().events(&self.tenant.customer.id, behind, usize::MAX >> 1)?;
         let mut lines = Lines::new(&self.service, &self.tenant.customer.id, &events);
         for line in events.iter().filter_map(|event| lines.describe(event)) {
@@ -103,7 +105,7 @@ impl Stage<'_> {
 
     async fn a_lie(&mut self) -> Result<()> {
         self.title("4. A listing that lies");
-        self.say("Now the server leaves out half of the people, and reports success as always.");
+        self.say("Now the domain controller leaves out half of the people, and reports success as always.");
         let short = Fault::DropTail { percent: 50 };
         self.demo.server().faults().on(When::FilterContains("objectCategory=person".to_owned()), short);
         let behind = self.service.last_position(&self.tenant.customer.id).await?;
@@ -122,7 +124,7 @@ impl Stage<'_> {
         self.say(
             "\nYour own directory: import_tenant --config tenant.toml --verify, then --plan, then without either.",
         );
-        let ended: Vec<Ended> = self.ended.into_iter().collect();
+        let ended = self.ended;
         if self.printer.is_some() {
             let customer = &self.tenant.customer.id;
             let totals = self.service.totals(customer).await?;
@@ -140,10 +142,13 @@ impl Stage<'_> {
             let stop = CancellationToken::new();
             let ended = import_one(&self.service, customer, chosen, options, &stop, self.console).await;
             self.console.say(&text::outcome(&ended));
-            self.ended = Some(match self.ended.take() {
-                Some(earlier) => earlier.followed_by(ended),
-                None => ended,
-            });
+            match self.ended.iter().position(|earlier| earlier.name == ended.name) {
+                Some(at) => {
+                    let earlier = self.ended.remove(at);
+                    self.ended.insert(at, earlier.followed_by(ended));
+                }
+                None => self.ended.push(ended),
+            }
         }
         if let Some(printer) = &self.printer {
             printer.print_all().await?;

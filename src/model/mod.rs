@@ -2,6 +2,7 @@
 
 mod attribute;
 mod edge;
+mod edit;
 mod event;
 mod guard_limits;
 mod ids;
@@ -9,6 +10,7 @@ mod kinds;
 mod operation;
 mod patch;
 mod plan;
+mod query;
 mod record;
 mod report;
 mod retention;
@@ -18,6 +20,7 @@ mod timestamp;
 pub(crate) use attribute::attribute_differences;
 pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};
+pub use edit::{Assignment, Conflict, ConflictReason, Draft, Edit, Refusal, Shelf};
 pub use event::{Event, EventType};
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;
@@ -26,6 +29,10 @@ pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserSta
 pub use operation::{Erased, Exported, ExportedMember, HandOver, Released};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};
 pub use plan::{HeldAttribute, HeldChange, HeldKind, PlanId, PlanSummary, PlannedRemoval, RemovalProof};
+pub use query::{
+    Belonging, Count, Details, Explained, Filter, Found, LastChange, Nesting, Order, Page, PageCursor, Positions,
+    Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
+};
 pub use record::{Identity, Lock, Record};
 pub use report::{Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};

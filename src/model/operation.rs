@@ -46,8 +46,8 @@ pub enum Exported {
 /// A direct membership. Its identity is endpoint, both source ids and the way; the records are hints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExportedMember {
-    /// Whose membership it is.
-    pub endpoint: EndpointName,
+    /// Whose membership it is; `None` for one made by hand, of which the source ids are those of the records.
+    pub endpoint: Option<EndpointName>,
     /// The group's record.
     pub group: RecordId,
     /// The member's record, if it is imported.

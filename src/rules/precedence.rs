@@ -1,6 +1,8 @@
 //! Puts a record together from the objects it was joined from: whose value counts, attribute by attribute.
 
-use crate::model::{Attributes, EndpointName, Identity, Lock, ObjectKind, Record, RecordId, SourceId, Timestamp};
+use crate::model::{
+    Attributes, EndpointName, Identity, Lock, ObjectKind, Record, RecordId, SourceId, Timestamp, names,
+};
 
 /// One object of a record.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     for image in images.iter().rev() {
         attributes.merge(&image.attributes);
     }
+    // The host's own: no endpoint sets them, whatever it reads under that name.
+    attributes.forget(&names::TAGS);
     let yielded = images.first().map(|owner| owner.yielded.clone()).unwrap_or_default();
     for (name, value) in local.iter() {
         let locked = attributes.get(name).is_some() && !yielded.iter().any(|y| y == name.as_str());
@@ -65,7 +69,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{Value, names};
+    use crate::model::Value;
 
     fn image(endpoint: &str, rank: u32, attributes: &[(crate::model::AttributeName, Value)]) -> Image {
         Image {
@@ -112,6 +116,15 @@ mod tests {
         yielding.yielded = vec!["first_name".into()];
         let record = compose(own(&local), vec![yielding]);
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Annie"));
+    }
+
+    #[test]
+    fn tags_are_the_hosts_whatever_an_endpoint_gives_under_that_name() {
+        let given = [(names::TAGS, Value::list(["remote"]))];
+        assert_eq!(compose(own(&[]), vec![image("ad", 0, &given)]).attributes.get(&names::TAGS), None);
+        let tags = Value::list(["admin"]);
+        let record = compose(own(&[(names::TAGS, tags.clone())]), vec![image("ad", 0, &given)]);
+        assert_eq!(record.attributes.get(&names::TAGS), Some(&tags));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub use act::{ActionResult, RecordResult};
 pub use handle::RunHandle;
 pub use operations::Export;
 
+use crate::directory::Directory;
 use crate::endpoint::{Context, Endpoint, EndpointInfo, Verification};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Clock, Gate, Quotas};
@@ -68,8 +69,11 @@ impl Service {
     /// Makes a customer and its endpoints known. Their order is the order in which their values count.
     ///
     /// # Errors
-    /// Two endpoints of one name, or a store that cannot be written.
+    /// Two endpoints of one name, a domain that cannot be a customer's own, or a store that cannot be written.
     pub async fn register(&self, customer: Customer, endpoints: Vec<Arc<dyn Endpoint>>) -> Result<()> {
+        for domain in &customer.domains {
+            crate::rules::domains::check(domain)?;
+        }
         let infos = distinct(&endpoints)?;
         let id = customer.id.clone();
         let store = Arc::clone(&self.inner.store);
@@ -232,6 +236,11 @@ impl Service {
     pub async fn history(&self, customer: &CustomerId, limit: usize) -> Result<Vec<RunReport>> {
         let (store, customer) = (Arc::clone(&self.inner.store), customer.clone());
         blocking(move || store.history(&customer, limit)).await
+    }
+
+    /// Returns the customers' local directories: for those who look at them and edit them by hand.
+    pub fn directory(&self) -> Directory {
+        Directory::with_clock(Arc::clone(&self.inner.store), self.inner.quotas.clock().clone())
     }
 
     /// Returns the store, for everything else that can be read.

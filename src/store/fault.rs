@@ -23,3 +23,24 @@ pub(crate) fn point() {
         hook();
     }
 }
+
+#[cfg(feature = "testkit")]
+static STEP: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Lets the index of queries be written in steps of so many records, so that a small directory takes several.
+#[cfg(feature = "testkit")]
+pub(crate) fn set_step(records: usize) {
+    STEP.store(records, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Returns how many records a step has: what a test wants, or what is usual.
+pub(crate) fn step(usual: usize) -> usize {
+    #[cfg(feature = "testkit")]
+    {
+        let wanted = STEP.load(std::sync::atomic::Ordering::Relaxed);
+        if wanted > 0 {
+            return wanted;
+        }
+    }
+    usual
+}

@@ -4,7 +4,9 @@
 //! engine's own. [`SqliteStore`] is the embedded one.
 
 pub(crate) mod codec;
+mod editing;
 pub(crate) mod fault;
+mod queries;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,6 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use editing::Editing;
+pub use queries::Queries;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 #[cfg(fuzzing)]
@@ -74,7 +78,7 @@ pub struct Parked {
 }
 
 /// Keeps everything. See the module for its guarantees. All functions block.
-pub trait Store: sealed::Sealed {
+pub trait Store: sealed::Sealed + Queries + Editing {
     /// Makes a customer and its endpoints known, or takes over changed names and titles. The order of the endpoints is
     /// the order in which their values count.
     fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()>;

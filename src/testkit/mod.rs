@@ -18,3 +18,8 @@ pub use scripted::ScriptedEndpoint;
 pub fn on_commit(hook: impl Fn() + Send + Sync + 'static) {
     crate::store::fault::on_commit(Box::new(hook));
 }
+
+/// Has the index of queries written in steps of so many records in this process, so that a small directory takes several.
+pub fn index_step(records: usize) {
+    crate::store::fault::set_step(records);
+}

@@ -9,5 +9,6 @@ mod replica;
 mod retention;
 mod stage;
 
+pub(crate) use erasure::found_in;
 pub(crate) use replica::Replica;
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Stage, name, wide};

@@ -53,6 +53,9 @@ names! {
     ENABLED = "enabled";
 }
 
+/// The host's tags on a user: opaque, set by the host alone, a list. What an endpoint gives under this name is not shown.
+pub const TAGS: AttributeName = AttributeName::fixed("attributes.tags");
+
 /// The place of each name in the alphabet.
 pub(crate) const RANKS: [u8; ALL.len()] = {
     let mut ranks = [0; ALL.len()];

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::apply::load_record;
+use super::edit::{groups_by_hand, members_by_hand, store_domains};
 use super::export::SqliteExport;
+use super::joined::surplus;
 use super::outbox::customer_no;
 use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
 use crate::endpoint::EndpointInfo;
@@ -32,6 +34,7 @@ impl Store for SqliteStore {
             )
             .map_err(step())?;
         let customer_no = customer_no(&transaction, &customer.id)?.ok_or_else(|| damaged("a customer"))?;
+        store_domains(&transaction, customer_no, &customer.domains)?;
         for (rank, info) in endpoints.iter().enumerate() {
             let seed = i64::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap_or_default());
             transaction
@@ -68,7 +71,7 @@ impl Store for SqliteStore {
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Totals::default()) };
         let mut totals = Totals::default();
-        // One object, one record, as long as nothing is joined: joined ones are taken off.
+        // One object, one record; of those that are joined all but one are taken off.
         let mut query = host
             .prepare_cached(
                 "SELECT what, sum(count) FROM counts JOIN endpoints USING (endpoint_no) WHERE customer_no = ?1
@@ -86,14 +89,22 @@ impl Store for SqliteStore {
                 _ => return Err(damaged("counts")),
             }
         }
-        // Handed over by an endpoint that is gone, and not adopted since.
+        for (kind, surplus) in surplus(&host, customer_no)? {
+            match kind {
+                ObjectKind::User => totals.users -= surplus,
+                ObjectKind::Group => totals.groups -= surplus,
+                ObjectKind::Computer => totals.computers -= surplus,
+            }
+        }
+        totals.memberships += host
+            .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1")
+            .and_then(|mut query| query.query_row([customer_no], |row| row.get::<_, u64>(0)))
+            .map_err(step())?;
+        // Added by hand, or handed over by an endpoint that is gone.
         let mut query = host
             .prepare_cached(
                 "SELECT l.kind, count(*) FROM local_records l JOIN records USING (record_no)
-                 WHERE l.customer_no = ?1 AND state = 0
-                   AND NOT EXISTS (SELECT 1 FROM objects o INDEXED BY objects_joined
-                                   WHERE o.record_no = l.record_no AND o.record_no <> o.object_no)
-                 GROUP BY l.kind",
+                 WHERE l.customer_no = ?1 AND state = 0 GROUP BY l.kind",
             )
             .map_err(step())?;
         let mut rows = query.query([customer_no]).map_err(step())?;
@@ -171,8 +182,16 @@ impl Store for SqliteStore {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        let count = numbers.len() as u64;
-        Ok((live_records(&host, &numbers)?, count))
+        let mut count = numbers.len() as u64;
+        let mut members = live_records(&host, &numbers)?;
+        let customer_no = customer_no(&host, customer)?.unwrap_or_default();
+        for by_hand in members_by_hand(&host, customer_no, record_no)? {
+            count += 1;
+            if by_hand.live && !members.contains(&by_hand.member) {
+                members.push(by_hand.member);
+            }
+        }
+        Ok((members, count))
     }
 
     fn groups_of(&self, customer: &CustomerId, member: RecordId) -> Result<Vec<RecordId>> {
@@ -187,6 +206,9 @@ impl Store for SqliteStore {
         numbers.sort_unstable();
         numbers.dedup();
         let mut groups = live_records(&host, &numbers)?;
+        groups.extend(groups_by_hand(&host, record_no)?.into_iter().map(|by_hand| by_hand.group));
+        groups.sort_unstable();
+        groups.dedup();
         // Who was imported through an endpoint is a member of its group.
         if let Some(record) = load_record(&host, record_no)?.filter(|record| record.kind == ObjectKind::User) {
             let mut endpoints: Vec<_> = record.identities.into_iter().map(|identity| identity.endpoint).collect();

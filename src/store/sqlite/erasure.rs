@@ -68,12 +68,15 @@ impl SqliteStore {
         fault::point();
         transaction.commit().map_err(step())?;
         fault::point();
+        // As long as the rewriting is due, both are done again.
+        self.forget_in_index(Some(customer))?;
         rewrite_and_note(&writer)?;
         Ok(erased)
     }
 
     /// Writes the file anew, so that what was deleted is nowhere in it and its space is given back.
     pub(super) fn write_anew(&self) -> Result<()> {
+        self.forget_in_index(None)?;
         rewrite_and_note(&self.connect(12 << 20)?)
     }
 
@@ -308,6 +311,12 @@ fn erase_one(
             }
         }
         events.finish()?;
+    }
+    let mut events = Writer::begin(transaction, customer_no, None, super::edit::NO_RUN, now)?;
+    erased.members_removed += super::edit::end_memberships(transaction, customer_no, record_no, &mut events)?;
+    events.finish()?;
+    if let Some(record) = &record {
+        super::edit::forget_addresses(transaction, &record.attributes)?;
     }
     remove_record(transaction, record_no)?;
     erased.records += 1;

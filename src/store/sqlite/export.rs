@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::apply::load_record;
 use super::directory::endpoint_groups;
+use super::edit::manual_after;
 use super::member::{Group, group_of, member_of, numbers};
 use super::outbox::MemberRecord;
 use super::{SqliteStore, sql};
@@ -38,6 +39,8 @@ enum Place {
     Groups(i64),
     /// Members of one group.
     Members(i64, Box<Group>, std::vec::IntoIter<u64>),
+    /// Memberships made by hand behind one of them.
+    ByHand((i64, i64)),
     End,
 }
 
@@ -111,7 +114,7 @@ impl SqliteExport {
             )
             .and_then(|mut query| query.query_row(params![after, self.customer_no], |row| row.get(0)).optional())
             .map_err(sql("export memberships"))?;
-        let Some(group_via) = group_via else { return Ok(Place::End) };
+        let Some(group_via) = group_via else { return Ok(Place::ByHand((0, 0))) };
         let Some(group) = group_of(&self.connection, group_via)? else { return Ok(Place::Groups(group_via)) };
         let members = numbers(&self.connection, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
         Ok(Place::Members(group_via, Box::new(group), members.into_iter()))
@@ -127,7 +130,7 @@ impl SqliteExport {
             MemberRecord::Joined(id) => Some(id),
         };
         Ok(ExportedMember {
-            endpoint: group.endpoint.clone(),
+            endpoint: Some(group.endpoint.clone()),
             group: group.record,
             member,
             group_source_id: group.source_id.clone(),
@@ -135,6 +138,22 @@ impl SqliteExport {
             via: if group_via % 2 == 1 { Via::Primary } else { Via::Explicit },
             member_kind: change.member.kind,
         })
+    }
+    fn by_hand(&self, after: (i64, i64), limit: usize, out: &mut Vec<Exported>) -> Result<Place> {
+        let members = manual_after(&self.connection, self.customer_no, after, limit)?;
+        out.extend(members.iter().map(|one| {
+            let change = one.change();
+            Exported::Member(ExportedMember {
+                endpoint: None,
+                group: one.group,
+                member: one.live.then_some(one.member),
+                group_source_id: SourceId::Guid(one.group.0),
+                member_source_id: change.member.id,
+                via: Via::Explicit,
+                member_kind: change.member.kind,
+            })
+        }));
+        Ok(members.last().map_or(Place::End, |last| Place::ByHand(last.at)))
     }
 }
 
@@ -197,6 +216,7 @@ impl Exporting for SqliteExport {
                         Place::Members(group_via, group, members)
                     }
                 }
+                Place::ByHand(after) => self.by_hand(after, room, &mut out)?,
                 Place::End => break,
             };
         }

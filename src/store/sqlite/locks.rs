@@ -29,6 +29,14 @@ fn try_lock(path: &Path) -> Result<Option<Held>> {
     }
 }
 
+/// Takes a lock, waiting for whoever holds it.
+pub(super) fn wait(path: &Path) -> Result<Held> {
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io("open a lock file", path))?;
+    file.lock().map_err(io("lock a file", path))?;
+    Ok(Held(file))
+}
+
 /// Takes the right to run one endpoint.
 ///
 /// # Errors

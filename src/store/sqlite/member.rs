@@ -131,6 +131,12 @@ pub(super) fn remove_record(connection: &Connection, record_no: i64) -> Result<(
     let step = || sql("remove a record");
     for statement in [
         "DELETE FROM record_ids WHERE id = (SELECT id FROM records WHERE record_no = ?1)",
+        "DELETE FROM record_ids WHERE id IN (SELECT id FROM adopted_ids WHERE record_no = ?1)",
+        "DELETE FROM adopted_ids WHERE record_no = ?1",
+        "DELETE FROM natural_keys WHERE record_no = ?1",
+        "DELETE FROM tags WHERE record_no = ?1",
+        "DELETE FROM conflicts WHERE other_no = ?1",
+        "DELETE FROM conflicts WHERE record_no = ?1 AND customer_no IN (SELECT customer_no FROM records WHERE record_no = ?1)",
         "DELETE FROM records WHERE record_no = ?1",
         "DELETE FROM local_records WHERE record_no = ?1",
     ] {

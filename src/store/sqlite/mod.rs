@@ -4,14 +4,17 @@
 
 mod apply;
 mod directory;
+mod edit;
 mod erasure;
 mod export;
+mod joined;
 mod key_index;
 mod left_over;
 mod locks;
 mod member;
 mod outbox;
 mod plan;
+mod query;
 mod redaction;
 mod release;
 mod retention;
@@ -50,6 +53,7 @@ pub struct SqliteStore {
     path: PathBuf,
     work: PathBuf,
     host: Mutex<Connection>,
+    projection: query::Projection,
 }
 
 impl SqliteStore {
@@ -69,7 +73,8 @@ impl SqliteStore {
         work.push(".work");
         let work = PathBuf::from(work);
         std::fs::create_dir_all(&work).map_err(io("create the folder for runs under way", &work))?;
-        Ok(Self { path, work, host: Mutex::new(host) })
+        let projection = query::Projection::beside(&path, &work);
+        Ok(Self { path, work, host: Mutex::new(host), projection })
     }
 
     /// Returns the path of the state file.

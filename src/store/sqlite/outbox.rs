@@ -189,7 +189,8 @@ struct MemberData<'a> {
     member_source_id: &'a SourceId,
     via: Via,
     member_kind: MemberKind,
-    run: RunId,
+    /// None: a local editor's change.
+    run: Option<RunId>,
 }
 
 fn as_text<S: serde::Serializer>(id: &SourceId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -250,7 +251,7 @@ fn read_segment(
         return Err(damaged("the layout of a segment of events"));
     }
     let endpoint = reader.text()?.to_owned();
-    let run = RunId(uuid::Uuid::from_bytes(reader.array()?));
+    let run = Some(RunId(uuid::Uuid::from_bytes(reader.array()?))).filter(|run| !run.0.is_nil());
     let source = if endpoint.is_empty() {
         format!("/customers/{customer}")
     } else {

@@ -194,7 +194,7 @@ impl People {
 }
 
 /// One entry of a segment.
-enum Entry<'a> {
+pub(super) enum Entry<'a> {
     Json {
         event_type: EventType,
         subject: &'a str,
@@ -207,8 +207,29 @@ enum Entry<'a> {
     },
 }
 
+/// Lists the records that a segment has events of certain types of; of merged and split ones all that are named.
+pub(super) fn subjects(segment: &[u8], wanted: impl Fn(EventType) -> bool) -> Result<BTreeSet<RecordId>> {
+    let mut reader = Reader::new(segment, "a segment of events");
+    header(&mut reader)?;
+    let mut found = BTreeSet::new();
+    let id = |text: &str| uuid::Uuid::try_parse(text).ok().map(RecordId);
+    while !reader.is_at_end() {
+        let Entry::Json { event_type, subject, data } = entry(&mut reader)? else { continue };
+        if !wanted(event_type) {
+            continue;
+        }
+        found.extend(id(subject));
+        if matches!(event_type, EventType::UserMerged | EventType::UserSplit) {
+            let data: Json = serde_json::from_slice(data).map_err(|_| damaged("an event"))?;
+            let named = [&data["kept"], &data["absorbed"], &data["from"], &data["record"]["id"]];
+            found.extend(named.into_iter().filter_map(|named| named.as_str().and_then(id)));
+        }
+    }
+    Ok(found)
+}
+
 /// Reads what stands before the entries; returns the endpoint and the length.
-fn header(reader: &mut Reader<'_>) -> Result<(Option<EndpointName>, usize)> {
+pub(super) fn header(reader: &mut Reader<'_>) -> Result<(Option<EndpointName>, usize)> {
     let all = reader.rest_len();
     if reader.byte()? != LAYOUT {
         return Err(damaged("the layout of a segment of events"));
@@ -218,7 +239,8 @@ fn header(reader: &mut Reader<'_>) -> Result<(Option<EndpointName>, usize)> {
     Ok((endpoint, all - reader.rest_len()))
 }
 
-fn entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>> {
+/// Reads the next entry.
+pub(super) fn entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>> {
     let tag = reader.byte()?;
     let start = reader.rest();
     let event_type = EventType::from_number(reader.byte()?).ok_or_else(|| damaged("an event type"))?;

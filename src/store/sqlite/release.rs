@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 
 use super::apply::{Target, check_epoch, images, load_record, upserted};
+use super::edit;
 use super::member::{add_count, group_of, member_of, numbers, remove_object, remove_record, write_members};
 use super::outbox::Writer;
 use super::{BREATH, COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_number, pause, sql};
@@ -279,7 +280,13 @@ impl Release {
     ) -> Result<()> {
         let step = || sql("hand over a record");
         let row: Option<(i64, bool)> = transaction
-            .prepare_cached("SELECT state, local IS NOT NULL FROM records WHERE record_no = ?1")
+            .prepare_cached(
+                "SELECT state, local IS NOT NULL OR archived_at IS NOT NULL
+                        OR EXISTS (SELECT 1 FROM manual_members WHERE member_no = ?1)
+                        OR EXISTS (SELECT 1 FROM manual_members m
+                                   WHERE m.customer_no = records.customer_no AND m.group_no = ?1)
+                 FROM records WHERE record_no = ?1",
+            )
             .and_then(|mut query| query.query_row([record_no], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(step())?;
         let live = matches!(row, Some((0, _)));
@@ -317,6 +324,10 @@ impl Release {
             )
             .and_then(|mut update| update.execute(params![record_no, local, archived_at]))
             .map_err(step())?;
+        if record.kind == ObjectKind::User {
+            // Nobody owns it: who brings the same person adopts it.
+            edit::remember_key(connection, target.customer_no, record_no, &record.attributes)?;
+        }
         connection
             .prepare_cached("INSERT OR REPLACE INTO local_records VALUES (?1, ?2, ?3)")
             .and_then(|mut insert| insert.execute(params![record_no, target.customer_no, kind_number(record.kind)]))
@@ -325,7 +336,7 @@ impl Release {
     }
 }
 
-fn has_objects(connection: &Connection, record_no: i64) -> Result<bool> {
+pub(super) fn has_objects(connection: &Connection, record_no: i64) -> Result<bool> {
     connection
         .prepare_cached(
             "SELECT exists (SELECT 1 FROM objects WHERE object_no = ?1 AND record_no = ?1)

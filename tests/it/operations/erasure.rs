@@ -27,7 +27,7 @@ const WORDS: [&str; 9] = [
 ];
 
 /// Lists the words that are found in the raw bytes of any file, and in what its compressed events say.
-pub(super) fn found_in(folder: &Path, words: &[&str]) -> Vec<String> {
+pub(crate) fn found_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut look = |what: &str, bytes: &[u8]| {
         for word in words {

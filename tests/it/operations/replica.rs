@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use tenantry::Store;
-use tenantry::model::{CustomerId, Event, EventType, Exported, ObjectKind};
+use tenantry::model::{CustomerId, EndpointName, Event, EventType, Exported, ObjectKind};
 
 /// Endpoint, group's source id, member's source id, way.
 type Edge = (String, String, String, String);
@@ -28,7 +28,8 @@ impl Replica {
             self.position += 1;
             assert_eq!(event.position(), self.position, "a gap");
             let data = event.data_value();
-            let endpoint = event.source.rsplit('/').next().unwrap();
+            // Those made by hand are no endpoint's.
+            let endpoint = event.source.split_once("/endpoints/").map_or("", |(_, endpoint)| endpoint);
             match event.event_type {
                 EventType::UserUpserted | EventType::GroupUpserted | EventType::ComputerUpserted => {
                     self.records.insert(event.subject.clone(), data["record"].clone());
@@ -73,7 +74,10 @@ impl Replica {
                 }
                 Exported::Member(member) => {
                     let json = serde_json::to_value(member).unwrap();
-                    assert!(self.edges.insert(edge(member.endpoint.as_str(), &json)), "exported twice: {json}");
+                    assert!(
+                        self.edges.insert(edge(member.endpoint.as_ref().map_or("", EndpointName::as_str), &json)),
+                        "exported twice: {json}"
+                    );
                 }
             }
         }

@@ -143,7 +143,7 @@ async fn an_account_that_became_synchronised_meanwhile_is_explained_when_graph_r
 #[tokio::test]
 async fn accounts_of_the_system_and_of_restricted_units_are_left_alone() {
     let tenant = tenant();
-    let connect = "Sync_DC1_0123456789ab@corp.onmicrosoft.com";
+    let connect = "Sync_DC1_0123456789ab@example.onmicrosoft.com";
     let sync = tenant.user("sync").with("userPrincipalName", json!(connect)).create();
     let vip = tenant.user("vip").with("isManagementRestricted", json!(true)).create();
     let running = start(tenant).await;

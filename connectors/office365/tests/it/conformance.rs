@@ -247,7 +247,7 @@ impl Remote for Cloud {
 
     async fn put_protected(&mut self) -> Done<SourceId> {
         // The account by which Entra Connect writes the directory: no action is for it.
-        let name = serde_json::json!("Sync_DC7_0123456789ab@corp.onmicrosoft.com");
+        let name = serde_json::json!("Sync_DC7_0123456789ab@example.onmicrosoft.com");
         let id = self.tenant.user("connect7").with("userPrincipalName", name).create();
         Ok(self.put(id))
     }

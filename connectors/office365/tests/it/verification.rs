@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tenantry::ErrorKind;
 use tenantry::endpoint::{Endpoint, Verification};
 use tenantry_fakes::graph::{Call, Fault, On, Size, Tenant};
+use tenantry_fakes::http::{Handler, HttpServer, Reply, Request};
 use tenantry_office365::Enrichment;
 
 use crate::running::{DOMAIN, Running, start};
@@ -119,6 +121,45 @@ async fn a_refused_proof_and_an_unreachable_graph_are_errors_of_the_check() {
     running.fake.faults().on(On::call(Call::Organization), Fault::Html { status: 403 });
     let error = running.endpoint().verify(&running.cx).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+/// A sign-in whose tokens tell nothing of what is granted.
+struct Opaque;
+
+impl Handler for Opaque {
+    fn handle(&self, _request: &Request) -> Reply {
+        let body = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"opaque-token"}"#;
+        Reply::json(reqwest::StatusCode::OK, body)
+    }
+}
+
+#[tokio::test]
+async fn where_the_token_does_not_tell_each_right_is_tried() {
+    let tenant = Tenant::new(DOMAIN);
+    tenant.user("anna").create();
+    tenant.accept_bearer("opaque-token");
+    tenant.set_permissions(&["User.Read.All", "Device.Read.All", "MailboxSettings.Read"]);
+    let mut running = start(tenant).await;
+    let login = HttpServer::start(Arc::new(Opaque)).await;
+    running.config.login_url = Some(login.url());
+    let verification = running.verified().await;
+    let rights = granted(&verification);
+    for (permission, expected) in [
+        ("User.Read.All", true),
+        ("GroupMember.Read.All", false),
+        ("Device.Read.All", true),
+        ("Directory.Read.All", false),
+        ("AuditLog.Read.All", false),
+        ("MailboxSettings.Read", true),
+        // Nothing can be tried here without changing something, or without a group that hides its members.
+        ("Member.Read.Hidden", false),
+        ("User.RevokeSessions.All", false),
+    ] {
+        assert_eq!(rights.get(permission), Some(&expected), "{permission}");
+    }
+    assert!(mentions(&verification, "cannot be told whether it is granted"), "{:?}", verification.not_seen);
+    assert!(verification.identity.starts_with(running.tenant.tenant_id()), "{}", verification.identity);
+    assert_eq!(running.fake.log().count(Call::Write), 0);
 }
 
 #[tokio::test]

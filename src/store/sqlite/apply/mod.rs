@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
+use super::edit;
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
@@ -122,6 +123,8 @@ struct Chunk<'a> {
     applied: Applied,
     /// Changes of the stored counts: three kinds of objects, and memberships.
     counts: [i64; 4],
+    /// Whether a new user may be somebody who was added by hand.
+    adopts: bool,
     now: Timestamp,
 }
 
@@ -138,7 +141,8 @@ struct RecordData<'a> {
     record: &'a Record,
     changed: Vec<&'a str>,
     previous: BTreeMap<&'a str, serde_json::Value>,
-    run: RunId,
+    /// None: a local editor's change.
+    run: Option<RunId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restorable: Option<bool>,
 }
@@ -156,10 +160,25 @@ impl Chunk<'_> {
             ObjectKind::Group => EventType::GroupRemoved,
             ObjectKind::Computer => EventType::ComputerRemoved,
         };
-        let data =
-            RecordData { record, changed: Vec::new(), previous: BTreeMap::new(), run, restorable: Some(restorable) };
-        self.events.add(event_type, &record.id.to_string(), &data)
+        tell_removed(&mut self.events, event_type, record, restorable, run)
     }
+}
+
+/// Adds the event of a removed record.
+pub(super) fn tell_removed(
+    events: &mut Writer<'_>,
+    event_type: EventType,
+    record: &Record,
+    restorable: bool,
+    run: RunId,
+) -> Result<()> {
+    let (changed, previous, run) = (Vec::new(), BTreeMap::new(), told_run(run));
+    let data = RecordData { record, changed, previous, run, restorable: Some(restorable) };
+    events.add(event_type, &record.id.to_string(), &data)
+}
+
+fn told_run(run: RunId) -> Option<RunId> {
+    (!run.0.is_nil()).then_some(run)
 }
 
 /// Adds the event of a created or changed record; `false` if nothing that the outside sees has changed.
@@ -182,17 +201,17 @@ pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: 
         })
         .unwrap_or_default();
     let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
-    let data = RecordData { record: after, changed, previous, run, restorable: None };
+    let data = RecordData { record: after, changed, previous, run: told_run(run), restorable: None };
     events.add(event_type, &after.id.to_string(), &data)?;
     Ok(true)
 }
 
 /// A record's own row.
-struct RecordRow {
-    id: RecordId,
-    kind: ObjectKind,
-    archived: bool,
-    local: Attributes,
+pub(super) struct RecordRow {
+    pub(super) id: RecordId,
+    pub(super) kind: ObjectKind,
+    pub(super) archived: bool,
+    pub(super) local: Attributes,
 }
 
 impl Apply {
@@ -225,7 +244,8 @@ impl Apply {
             return Ok((applied, true));
         }
         let events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
-        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], now };
+        let adopts = phase == ApplyPhase::Objects && !edit::owns_nobody(&transaction, target.customer_no)?;
+        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, now };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -329,7 +349,7 @@ pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applie
 }
 
 /// Reads a record's own row.
-fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
+pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
         .prepare_cached("SELECT id, kind, archived_at, local FROM records WHERE record_no = ?1")
         .and_then(|mut query| {

@@ -9,7 +9,9 @@ use crate::model::{
     AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, Record, RecordId, SourceId, SourceKey, names,
 };
 use crate::rules::diff;
+use crate::rules::join::Finding;
 use crate::rules::precedence::{Image, Own, compose};
+use crate::store::sqlite::edit;
 use crate::store::sqlite::stage::{Disposition, Stage, Subject};
 use crate::store::sqlite::{Standing, damaged, kind_from_number, kind_number, sql};
 use crate::store::{codec, fault};
@@ -129,6 +131,17 @@ impl Apply {
             .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
             .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
             .map_err(step())?;
+        let looked_for = if chunk.adopts && known.is_none() && row.kind == ObjectKind::User {
+            edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
+        } else {
+            Finding::Nobody
+        };
+        let adopted = match &looked_for {
+            Finding::Adopts(record_no) => Some(*record_no),
+            _ => None,
+        };
+        let before = adopted.map(|record_no| super::load_record(chunk.transaction, record_no)).transpose()?.flatten();
+        let known = known.or(adopted);
         let record_no = known.unwrap_or(object_no);
         self.note_new(stage, chunk, row, &key, &New { id, record_no })?;
         let primary = self.primary_no(stage, chunk, row)?;
@@ -157,8 +170,13 @@ impl Apply {
                 .transaction
                 .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
                 .map_err(step())?;
-            let record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
-            chunk.upserted(None, &record, target.run)?;
+            edit::take_over(chunk.transaction, record_no)?;
+            if adopted.is_some() {
+                edit::adopt(chunk.transaction, record_no, id)?;
+            }
+            let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
+            self.resolve_owner(stage, chunk, &mut record)?;
+            chunk.upserted(before.as_ref(), &record, target.run)?;
             chunk.applied.created += 1;
             return Ok(());
         }
@@ -176,6 +194,11 @@ impl Apply {
         self.resolve_owner(stage, chunk, &mut record)?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
+        if let Finding::Conflict(others, reason) = looked_for {
+            let Chunk { transaction, events, now, .. } = chunk;
+            let numbers = (target.customer_no, record_no);
+            edit::note_conflict(transaction, events, numbers, &record, (&others, reason), (target.run, *now))?;
+        }
         Ok(())
     }
 
@@ -242,6 +265,8 @@ impl Apply {
                 .prepare_cached("UPDATE records SET state = 0 WHERE record_no = ?1")
                 .and_then(|mut update| update.execute([record_no]))
                 .map_err(step())?;
+            // Another endpoint may have handed it over meanwhile.
+            edit::take_over(chunk.transaction, record_no)?;
             let told =
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
@@ -364,12 +389,39 @@ impl Apply {
             .map_err(sql("read the owner of a computer"))?;
         record.owner = match known {
             Some(id) => Some(RecordId(uuid::Uuid::from_bytes(id))),
-            None if stage.new_key(&key)?.is_some() => {
-                Some(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, &key))
-            }
-            None => None,
+            None => match stage.new_key(&key)? {
+                Some(object_no) => Some(self.arriving(stage, chunk, object_no, &key)?),
+                None => None,
+            },
         };
         Ok(())
+    }
+
+    /// Returns the record of a user who comes with the same listing: the one it founds, unless it adopts one.
+    fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, object_no: i64, key: &SourceKey) -> Result<RecordId> {
+        let step = || sql("read the owner of a computer");
+        let stored: Option<[u8; 16]> = chunk
+            .transaction
+            .prepare_cached("SELECT r.id FROM objects o JOIN records r USING (record_no) WHERE o.object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            .map_err(step())?;
+        if let Some(id) = stored {
+            return Ok(RecordId(uuid::Uuid::from_bytes(id)));
+        }
+        if chunk.adopts {
+            let body: Option<Vec<u8>> = stage
+                .file
+                .prepare_cached("SELECT body FROM objects WHERE stage_no = ?1")
+                .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
+                .map_err(step())?;
+            let body = body.map(|body| codec::read_attributes(&body)).transpose()?.unwrap_or_default();
+            if let Finding::Adopts(record_no) = edit::look_for(chunk.transaction, self.target.customer_no, &body)?
+                && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
+            {
+                return Ok(id);
+            }
+        }
+        Ok(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, key))
     }
 
     /// Returns the number of the group that a staged object names as its primary one.

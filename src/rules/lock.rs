@@ -1,0 +1,233 @@
+//! Who may change an attribute: its owner's import, or a local editor. It changes nothing.
+
+use std::collections::BTreeSet;
+
+use crate::model::names::{self, Shape};
+use crate::model::{AttributeName, EndpointName, GroupKind, Lock, ObjectKind, Refusal, Value};
+
+/// What a directory says of an account: nobody else can make it true.
+static FACTS: [AttributeName; 7] = [
+    names::KIND,
+    names::STATE,
+    names::MFA,
+    names::LOCKED_OUT,
+    names::MUST_CHANGE_PASSWORD,
+    names::OWNER,
+    names::ENABLED,
+];
+
+/// What a local editor wants of one attribute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wish<'a> {
+    /// To change it somehow.
+    Change,
+    /// To set it.
+    Set(&'a Value),
+    /// To take its local value back.
+    Withdraw,
+}
+
+/// Tells why an attribute of a record must stay as it is. `given` says whether an object of the record knows it.
+pub(crate) fn refusal(
+    kind: ObjectKind,
+    lock: Option<&Lock>,
+    given: bool,
+    name: &AttributeName,
+    wish: Wish<'_>,
+) -> Option<Refusal> {
+    let refuse = |reason, remedy| Some(Refusal { attribute: name.clone(), owner: None, reason, remedy });
+    if *name == names::TAGS {
+        return refuse("tags are set as a whole", "set the record's tags");
+    }
+    let Some(shape) = names::shape(kind, name) else {
+        return refuse("there is no such attribute", "name one of this kind of record, or one below attributes.");
+    };
+    if let Some(lock) = lock
+        && is_locked(lock, given, name)
+    {
+        return Some(locked(&lock.endpoint, name));
+    }
+    match wish {
+        Wish::Set(value) => wrong_value(kind, lock, shape, name, value),
+        Wish::Withdraw if lock.is_none() && (*name == names::KIND || *name == names::STATE) => {
+            refuse("a record always has one", "set another value")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the refusal of an attribute that an endpoint owns.
+pub(crate) fn locked(owner: &EndpointName, name: &AttributeName) -> Refusal {
+    Refusal {
+        attribute: name.clone(),
+        owner: Some(owner.clone()),
+        reason: "the attribute is locked by the endpoint that owns the record",
+        remedy: "change it there, or have the endpoint yield it",
+    }
+}
+
+/// Tells whether an endpoint keeps an attribute to itself: all that it does not yield, and that is not purely local.
+fn is_locked(lock: &Lock, given: bool, name: &AttributeName) -> bool {
+    let yielded = lock.yielded.iter().any(|yielded| yielded == name.as_str());
+    // Of the contract's attributes an endpoint may learn any time; others are its own only where it gives them.
+    !yielded && (given || name.as_extra().is_none())
+}
+
+fn wrong_value(
+    kind: ObjectKind,
+    lock: Option<&Lock>,
+    shape: Shape,
+    name: &AttributeName,
+    value: &Value,
+) -> Option<Refusal> {
+    let refuse = |reason, remedy| Some(Refusal { attribute: name.clone(), owner: None, reason, remedy });
+    let fits = match (shape, value) {
+        (Shape::OneOf(known), Value::Text(text)) => known(text),
+        (Shape::OneOf(_), _) => false,
+        (Shape::Free, _) => true,
+        (_, Value::Empty) => true,
+        (Shape::Text, Value::Text(_)) | (Shape::List, Value::List(_)) | (Shape::Bool, Value::Bool(_)) => true,
+        _ => false,
+    };
+    if !fits {
+        return refuse("the value is of another sort than the attribute", "see the attribute's description");
+    }
+    let addresses: &[Box<str>] = match value {
+        Value::Text(text) if *name == names::PRIMARY_EMAIL || *name == names::EMAIL => std::slice::from_ref(text),
+        Value::List(items) if *name == names::ALIASES => items,
+        _ => &[],
+    };
+    if addresses.iter().any(|address| !is_address(address)) {
+        return refuse("this is no mail address", "write it as name@domain");
+    }
+    if kind == ObjectKind::Group
+        && *name == names::KIND
+        && lock.is_none()
+        && value.as_text() != Some(GroupKind::Manual.as_str())
+    {
+        return refuse("a group that nobody owns is a manual one", "leave its kind as it is");
+    }
+    None
+}
+
+/// Tells why an endpoint cannot yield an attribute.
+pub(crate) fn unyieldable(name: &AttributeName) -> Option<Refusal> {
+    let refuse = |reason, remedy| Some(Refusal { attribute: name.clone(), owner: None, reason, remedy });
+    if FACTS.contains(name) {
+        return refuse("only the directory can say this of an account", "leave it to the endpoint");
+    }
+    if *name == names::TAGS {
+        return refuse("tags never belong to an endpoint", "set the record's tags");
+    }
+    if ObjectKind::ALL.iter().all(|kind| names::shape(*kind, name).is_none()) {
+        return refuse("there is no such attribute", "name one of the contract, or one below attributes.");
+    }
+    None
+}
+
+/// Tells what is wrong with one of these tags.
+pub(crate) fn wrong_tag(tags: &BTreeSet<String>) -> Option<&'static str> {
+    let wrong = |tag: &String| {
+        tag.is_empty() || tag.len() > 128 || tag.chars().any(|c| c.is_control() || matches!(c, ',' | ';'))
+    };
+    tags.iter().any(wrong).then_some("a tag is 1 to 128 bytes without comma, semicolon and control characters")
+}
+
+/// Tells whether a text can be a mail address: one part, an `@`, a domain without blanks.
+pub(crate) fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    !local.is_empty()
+        && text.len() <= 254
+        && !domain.is_empty()
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>'))
+        && !local.contains('@')
+        && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(yielded: &[&str]) -> Lock {
+        Lock {
+            endpoint: EndpointName::new("ad").unwrap(),
+            others: Vec::new(),
+            yielded: yielded.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_locked_attribute_is_refused_with_owner_attribute_and_remedy() {
+        let refused =
+            refusal(ObjectKind::User, Some(&lock(&[])), true, &names::FIRST_NAME, Wish::Change).expect("locked");
+        assert_eq!(refused.owner.as_ref().unwrap().as_str(), "ad");
+        let error = crate::Error::from(refused);
+        assert_eq!(*error.kind(), crate::ErrorKind::Locked);
+        assert_eq!((error.context("owner"), error.context("attribute")), (Some("ad"), Some("first_name")));
+        assert!(error.message().contains("yield"), "{error}");
+    }
+
+    #[test]
+    fn only_what_is_yielded_or_purely_local_may_be_edited_on_a_locked_record() {
+        let room = AttributeName::extra("room");
+        for (yielded, given, name, allowed) in [
+            (&["first_name"][..], true, &names::FIRST_NAME, true),
+            (&["first_name"], true, &names::LAST_NAME, false),
+            // Not known yet: the owner may learn it any time.
+            (&[], false, &names::LAST_NAME, false),
+            (&[], false, &room, true),
+            (&[], true, &room, false),
+            (&["attributes.room"], true, &room, true),
+            (&[], false, &names::TAGS, false),
+            (&[], false, &names::DNS_NAME, false),
+            (&[], false, &AttributeName::parse("identities"), false),
+        ] {
+            let refused = refusal(ObjectKind::User, Some(&lock(yielded)), given, name, Wish::Change);
+            assert_eq!(refused.is_none(), allowed, "{yielded:?} {given} {name}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn values_of_another_sort_are_refused_also_where_nobody_owns_the_record() {
+        let user = |name: &AttributeName, value: &Value| {
+            refusal(ObjectKind::User, None, false, name, Wish::Set(value)).is_none()
+        };
+        for (name, value, allowed) in [
+            (names::PRIMARY_EMAIL, "ann@corp.example".into(), true),
+            (names::PRIMARY_EMAIL, Value::Empty, true),
+            (names::PRIMARY_EMAIL, "ann".into(), false),
+            (names::PRIMARY_EMAIL, "a b@corp.example".into(), false),
+            (names::PRIMARY_EMAIL, "ann@corp..example".into(), false),
+            (names::PRIMARY_EMAIL, true.into(), false),
+            (names::ALIASES, Value::list(["a@corp.example", "b"]), false),
+            (names::ALIASES, Value::list(["a@corp.example"]), true),
+            (names::STATE, "staged".into(), true),
+            (names::STATE, "asleep".into(), false),
+            (names::STATE, Value::Empty, false),
+            (names::LOCKED_OUT, true.into(), true),
+            (AttributeName::extra("floor"), Value::Int(3), true),
+        ] {
+            assert_eq!(user(&name, &value), allowed, "{name} {value:?}");
+        }
+        let group = |value: &str| refusal(ObjectKind::Group, None, false, &names::KIND, Wish::Set(&value.into()));
+        assert!(group("manual").is_none());
+        assert!(group("endpoint").is_some());
+        assert!(refusal(ObjectKind::User, None, false, &names::STATE, Wish::Withdraw).is_some());
+        assert!(refusal(ObjectKind::User, None, false, &names::LAST_NAME, Wish::Withdraw).is_none());
+    }
+
+    #[test]
+    fn what_only_a_directory_can_say_is_never_yielded() {
+        for (name, allowed) in [
+            (names::STATE, false),
+            (names::MFA, false),
+            (names::TAGS, false),
+            (AttributeName::parse("lock"), false),
+            (names::FIRST_NAME, true),
+            (names::DESCRIPTION, true),
+            (AttributeName::extra("room"), true),
+        ] {
+            assert_eq!(unyieldable(&name).is_none(), allowed, "{name}");
+        }
+    }
+}

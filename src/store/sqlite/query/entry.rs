@@ -1,0 +1,202 @@
+//! What the index keeps of one record: sort keys, words, and what it is filtered by.
+
+use super::fold::{self, Gram};
+use crate::error::Result;
+use crate::model::{
+    AttributeName, Attributes, EndpointName, MfaState, ObjectKind, Record, SortBy, SourceId, UserState, Value, names,
+};
+use crate::store::codec::{self, Reader};
+use crate::store::sqlite::kind_number;
+
+/// One record in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) kind: i64,
+    pub(super) keys: [Option<Vec<u8>>; 3],
+    pub(super) text: String,
+    pub(super) facets: Vec<u8>,
+}
+
+/// What a posting is kept under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Term {
+    Gram(Gram),
+    Facet(Box<[u8]>),
+}
+
+impl Term {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Gram(gram) => {
+                let mut bytes = vec![b'g'];
+                bytes.extend_from_slice(&gram.to_be_bytes());
+                bytes
+            }
+            Self::Facet(facet) => facet.to_vec(),
+        }
+    }
+
+    pub(super) fn kind(kind: ObjectKind) -> Self {
+        Self::facet(b'k', kind.as_str().as_bytes())
+    }
+
+    pub(super) fn state(state: UserState) -> Self {
+        Self::facet(b's', state.as_str().as_bytes())
+    }
+
+    pub(super) fn mfa(mfa: MfaState) -> Self {
+        Self::facet(b'm', mfa.as_str().as_bytes())
+    }
+
+    pub(super) fn archived() -> Self {
+        Self::facet(b'a', b"")
+    }
+
+    pub(super) fn missing() -> Self {
+        Self::facet(b'x', b"")
+    }
+
+    pub(super) fn locked() -> Self {
+        Self::facet(b'l', b"")
+    }
+
+    pub(super) fn locked_out() -> Self {
+        Self::facet(b'o', b"")
+    }
+
+    pub(super) fn source(endpoint: &EndpointName) -> Self {
+        Self::facet(b'e', endpoint.as_str().as_bytes())
+    }
+
+    pub(super) fn tag(tag: &str) -> Self {
+        Self::facet(b't', tag.as_bytes())
+    }
+
+    /// Computers that an endpoint says are somebody's.
+    pub(super) fn owned_by(endpoint: &EndpointName, owner: &SourceId) -> Self {
+        let mut facet = endpoint.as_str().as_bytes().to_vec();
+        facet.push(0);
+        facet.extend_from_slice(&owner.key().0);
+        Self::facet(b'w', &facet)
+    }
+
+    fn facet(sort: u8, value: &[u8]) -> Self {
+        let mut facet = Vec::with_capacity(value.len() + 1);
+        facet.push(sort);
+        facet.extend_from_slice(value);
+        Self::Facet(facet.into())
+    }
+}
+
+/// Returns the column that keeps an order of a kind of record, if it has it.
+pub(super) fn column(kind: ObjectKind, by: SortBy) -> Option<usize> {
+    match (kind, by) {
+        (ObjectKind::User | ObjectKind::Group, SortBy::PrimaryEmail) => Some(0),
+        (ObjectKind::User, SortBy::FirstName) | (ObjectKind::Group | ObjectKind::Computer, SortBy::Name) => Some(1),
+        (ObjectKind::User, SortBy::LastName) => Some(2),
+        _ => None,
+    }
+}
+
+impl Entry {
+    /// Describes a record that is there.
+    pub(super) fn of(record_no: i64, record: &Record) -> Self {
+        let attributes = &record.attributes;
+        let text = |name: AttributeName| attributes.text(&name);
+        let key = |parts: &[Option<&str>]| Some(fold::sort_key(parts, record_no));
+        let (email, name) = (text(names::PRIMARY_EMAIL), text(names::NAME));
+        let (first, last) = (text(names::FIRST_NAME), text(names::LAST_NAME));
+        let keys = match record.kind {
+            ObjectKind::User => [key(&[email]), key(&[first, last, email]), key(&[last, first, email])],
+            ObjectKind::Group => [key(&[text(names::EMAIL), name]), key(&[name]), None],
+            ObjectKind::Computer => [None, key(&[name]), None],
+        };
+        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record) }
+    }
+
+    /// Lists what it is found by, each once.
+    pub(super) fn terms(&self) -> Result<Vec<Term>> {
+        terms(&self.text, &self.facets)
+    }
+}
+
+/// Lists the terms of stored words and facets, each once, in order.
+pub(super) fn terms(text: &str, facets: &[u8]) -> Result<Vec<Term>> {
+    let mut grams = Vec::with_capacity(text.len() * 3);
+    for word in text.split(' ') {
+        fold::grams(word, &mut grams);
+    }
+    grams.sort_unstable();
+    grams.dedup();
+    let mut terms: Vec<Term> = grams.into_iter().map(Term::Gram).collect();
+    let mut reader = Reader::new(facets, "the index");
+    let from = terms.len();
+    while !reader.is_at_end() {
+        terms.push(Term::Facet(reader.bytes()?.into()));
+    }
+    terms[from..].sort_unstable();
+    terms.dedup();
+    Ok(terms)
+}
+
+/// Puts the words together that are searched: names and addresses.
+fn searched(attributes: &Attributes) -> String {
+    let mut words = Vec::new();
+    for name in [
+        names::FIRST_NAME,
+        names::LAST_NAME,
+        names::DISPLAY_NAME,
+        names::PRIMARY_EMAIL,
+        names::USERNAME,
+        names::ALIASES,
+        names::NAME,
+        names::EMAIL,
+        names::DNS_NAME,
+    ] {
+        match attributes.get(&name) {
+            Some(Value::Text(text)) => words.append(&mut fold::words(text)),
+            Some(Value::List(items)) => items.iter().for_each(|item| words.append(&mut fold::words(item))),
+            _ => {}
+        }
+    }
+    words.sort_unstable();
+    words.dedup();
+    words.join(" ")
+}
+
+fn facets(record: &Record) -> Vec<u8> {
+    let attributes = &record.attributes;
+    let mut found = vec![Term::kind(record.kind)];
+    if record.kind == ObjectKind::User {
+        found.extend(attributes.text(&names::STATE).and_then(UserState::from_spelling).map(Term::state));
+        let mfa = attributes.text(&names::MFA).and_then(MfaState::from_spelling);
+        found.push(Term::mfa(mfa.unwrap_or(MfaState::Unknown)));
+    }
+    let is = |name: AttributeName| attributes.get(&name) == Some(&Value::Bool(true));
+    let flags = [
+        (record.archived, Term::archived()),
+        (record.missing_since.is_some(), Term::missing()),
+        (record.lock.is_some(), Term::locked()),
+        (is(names::LOCKED_OUT), Term::locked_out()),
+    ];
+    found.extend(flags.into_iter().filter(|(is, _)| *is).map(|(_, term)| term));
+    found.extend(record.identities.iter().map(|identity| Term::source(&identity.endpoint)));
+    if let Some(lock) = &record.lock {
+        found.push(Term::source(&lock.endpoint));
+        if let Some(owner) = attributes.text(&names::OWNER) {
+            found.push(Term::owned_by(&lock.endpoint, &SourceId::parse(owner)));
+        }
+    }
+    if let Some(Value::List(tags)) = attributes.get(&names::TAGS) {
+        found.extend(tags.iter().map(|tag| Term::tag(tag)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    let mut packed = Vec::new();
+    for term in found {
+        if let Term::Facet(facet) = term {
+            codec::push_bytes(&mut packed, &facet);
+        }
+    }
+    packed
+}

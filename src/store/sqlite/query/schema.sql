@@ -1,0 +1,42 @@
+-- How far the index of each customer is.
+CREATE TABLE customers (
+    customer_no INTEGER PRIMARY KEY,
+    -- 0 being cleared, 1 being built, 2 following the events
+    phase       INTEGER NOT NULL,
+    -- the largest record number that was looked at
+    at          INTEGER NOT NULL,
+    -- the last event that is in the index
+    position    INTEGER NOT NULL,
+    -- the last event that any row may have been read behind: rows agree with each other where it equals the position
+    target      INTEGER NOT NULL,
+    -- the endpoints as records were put together from them
+    endpoints   TEXT NOT NULL,
+    -- the segment that ends with the position: a state file in which it is another one has another history
+    mark        TEXT
+) STRICT;
+
+CREATE TABLE entries (
+    record_no   INTEGER PRIMARY KEY,
+    customer_no INTEGER NOT NULL,
+    kind        INTEGER NOT NULL,
+    -- sort keys, each with the record's number at its end: no two are equal
+    k1          BLOB,
+    k2          BLOB,
+    k3          BLOB,
+    -- the words that are searched, folded
+    text        TEXT NOT NULL,
+    -- what it is filtered by
+    facets      BLOB NOT NULL
+) STRICT;
+CREATE INDEX entries_k1 ON entries (customer_no, kind, k1) WHERE k1 IS NOT NULL;
+CREATE INDEX entries_k2 ON entries (customer_no, kind, k2) WHERE k2 IS NOT NULL;
+CREATE INDEX entries_k3 ON entries (customer_no, kind, k3) WHERE k3 IS NOT NULL;
+
+-- The records that have a term: 65536 numbers to a row, packed.
+CREATE TABLE postings (
+    customer_no INTEGER NOT NULL,
+    term        BLOB NOT NULL,
+    chunk       INTEGER NOT NULL,
+    bits        BLOB NOT NULL,
+    PRIMARY KEY (customer_no, term, chunk)
+) STRICT;

@@ -1,0 +1,48 @@
+//! Every statement of a query is answered by an index: SQLite itself says so.
+
+use rusqlite::Connection;
+
+use super::page::{LOOK_UPS, WALKS};
+
+fn plan(index: &Connection, statement: &str) -> String {
+    let mut query = index.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let count = query.parameter_count();
+    for at in 1..=count {
+        query.raw_bind_parameter(at, 1).unwrap();
+    }
+    let mut rows = query.raw_query();
+    let mut plan = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        plan.push_str(&row.get::<_, String>(3).unwrap());
+        plan.push('\n');
+    }
+    plan
+}
+
+#[test]
+fn every_order_is_walked_along_its_index_and_nothing_is_sorted() {
+    let index = Connection::open_in_memory().unwrap();
+    index.execute_batch(include_str!("schema.sql")).unwrap();
+    for (column, statements) in WALKS.iter().enumerate() {
+        for statement in statements {
+            let plan = plan(&index, statement);
+            let name = format!("k{}", column + 1);
+            let wanted = format!(
+                "SEARCH entries USING COVERING INDEX entries_{name} (customer_no=? AND kind=? AND {name}>? AND {name}<?)\n"
+            );
+            assert_eq!(plan, wanted, "{statement}");
+        }
+    }
+}
+
+#[test]
+fn records_and_postings_are_looked_up_by_their_keys() {
+    let index = Connection::open_in_memory().unwrap();
+    index.execute_batch(include_str!("schema.sql")).unwrap();
+    for statement in LOOK_UPS {
+        assert_eq!(plan(&index, statement), "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)\n");
+    }
+    let posting = plan(&index, "SELECT chunk, bits FROM postings WHERE customer_no = ?1 AND term = ?2");
+    assert!(posting.starts_with("SEARCH postings USING INDEX"), "{posting}");
+    assert!(posting.contains("(customer_no=? AND term=?)"), "{posting}");
+}
