@@ -41,7 +41,8 @@ pub struct Record {
     pub kind: ObjectKind,
     /// What is known of it. Unknown attributes are not in here.
     pub attributes: Attributes,
-    /// The record of a computer's owner, if that one is imported.
+    /// The record of a computer's owner. Its id is the one that it has for good, also where it is not imported yet, or
+    /// not any more.
     pub owner: Option<RecordId>,
     /// Put away locally. What the remote says is in `attributes` and `missing_since`.
     pub archived: bool,

@@ -6,6 +6,8 @@
 pub(crate) mod codec;
 mod editing;
 pub(crate) mod fault;
+#[cfg(feature = "sqlite")]
+mod numbers;
 mod queries;
 #[cfg(feature = "sqlite")]
 mod sqlite;

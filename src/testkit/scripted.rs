@@ -1,4 +1,8 @@
 //! An endpoint over a scripted directory: honest, unless it is told to lie.
+//!
+//! It must not know what an engine makes of what it tells.
+
+mod listing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +13,12 @@ use async_trait::async_trait;
 use super::{Lie, ScriptedDirectory, Telling, delta};
 use crate::endpoint::{
     Action, ActionOutcome, Actor, CallLimits, Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager,
-    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPage, SnapshotPager,
-    SnapshotStep, Verification,
+    Endpoint, EndpointInfo, Evidence, Membership, ObjectRef, Presence, Reason, SnapshotPager, Verification,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Cost;
-use crate::model::{
-    Edges, EndpointName, Member, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, UserState,
-    Via, names,
-};
+use crate::model::{EndpointName, Member, MemberKind, ObjectKey, ObjectKind, SourceId, UserState, names};
+use listing::{Pager, Place, place_of, rank};
 
 /// An endpoint over a directory that tests change.
 #[derive(Debug, Clone)]
@@ -300,135 +301,6 @@ impl State {
 /// The right without which tombstones cannot be read.
 const READ_TOMBSTONES: &str = "read tombstones";
 
-/// A place in a listing: before this object, so many of its members given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Place {
-    at: usize,
-    members: usize,
-}
-
-struct Pager {
-    endpoint: ScriptedEndpoint,
-    cx: Context,
-    ids: Vec<SourceId>,
-    place: Place,
-    pages: usize,
-    repeat: Option<Place>,
-    closed: bool,
-    /// Whether only ids are listed.
-    ids_only: bool,
-}
-
-impl Pager {
-    fn page(&mut self) -> Result<SnapshotStep> {
-        let endpoint = self.endpoint.clone();
-        let mut state = endpoint.state();
-        self.pages += 1;
-        endpoint.pages.fetch_add(1, Ordering::Relaxed);
-        let done = self.pages - 1;
-        if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages <= done) {
-            change(&mut state.directory);
-        }
-        let ids_only = self.ids_only;
-        if state.lies(|lie| match lie {
-            Lie::FailsAfter(pages) => done >= *pages,
-            Lie::IdsFailAfter(pages) => ids_only && done >= *pages,
-            _ => false,
-        }) {
-            return Err(Error::new(ErrorKind::Unavailable, "scripted failure"));
-        }
-        assert!(!state.lies(|lie| matches!(lie, Lie::PanicsAfter(pages) if done >= *pages)), "scripted panic");
-        if state.lies(|lie| matches!(lie, Lie::CancelsAfter(pages) if done >= *pages)) {
-            self.cx.cancel().cancel();
-        }
-        if state.lies(|lie| matches!(lie, Lie::LosesRightsAfter(pages) if done >= *pages)) {
-            state.rights_lost = true;
-            self.ids.truncate(self.place.at);
-        }
-        if let Some(back) = self.repeat.take() {
-            self.place = back;
-        } else if state.lies(|lie| matches!(lie, Lie::Repeats)) {
-            self.repeat = Some(self.place);
-        }
-        if self.place.at >= self.ids.len() && self.closed && self.repeat.is_none() {
-            let cursor =
-                (endpoint.deltas && !self.ids_only).then(|| cursor_of(&state.directory.identity, state.listing));
-            return Ok(SnapshotStep::End { cursor });
-        }
-        let mut page = SnapshotPage::default();
-        let mut room = state.page_size;
-        while room > 0 && self.place.at < self.ids.len() {
-            let id = self.ids[self.place.at].clone();
-            if self.add(&state, &id, &mut page) {
-                self.place = Place { at: self.place.at + 1, members: 0 };
-                room -= 1;
-            } else {
-                // The rest of its members comes on the next page.
-                break;
-            }
-        }
-        if self.place.at >= self.ids.len() {
-            self.closed = true;
-            page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
-        }
-        page.checkpoint = Some(self.checkpoint(&state));
-        Ok(SnapshotStep::Page(page))
-    }
-
-    /// Adds one object, as much as fits of its members. Returns whether that was all of it.
-    fn add(&mut self, state: &State, id: &SourceId, page: &mut SnapshotPage) -> bool {
-        // Deleted while the listing runs.
-        let Some(object) = state.directory.objects.get(id) else { return true };
-        if self.ids_only {
-            page.patches.push(Patch::new(object.kind, id.clone()).in_container(object.container.clone()));
-            return true;
-        }
-        if object.unintelligible {
-            page.quarantined.push(Quarantined {
-                kind: object.kind,
-                id: Some(id.clone()),
-                reason: "scripted: no sense in it".into(),
-            });
-            return true;
-        }
-        if self.place.members == 0 {
-            page.patches.extend(state.patch(id));
-            page.patches.extend(state.directory.facets_of(id));
-        }
-        if object.kind != ObjectKind::Group {
-            return true;
-        }
-        let all = state.members(id);
-        let until = self.place.members.saturating_add(state.members_a_page).min(all.len());
-        let members = all.get(self.place.members..until).unwrap_or_default().to_vec();
-        page.edges.push(Edges { group: id.clone(), via: Via::Explicit, members });
-        if until < all.len() {
-            self.place.members = until;
-            return false;
-        }
-        page.closed.push(Scope::Members(id.clone(), Via::Explicit));
-        true
-    }
-
-    /// Tells by the object itself, not by its place in this listing, where another one goes on.
-    fn checkpoint(&self, state: &State) -> Checkpoint {
-        let next = self.ids.get(self.place.at);
-        let kind = next.and_then(|id| state.directory.objects.get(id)).map(|object| object.kind);
-        let mut bytes = mark(&state.directory).to_vec();
-        bytes.extend((self.place.members as u64).to_be_bytes());
-        if let (Some(next), Some(kind)) = (next, kind) {
-            bytes.push(rank(kind));
-            bytes.extend(next.to_stored());
-        } else {
-            // Past the end, or at an object that is gone meanwhile: then by number.
-            bytes.push(u8::MAX);
-            let at = if next.is_some() { self.place.at as u64 } else { u64::MAX };
-            bytes.extend(at.to_be_bytes());
-        }
-        Checkpoint::new(VERSION, bytes)
-    }
-}
-
 fn cursor_of(identity: &str, state: usize) -> Cursor {
     Cursor::new(VERSION, [&(state as u64).to_be_bytes(), identity.as_bytes()].concat())
 }
@@ -455,52 +327,6 @@ impl DeltaEndpoint for ScriptedEndpoint {
 
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
         self.state().told.removals == Telling::Told && coverage.rights.contains(READ_TOMBSTONES)
-    }
-}
-
-/// Groups come first.
-fn rank(kind: ObjectKind) -> u8 {
-    match kind {
-        ObjectKind::Group => 0,
-        ObjectKind::User => 1,
-        ObjectKind::Computer => 2,
-    }
-}
-
-/// Tells one directory from another in a checkpoint.
-fn mark(directory: &ScriptedDirectory) -> [u8; 16] {
-    CoverageInfo::new(directory.identity.as_str(), 0).digest()
-}
-
-/// Finds the place that a checkpoint names, in a listing of today.
-fn place_of(checkpoint: &Checkpoint, ids: &[SourceId], directory: &ScriptedDirectory) -> Option<Place> {
-    let bytes = checkpoint.bytes().strip_prefix(&mark(directory)).filter(|_| checkpoint.version() == VERSION)?;
-    let (members, rest) = bytes.split_first_chunk::<8>()?;
-    let members = usize::try_from(u64::from_be_bytes(*members)).ok()?;
-    let (kind, rest) = rest.split_first()?;
-    if *kind == u8::MAX {
-        let at = u64::from_be_bytes(rest.try_into().ok()?);
-        return Some(Place { at: usize::try_from(at).unwrap_or(usize::MAX).min(ids.len()), members: 0 });
-    }
-    let next = SourceId::from_stored(rest)?;
-    let order = |id: &SourceId| directory.objects.get(id).map_or(u8::MAX - 1, |object| rank(object.kind));
-    let at = ids.partition_point(|id| (order(id), id) < (*kind, &next));
-    let same = ids.get(at) == Some(&next);
-    Some(Place { at, members: if same { members } else { 0 } })
-}
-
-#[async_trait]
-impl SnapshotPager for Pager {
-    async fn next(&mut self) -> Result<SnapshotStep> {
-        self.cx.check_cancelled()?;
-        let gate = self.cx.gate().clone();
-        let step = self.page();
-        let ask = |_| {
-            self.endpoint.note(&self.cx);
-            std::future::ready(Ok(()))
-        };
-        gate.call(Cost::default(), "scripted page", ask).await?;
-        step
     }
 }
 
@@ -547,20 +373,18 @@ impl Endpoint for ScriptedEndpoint {
         };
         drop(state);
         // Everything is closed by the last page; of an empty directory, by an empty one.
-        let (endpoint, cx) = (self.clone(), cx.clone());
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: false }))
+        Ok(Box::new(Pager::new(self.clone(), cx.clone(), ids, place)))
     }
 
     async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
         self.id_listings.fetch_add(1, Ordering::Relaxed);
-        let (endpoint, cx, place) = (self.clone(), cx.clone(), Place::default());
         let mut state = self.state();
         if let Some((_, change)) = state.while_listing.take_if(|(pages, _)| *pages == 0) {
             change(&mut state.directory);
         }
         let ids = state.visible_ids();
         drop(state);
-        Ok(Box::new(Pager { endpoint, cx, ids, place, pages: 0, repeat: None, closed: false, ids_only: true }))
+        Ok(Box::new(Pager::of_ids(self.clone(), cx.clone(), ids)))
     }
 
     async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {

@@ -7,25 +7,13 @@ use tenantry::{Endpoint, ImportOptions};
 use crate::world::World;
 
 async fn world(users: u128) -> World {
-    let mut directory = World::directory(users);
-    directory.tombstones_readable = true;
-    let world = World::with_deltas(directory).await;
-    world.import_done().await;
-    world
-}
-
-fn delete(world: &World, numbers: impl IntoIterator<Item = u128>) {
-    world.endpoint.change(|directory| {
-        for number in numbers {
-            directory.delete(&ScriptedDirectory::id(number));
-        }
-    });
+    World::in_step(World::directory(users)).await
 }
 
 #[tokio::test]
 async fn a_delta_brings_changes_and_removals() {
     let world = world(40).await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.change(|directory| {
         directory.add_user(500, "oslo");
         directory.set(&ScriptedDirectory::id(3), names::LAST_NAME, "Changed");
@@ -39,7 +27,7 @@ async fn a_delta_brings_changes_and_removals() {
 #[tokio::test]
 async fn removals_parked_by_a_delta_wait_through_later_ones_and_go_when_approved() {
     let world = world(40).await;
-    delete(&world, 20..35);
+    world.delete(20..35);
     let held = world.import().await;
     assert_eq!((held.outcome, held.parked), (Outcome::Held, 15));
     // The directory does not tell it twice.
@@ -55,7 +43,7 @@ async fn removals_parked_by_a_delta_wait_through_later_ones_and_go_when_approved
 #[tokio::test]
 async fn who_is_back_while_a_removal_is_parked_is_not_removed() {
     let world = world(40).await;
-    delete(&world, 20..35);
+    world.delete(20..35);
     let held = world.import().await;
     world.endpoint.change(|directory| directory.add_user(22, "oslo"));
     let rest = world.import().await;
@@ -106,7 +94,7 @@ async fn an_interrupted_apply_of_a_delta_still_wakes_memberships() {
     });
     world.import_done().await;
     // Something parked, so that there is a look-up at which to stop before the plan is applied.
-    delete(&world, 20..35);
+    world.delete(20..35);
     world.import().await;
     world.endpoint.change(|directory| {
         directory.objects.insert(id.clone(), object);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
 use tenantry::gate::{Clock, Cost, Gate};
 use tenantry::meter::{self, METRICS, MetricKind};
-use tenantry::model::Outcome;
-use tenantry::testkit::{Lie, ScriptedDirectory};
+
+use tenantry::testkit::ScriptedDirectory;
 use tenantry::{Error, ErrorKind, ImportOptions, Retry};
 
 use crate::world::World;
@@ -139,16 +139,7 @@ async fn everything() {
     let world = World::new(World::directory(40)).await;
     let consumer = world.service.consumer(&world.customer, "mail");
     world.import_done().await;
-    world.endpoint.change(|directory| {
-        for number in 20..32 {
-            directory.delete(&ScriptedDirectory::id(number));
-        }
-        directory.objects.get_mut(&ScriptedDirectory::id(5)).unwrap().unintelligible = true;
-    });
-    world.endpoint.lie([Lie::SecondReadingFails]);
-    assert_eq!(world.import().await.outcome, Outcome::Held);
-    world.endpoint.lie([Lie::FailsAfter(1)]);
-    assert_eq!(world.import().await.outcome, Outcome::Failed);
+    world.fall_on_hard_times().await;
     let events = consumer.next(10).await.unwrap();
     consumer.acknowledge(&events[9]).await.unwrap();
     world.service.measure().await.unwrap();

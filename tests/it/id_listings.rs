@@ -20,26 +20,14 @@ async fn silent_world() -> World {
 
 async fn world() -> World {
     let mut directory = World::directory(40);
-    directory.tombstones_readable = true;
     directory.outside.insert("attic".into());
-    let mut world = World::with_deltas(directory).await;
-    world.import_done().await;
-    world.events();
-    world
-}
-
-fn delete(world: &World, numbers: impl IntoIterator<Item = u128>) {
-    world.endpoint.change(|directory| {
-        for number in numbers {
-            directory.delete(&ScriptedDirectory::id(number));
-        }
-    });
+    World::in_step(directory).await
 }
 
 #[tokio::test]
 async fn what_a_delta_keeps_silent_about_is_found_gone_behind_it() {
     let world = silent_world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.change(|directory| {
         directory.move_to(&ScriptedDirectory::id(6), "attic");
         directory.add_user(500, "oslo");
@@ -55,7 +43,7 @@ async fn what_a_delta_keeps_silent_about_is_found_gone_behind_it() {
 async fn where_tombstones_cannot_be_read_absence_and_look_up_are_the_proof() {
     let world = World::with_deltas(World::directory(40)).await;
     world.import_done().await;
-    delete(&world, [4]);
+    world.delete([4]);
     let report = world.import_done().await;
     assert_eq!((report.mode, report.removed, report.members_removed), (Mode::Delta, 1, 1), "{report:?}");
 }
@@ -91,7 +79,7 @@ async fn an_id_listing_that_is_short_or_empty_or_loses_a_container_removes_nothi
         assert_eq!((report.removed, report.missing, report.members_removed), (0, 0, 0), "{lie:?} {report:?}");
         assert!(count(&world.events(), EventType::AlertRaised) > 0, "{lie:?}");
         // The next one comes at once, not a day later, although it is thought that deltas tell what is gone.
-        delete(&world, [30]);
+        world.delete([30]);
         world.endpoint.lie([Lie::DeltaDropsPage(0)]);
         let report = world.import_done().await;
         assert_eq!((report.mode, report.removed, world.endpoint.id_listings()), (Mode::Delta, 1, 2), "{lie:?}");
@@ -104,7 +92,7 @@ async fn an_id_listing_that_is_short_or_empty_or_loses_a_container_removes_nothi
 async fn an_id_listing_behind_which_nobody_can_be_looked_up_removes_nothing_and_does_not_count() {
     let mut world = world().await;
     world.clock.advance(DAY);
-    delete(&world, [30]);
+    world.delete([30]);
     world.endpoint.change(|directory| directory.add_user(500, "oslo"));
     world.endpoint.lie([Lie::DeltaDropsPage(0), Lie::LookupFails]);
     let report = world.import_done().await;
@@ -159,7 +147,7 @@ async fn who_moved_and_was_not_told_to_vouches_for_nobody_at_the_old_place() {
 #[tokio::test]
 async fn rights_that_are_lost_while_ids_are_listed_prove_nothing() {
     let world = silent_world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.lie([Lie::LosesRightsAfter(2)]);
     let report = world.import().await;
     assert_eq!((report.removed, report.missing, report.parked), (0, 0, 0), "{report:?}");
@@ -170,7 +158,7 @@ async fn rights_that_are_lost_while_ids_are_listed_prove_nothing() {
 #[tokio::test]
 async fn an_id_listing_that_fails_fails_the_run_and_the_delta_is_told_again() {
     let world = silent_world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.change(|directory| directory.add_user(500, "oslo"));
     world.endpoint.lie([Lie::IdsFailAfter(3)]);
     let failed = world.import().await;
@@ -183,7 +171,7 @@ async fn an_id_listing_that_fails_fails_the_run_and_the_delta_is_told_again() {
 #[tokio::test]
 async fn a_delta_that_fails_leaves_its_cursor_where_it_was() {
     let world = world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.change(|directory| {
         for number in 500..520 {
             directory.add_user(number, "oslo");
@@ -309,7 +297,7 @@ async fn values_and_memberships_that_are_parked_wait_through_id_listings() {
 #[tokio::test]
 async fn removals_that_are_parked_behind_an_id_listing_go_when_approved() {
     let world = silent_world().await;
-    delete(&world, 20..35);
+    world.delete(20..35);
     let held = world.import().await;
     assert_eq!((held.outcome, held.parked, held.mode), (Outcome::Held, 15, Mode::Delta));
     assert_eq!(world.import().await.plan, held.plan);
@@ -338,7 +326,7 @@ async fn who_is_told_to_be_gone_and_is_back_when_the_ids_are_listed_stays() {
 #[tokio::test]
 async fn a_dry_run_lists_ids_and_leaves_everything_as_it_was() {
     let mut world = silent_world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     let before = dump(&world);
     let report = world.import_with(ImportOptions { dry_run: true, ..ImportOptions::default() }).await;
     assert_eq!((report.outcome, report.mode, report.removed), (Outcome::Planned, Mode::Delta, 1), "{report:?}");
@@ -350,7 +338,7 @@ async fn a_dry_run_lists_ids_and_leaves_everything_as_it_was() {
 #[tokio::test]
 async fn an_expired_cursor_is_answered_by_a_snapshot() {
     let world = silent_world().await;
-    delete(&world, [4]);
+    world.delete([4]);
     world.endpoint.expire_cursors();
     let report = world.import_done().await;
     assert_eq!((report.mode, report.removed), (Mode::Snapshot, 1));

@@ -257,3 +257,52 @@ async fn a_new_computer_tells_its_owner_who_was_there_before() {
     let owner = users.values().find(|user| user.identities[0].source_id == ScriptedDirectory::id(3)).unwrap();
     assert_eq!(told["owner"]["id"], owner.id.to_string());
 }
+
+#[tokio::test]
+async fn a_computer_names_its_owner_before_that_one_is_imported_and_after_it_is_gone() {
+    let mut world = World::new(World::directory(6)).await;
+    let (machine, owner) = (ScriptedDirectory::id(2_000_100), ScriptedDirectory::id(77));
+    world.endpoint.change(|directory| {
+        directory.add_computer(2_000_100, "machines");
+        directory.set(&machine, names::OWNER, owner.to_string());
+    });
+    world.import_done().await;
+    let named = |world: &World| {
+        let computers = world.records(ObjectKind::Computer);
+        let computer = computers.values().find(|computer| computer.identities[0].source_id == machine).unwrap();
+        computer.owner.unwrap()
+    };
+    let told = world.events().iter().find_map(|event| {
+        let record = &event.data_value()["record"];
+        record["owner"]["id"].as_str().map(ToOwned::to_owned)
+    });
+    assert_eq!(told, Some(named(&world).to_string()));
+    let before = named(&world);
+
+    world.endpoint.change(|directory| directory.add_user(77, "oslo"));
+    assert_eq!(world.import_done().await.created, 1);
+    let users = world.records(ObjectKind::User);
+    let user = users.values().find(|user| user.identities[0].source_id == owner).unwrap();
+    assert_eq!((named(&world), user.id), (before, before));
+
+    world.endpoint.change(|directory| directory.delete(&owner));
+    assert_eq!(world.import_done().await.removed, 1);
+    assert_eq!(named(&world), before);
+}
+
+#[tokio::test]
+async fn a_computer_may_belong_to_a_group() {
+    let mut directory = World::directory(6);
+    let (machine, group) = (directory.add_computer(2_000_100, "machines"), directory.add_group(1_000_100));
+    directory.set(&machine, names::OWNER, group.to_string());
+    let mut world = World::new(directory).await;
+    world.import_done().await;
+    let told = world.events().iter().find_map(|event| {
+        let record = &event.data_value()["record"];
+        record["owner"]["id"].as_str().map(ToOwned::to_owned)
+    });
+    let (groups, computers) = (world.records(ObjectKind::Group), world.records(ObjectKind::Computer));
+    let group = groups.values().find(|known| known.identities.first().is_some_and(|id| id.source_id == group)).unwrap();
+    assert!(computers.values().any(|computer| computer.owner == Some(group.id)));
+    assert_eq!(told, Some(group.id.to_string()));
+}

@@ -4,7 +4,7 @@
 //! environment.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -243,69 +243,88 @@ fn same(disturbed: &Seen, undisturbed: &Seen, what: &str) {
     assert!(disturbed == undisturbed, "{what}: {}", disturbed.difference(undisturbed));
 }
 
+/// One version of a directory, imported behind the one before it; and what comes of that undisturbed.
+struct Version<'a> {
+    folder: &'a Path,
+    version: u32,
+    before: Option<PathBuf>,
+    points: u64,
+    pages: u64,
+    expected: Seen,
+}
+
+impl Version<'_> {
+    const USERS: u64 = 40;
+
+    /// Imports each version in turn, and hands it to a test.
+    fn each(test: impl Fn(&Version<'_>)) {
+        let folder = folder();
+        let undisturbed = folder.path().join("undisturbed.db");
+        for version in 0..3 {
+            let before = (version > 0).then(|| folder.path().join(format!("before-{version}.db")));
+            if let Some(before) = &before {
+                copy(&undisturbed, before);
+            }
+            let (done, figure) = finish(spawn(&undisturbed, Self::USERS, version, None));
+            assert!(done);
+            let (points, pages) = (figure("points").unwrap(), figure("pages").unwrap());
+            test(&Version { folder: folder.path(), version, before, points, pages, expected: seen(&undisturbed) });
+        }
+    }
+
+    /// Makes a state file in which this version is still to be imported.
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        if let Some(before) = &self.before {
+            copy(before, &path);
+        }
+        path
+    }
+
+    /// Lets a child import it, and kills that one at a point.
+    fn import(&self, path: &Path, at: Option<u64>) -> (bool, impl Fn(&str) -> Option<u64> + use<>) {
+        finish(spawn(path, Self::USERS, self.version, at))
+    }
+}
+
 #[test]
 fn killed_before_or_behind_any_commit_the_next_run_ends_as_if_nothing_had_been() {
-    let folder = folder();
-    let undisturbed = folder.path().join("undisturbed.db");
-    let users = 40;
-    for version in 0..3 {
-        let before = folder.path().join(format!("before-{version}.db"));
-        if version > 0 {
-            copy(&undisturbed, &before);
-        }
-        let (done, figure) = finish(spawn(&undisturbed, users, version, None));
-        assert!(done);
-        let (points, pages) = (figure("points").unwrap(), figure("pages").unwrap());
-        let expected = seen(&undisturbed);
+    Version::each(|version| {
+        let points = version.points;
         assert!(points > 20, "{points}");
         for at in 0..points {
-            let path = folder.path().join(format!("killed-{version}-{at}.db"));
-            if version > 0 {
-                copy(&before, &path);
-            }
-            let (done, killed) = finish(spawn(&path, users, version, Some(at)));
+            let path = version.file(&format!("killed-{}-{at}.db", version.version));
+            let (done, killed) = version.import(&path, Some(at));
             assert!(!done);
-            let (done, figure) = finish(spawn(&path, users, version, None));
+            let (done, figure) = version.import(&path, None);
             assert!(done);
-            same(&seen(&path), &expected, &format!("version {version}, killed at {at} of {points}"));
-            let repeated = (killed("pages").unwrap() + figure("pages").unwrap()).saturating_sub(pages);
+            same(&seen(&path), &version.expected, &format!("version {}, killed at {at} of {points}", version.version));
+            let repeated = (killed("pages").unwrap() + figure("pages").unwrap()).saturating_sub(version.pages);
             if at + 1 == points {
                 // It had told its end: the next run is one of its own, not the same once more.
                 assert!(figure("pages").unwrap() > 0);
                 let store = SqliteStore::open(&path).unwrap();
-                assert_eq!(store.history(&customer(), 99).unwrap().len(), usize::try_from(version).unwrap() + 2);
+                let runs = usize::try_from(version.version).unwrap() + 2;
+                assert_eq!(store.history(&customer(), 99).unwrap().len(), runs);
             }
             // Two pages are read ahead of the one that is staged, and the end is asked for again.
             let repeats = at + 1 == points || repeated <= 4;
             assert!(repeats, "{repeated} pages twice, killed at {at} of {points}");
         }
-    }
+    });
 }
 
 #[test]
 fn killed_at_any_commit_and_its_stage_lost_the_next_run_mends_what_was_left() {
-    let folder = folder();
-    let undisturbed = folder.path().join("undisturbed.db");
-    let users = 40;
-    for version in 0..3 {
-        let before = folder.path().join(format!("before-{version}.db"));
-        if version > 0 {
-            copy(&undisturbed, &before);
+    Version::each(|version| {
+        for at in 0..version.points {
+            let path = version.file(&format!("lost-{}-{at}.db", version.version));
+            assert!(!version.import(&path, Some(at)).0);
+            let _ = std::fs::remove_dir_all(path.with_extension("db.work"));
+            assert!(version.import(&path, None).0);
+            same(&seen(&path), &version.expected, &format!("version {}, killed at {at}, stage lost", version.version));
         }
-        let (done, figure) = finish(spawn(&undisturbed, users, version, None));
-        assert!(done);
-        let expected = seen(&undisturbed);
-        for at in 0..figure("points").unwrap() {
-            let path = folder.path().join(format!("lost-{version}-{at}.db"));
-            if version > 0 {
-                copy(&before, &path);
-            }
-            assert!(!finish(spawn(&path, users, version, Some(at))).0);
-            let _ = std::fs::remove_dir_all(folder.path().join(format!("lost-{version}-{at}.db.work")));
-            assert!(finish(spawn(&path, users, version, None)).0);
-            same(&seen(&path), &expected, &format!("version {version}, killed at {at}, stage lost"));
-        }
-    }
+    });
 }
 
 /// Imports as they are asked for one after the other: a version to be read, and whether what is parked may go.

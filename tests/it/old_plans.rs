@@ -9,12 +9,7 @@ use tenantry::{Endpoint, ImportOptions};
 use crate::world::{World, count};
 
 async fn world() -> World {
-    let mut directory = World::directory(40);
-    directory.tombstones_readable = true;
-    let mut world = World::with_deltas(directory).await;
-    world.import_done().await;
-    world.events();
-    world
+    World::in_step(World::directory(40)).await
 }
 
 fn delete(world: &World, numbers: impl IntoIterator<Item = u128>) {

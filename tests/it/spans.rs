@@ -5,7 +5,6 @@ use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use tenantry::Secret;
-use tenantry::model::Outcome;
 use tenantry::testkit::{Lie, ScriptedDirectory};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -141,16 +140,7 @@ async fn nobody_is_named_and_no_secret_told_down_to_debug() {
     let kept = told(LevelFilter::DEBUG, async {
         tracing::debug!(?secret, "what a host may log");
         world.import_done().await;
-        world.endpoint.change(|directory| {
-            for number in 20..32 {
-                directory.delete(&ScriptedDirectory::id(number));
-            }
-            directory.objects.get_mut(&ScriptedDirectory::id(5)).unwrap().unintelligible = true;
-        });
-        world.endpoint.lie([Lie::SecondReadingFails]);
-        assert_eq!(world.import().await.outcome, Outcome::Held);
-        world.endpoint.lie([Lie::FailsAfter(1)]);
-        assert_eq!(world.import().await.outcome, Outcome::Failed);
+        world.fall_on_hard_times().await;
     })
     .await;
     let (closed, events) = (kept.closed.lock().unwrap(), kept.events.lock().unwrap());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tenantry::gate::{Clock, ManualClock};
 use tenantry::model::{CustomerId, Event, EventType, ObjectKind, Outcome, Record, RecordId, RunReport, names};
-use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
+use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
 pub(crate) struct World {
@@ -60,6 +60,36 @@ impl World {
             directory.add_computer(2_000_000 + number, "machines");
         }
         directory
+    }
+
+    /// A world in step with its directory, whose tombstones can be read and whose endpoint tells changes.
+    pub(crate) async fn in_step(mut directory: ScriptedDirectory) -> Self {
+        directory.tombstones_readable = true;
+        let mut world = Self::with_deltas(directory).await;
+        world.import_done().await;
+        world.events();
+        world
+    }
+
+    /// Deletes users for good.
+    pub(crate) fn delete(&self, numbers: impl IntoIterator<Item = u128>) {
+        self.endpoint.change(|directory| {
+            for number in numbers {
+                directory.delete(&ScriptedDirectory::id(number));
+            }
+        });
+    }
+
+    /// Goes through an import that holds removals back and sets a record aside, and through one that fails.
+    pub(crate) async fn fall_on_hard_times(&self) {
+        self.delete(20..32);
+        self.endpoint.change(|directory| {
+            directory.objects.get_mut(&ScriptedDirectory::id(5)).unwrap().unintelligible = true;
+        });
+        self.endpoint.lie([Lie::SecondReadingFails]);
+        assert_eq!(self.import().await.outcome, Outcome::Held);
+        self.endpoint.lie([Lie::FailsAfter(1)]);
+        assert_eq!(self.import().await.outcome, Outcome::Failed);
     }
 
     /// Makes the endpoint known once more, with a changed title.

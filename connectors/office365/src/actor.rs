@@ -31,6 +31,7 @@ const SELECT: &str = "id,accountEnabled,userType,userPrincipalName,onPremisesSyn
                       signInSessionsValidFromDateTime,passwordProfile";
 
 /// An account as it is now.
+#[allow(clippy::struct_field_names, reason = "as Graph calls them")]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Account {

@@ -127,8 +127,8 @@ async fn of_kind(graph: &Graph, cx: &Context, kind: ObjectKind) -> Result<Vec<So
         let read = graph.get(cx, operation, 1, &url, |answer| {
             let page = read_page::<MemberRow<'_>>(&answer.body).map_err(|error| unreadable(answer, &error))?;
             let next = page.next.as_ref().map(|link| graph.link(link)).transpose()?;
-            let ids: Vec<_> = page.rows.iter().map(|row| SourceId::parse(&row.id)).collect();
-            Ok((ids, Mark::of(page.rows.iter().map(|row| &*row.id)), next))
+            let ids: Vec<_> = page.read.iter().map(|row| SourceId::parse(&row.id)).collect();
+            Ok((ids, Mark::of(page.read.iter().map(|row| &*row.id)), next))
         });
         let (some, mark, next) = read.await?;
         ids.extend(some);

@@ -29,7 +29,7 @@ pub(crate) struct Graph {
     pub(crate) config: Checked,
     pub(crate) requests: Requests,
     http: Client,
-    graph: Origin,
+    api: Origin,
     login: Origin,
     /// Made with the first context, which has the clock.
     tokens: OnceLock<Tokens>,
@@ -61,7 +61,7 @@ impl Graph {
         let http = Client::new(&settings)?;
         Ok(Self {
             requests: Requests::new(&config.graph, config.page_size),
-            graph: Origin::of(&config.graph, config.insecure)?,
+            api: Origin::of(&config.graph, config.insecure)?,
             login: Origin::of(&config.login, config.insecure)?,
             http,
             tokens: OnceLock::new(),
@@ -106,7 +106,7 @@ impl Graph {
     pub(crate) async fn send(&self, cx: &Context, mut request: Request) -> Result<Answer> {
         let id = HeaderValue::try_from(Uuid::new_v4().to_string()).expect("digits and hyphens");
         request.headers_mut().insert(HeaderName::from_static("client-request-id"), id);
-        self.http.send_with(&self.graph, request, self.tokens(cx.gate().clock())?).await
+        self.http.send_with(&self.api, request, self.tokens(cx.gate().clock())?).await
     }
 
     /// Asks for something and reads the answer, as often as the gate tries.
@@ -210,7 +210,7 @@ impl Graph {
 
     /// Takes a link that Graph gave: it has to lead to where requests are sent.
     pub(crate) fn link(&self, text: &str) -> Result<Link> {
-        let url = self.graph.link(text)?;
+        let url = self.api.link(text)?;
         Ok(Link(url[Position::BeforePath..Position::AfterQuery].into()))
     }
 

@@ -181,7 +181,7 @@ impl Office365Config {
             proxy: None,
             ca: None,
             connect_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             page_size: Self::MAX_PAGE_SIZE,
             concurrency: 16,
             quota: Quota::default(),

@@ -160,7 +160,7 @@ impl Task {
         self.at(Some(link))
     }
 
-    pub(crate) fn from_the_beginning(self) -> Self {
+    pub(crate) fn begun_anew(self) -> Self {
         self.at(None)
     }
 

@@ -24,9 +24,9 @@ use crate::wire::{Text, read_page};
 /// Takes the links of now: what changes from here on comes by them.
 pub(crate) async fn latest(graph: &Graph, cx: &Context, rights: &Rights, now: i64) -> Result<Since> {
     let (users, groups, devices) = try_join3(
-        latest_of(graph, cx, ObjectKind::User),
-        latest_of(graph, cx, ObjectKind::Group),
-        latest_of(graph, cx, ObjectKind::Computer),
+        Box::pin(latest_of(graph, cx, ObjectKind::User)),
+        Box::pin(latest_of(graph, cx, ObjectKind::Group)),
+        Box::pin(latest_of(graph, cx, ObjectKind::Computer)),
     )
     .await?;
     let links = Links { users, groups, devices };

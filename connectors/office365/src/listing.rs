@@ -142,13 +142,13 @@ fn listed<R>(
     let next = page.next.as_ref().map(|link| graph.link(link)).transpose()?;
     let odd = page.odd.into_iter().map(|(id, reason)| map::quarantined(kind, id.as_deref(), reason));
     let mut listed = ListPage {
-        patches: Vec::with_capacity(page.rows.len()),
+        patches: Vec::with_capacity(page.read.len()),
         quarantined: odd.collect(),
         hidden: Vec::new(),
         next,
-        mark: Mark::of(page.rows.iter().map(|row| about(row).0)),
+        mark: Mark::of(page.read.iter().map(|row| about(row).0)),
     };
-    for row in &page.rows {
+    for row in &page.read {
         match read(row) {
             Ok(patch) => {
                 listed.patches.push(patch);
@@ -211,8 +211,8 @@ fn read_members(graph: &Graph, body: &[u8]) -> Result<MembersPage> {
         return Err(Error::protocol("a member makes no sense").with_context("reason", reason));
     }
     let next = page.next.as_ref().map(|link| graph.link(link)).transpose()?;
-    let mark = Mark::of(page.rows.iter().map(|row| &*row.id));
-    let members = page.rows.iter().map(|row| map::member(row).ok_or_else(|| Error::protocol("a member has no id")));
+    let mark = Mark::of(page.read.iter().map(|row| &*row.id));
+    let members = page.read.iter().map(|row| map::member(row).ok_or_else(|| Error::protocol("a member has no id")));
     Ok(MembersPage { members: members.collect::<Result<_>>()?, next, mark })
 }
 

@@ -75,9 +75,10 @@ async fn by_ids(graph: &Graph, cx: &Context, kind: ObjectKind, ids: &[SourceId])
 fn ids_body(ids: &[SourceId], kind: Option<&str>) -> String {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let types: Vec<&str> = kind.into_iter().collect();
-    match types.is_empty() {
-        true => serde_json::json!({ "ids": ids }).to_string(),
-        false => serde_json::json!({ "ids": ids, "types": types }).to_string(),
+    if types.is_empty() {
+        serde_json::json!({ "ids": ids }).to_string()
+    } else {
+        serde_json::json!({ "ids": ids, "types": types }).to_string()
     }
 }
 
@@ -106,7 +107,7 @@ fn all_of<R>(
     if page.next.is_some() {
         return Err(Error::protocol("a look-up was answered in part"));
     }
-    let rows = page.rows.iter().map(read);
+    let rows = page.read.iter().map(read);
     let odd = page.odd.into_iter().map(|(id, reason)| Err(map::quarantined(kind, id.as_deref(), reason)));
     let found = rows.chain(odd).filter_map(|row| match row {
         Ok(patch) => Some((patch.object.id.clone(), Found::Patch(Box::new(patch)))),
@@ -372,11 +373,11 @@ fn read_member_of(graph: &Graph, body: &[u8]) -> Result<MemberOf> {
         return Err(Error::protocol("a group of a member makes no sense"));
     }
     // Roles and administrative units are among them.
-    let groups = page.rows.iter().filter_map(map::member).filter(|member| member.kind == MemberKind::Group);
+    let groups = page.read.iter().filter_map(map::member).filter(|member| member.kind == MemberKind::Group);
     Ok(MemberOf {
         groups: groups.map(|member| member.id).collect(),
         next: page.next.as_ref().map(|link| graph.link(link)).transpose()?,
-        mark: Mark::of(page.rows.iter().map(|row| &*row.id)),
+        mark: Mark::of(page.read.iter().map(|row| &*row.id)),
     })
 }
 
@@ -416,7 +417,7 @@ async fn kinds(graph: &Graph, cx: &Context, ids: &[SourceId]) -> Result<HashMap<
             || post(&url, &body),
             |answer| {
                 let page = read_page::<MemberRow<'_>>(&answer.body).map_err(|error| unreadable(answer, &error))?;
-                Ok(page.rows.iter().filter_map(map::member).map(|member| (member.id, member.kind)).collect::<Vec<_>>())
+                Ok(page.read.iter().filter_map(map::member).map(|member| (member.id, member.kind)).collect::<Vec<_>>())
             },
         );
         match read.await {

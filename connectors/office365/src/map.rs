@@ -72,7 +72,7 @@ pub(crate) fn user(row: &UserRow<'_>) -> Result<Patch, Quarantined> {
     match (&row.proxy_addresses, &row.mail) {
         (Field::Absent, Field::Absent) => {}
         (Field::Absent, mail) => {
-            set.set(names::PRIMARY_EMAIL, Value::text(mail.value().map(|t| t.trim()).filter(is_address)))
+            set.set(names::PRIMARY_EMAIL, Value::text(mail.value().map(|t| t.trim()).filter(is_address)));
         }
         (proxies, mail) => {
             let (primary, aliases) = addresses(proxies, mail);
@@ -98,7 +98,7 @@ pub(crate) fn user(row: &UserRow<'_>) -> Result<Patch, Quarantined> {
     ] {
         text(set, name, field);
     }
-    flag(set, SYNCED, &row.on_premises_sync_enabled);
+    flag(set, SYNCED, row.on_premises_sync_enabled);
     match &row.business_phones {
         Field::Absent => {}
         Field::Null => set.set(TELEPHONE, Value::Empty),
@@ -150,9 +150,9 @@ pub(crate) fn group(row: &GroupRow<'_>) -> Result<Patch, Quarantined> {
             set.set(RULE_BASED, types().any(|name| is_rule(name)));
         }
     }
-    flag(set, ROLE_ASSIGNABLE, &row.is_assignable_to_role);
+    flag(set, ROLE_ASSIGNABLE, row.is_assignable_to_role);
     text(set, SID, &row.on_premises_security_identifier);
-    flag(set, SYNCED, &row.on_premises_sync_enabled);
+    flag(set, SYNCED, row.on_premises_sync_enabled);
     text(set, VISIBILITY, &row.visibility);
     text(set, names::DESCRIPTION, &row.description);
     match (&row.proxy_addresses, &row.mail) {
@@ -181,11 +181,11 @@ pub(crate) fn device(row: &DeviceRow<'_>) -> Result<Patch, Quarantined> {
         patch = patch.anchored("object-guid", guid.to_string());
     }
     let set = &mut patch.attributes;
-    flag(set, COMPLIANT, &row.is_compliant);
+    flag(set, COMPLIANT, row.is_compliant);
     text(set, DEVICE_ID, &row.device_id);
-    flag(set, MANAGED, &row.is_managed);
+    flag(set, MANAGED, row.is_managed);
     text(set, PROFILE_TYPE, &row.profile_type);
-    flag(set, SYNCED, &row.on_premises_sync_enabled);
+    flag(set, SYNCED, row.on_premises_sync_enabled);
     text(set, TRUST_TYPE, &row.trust_type);
     if let Some(enabled) = row.account_enabled.value() {
         set.set(names::ENABLED, *enabled);
@@ -262,11 +262,11 @@ fn text(set: &mut Attributes, name: AttributeName, field: &Field<Text<'_>>) {
     }
 }
 
-fn flag(set: &mut Attributes, name: AttributeName, field: &Field<bool>) {
+fn flag(set: &mut Attributes, name: AttributeName, field: Field<bool>) {
     match field {
         Field::Absent => {}
         Field::Null => set.set(name, Value::Empty),
-        Field::Is(value) => set.set(name, *value),
+        Field::Is(value) => set.set(name, value),
     }
 }
 

@@ -225,14 +225,14 @@ fn raw<R>(
 ) -> Result<Raw> {
     let link = |text: Option<&Text<'_>>| text.map(|text| graph.link(text)).transpose();
     let mut raw = Raw {
-        rows: Vec::with_capacity(page.rows.len()),
+        rows: Vec::with_capacity(page.read.len()),
         members: Vec::new(),
         new_groups: Vec::new(),
         next: link(page.next.as_ref())?,
         delta: link(page.delta.as_ref())?,
         mark: Mark::of([]),
     };
-    for row in &page.rows {
+    for row in &page.read {
         take(row, &mut raw)?;
     }
     for (id, reason) in page.odd {

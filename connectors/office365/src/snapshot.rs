@@ -98,7 +98,7 @@ impl Snapshot {
                 // Before anything is listed: what changes from now on comes by these.
                 let since = match detail {
                     Detail::Full => {
-                        let since = crate::delta::latest(&graph, cx, rights, now).await?;
+                        let since = Box::pin(crate::delta::latest(&graph, cx, rights, now)).await?;
                         Since { asleep: asleep::read(&graph, cx, now).await?, ..since }
                     }
                     Detail::Ids => Since::nothing(rights.tenant, now),
@@ -261,7 +261,7 @@ impl Snapshot {
         if *times > RESTARTS {
             return Err(Error::new(ErrorKind::Unavailable, "graph forgets the position in a listing again and again"));
         }
-        match task.from_the_beginning() {
+        match task.begun_anew() {
             Task::Members { group, .. } => self.groups.push_front((group, None)),
             list => self.lists.push_front(list),
         }

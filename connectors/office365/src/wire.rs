@@ -390,7 +390,7 @@ pub(crate) struct Rows<'a, R> {
     /// Where the next delta begins.
     pub(crate) delta: Option<Text<'a>>,
     /// What was understood.
-    pub(crate) rows: Vec<R>,
+    pub(crate) read: Vec<R>,
     /// What was not: the id, if that much can be read, and what is wrong.
     pub(crate) odd: Vec<(Option<String>, String)>,
 }
@@ -398,17 +398,17 @@ pub(crate) struct Rows<'a, R> {
 /// Reads a page; rows that make no sense are set aside instead of failing it.
 pub(crate) fn read_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<Rows<'a, R>> {
     let error = match serde_json::from_slice::<Page<'a, R>>(body) {
-        Ok(Page { next, delta, value }) => return Ok(Rows { next, delta, rows: value, odd: Vec::new() }),
+        Ok(Page { next, delta, value }) => return Ok(Rows { next, delta, read: value, odd: Vec::new() }),
         Err(error) => error,
     };
     if !error.is_data() {
         return Err(error);
     }
     let Page { next, delta, value } = serde_json::from_slice::<Page<'a, &'a RawValue>>(body)?;
-    let mut rows = Rows { next, delta, rows: Vec::with_capacity(value.len()), odd: Vec::new() };
+    let mut rows = Rows { next, delta, read: Vec::with_capacity(value.len()), odd: Vec::new() };
     for raw in value {
         match serde_json::from_str(raw.get()) {
-            Ok(row) => rows.rows.push(row),
+            Ok(row) => rows.read.push(row),
             Err(error) => rows.odd.push(odd(raw, &error)),
         }
     }
@@ -503,7 +503,7 @@ mod tests {
     fn a_row_that_makes_no_sense_is_set_aside_with_its_id_and_the_others_stay() {
         let body = br#"{"@odata.nextLink":"https://graph.example/n","value":[{"id":"a"},{"id":"b","surname":7},{"surname":"x"}]}"#;
         let page = read_page::<UserRow<'_>>(body).unwrap();
-        assert_eq!(page.rows.len(), 1);
+        assert_eq!(page.read.len(), 1);
         assert_eq!(page.odd.iter().map(|(id, _)| id.as_deref()).collect::<Vec<_>>(), [Some("b"), None]);
         assert!(page.next.is_some());
         assert!(read_page::<UserRow<'_>>(br#"{"value":[{"id":"a"}"#).is_err());

@@ -8,7 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde_json::json;
 
 use super::apply::{load_record, standing_of};
-use super::member::{add_count, group_of, member_of, numbers, remove_object, remove_record, write_members};
+use super::member::{
+    add_count, group_of, groups_of, member_of, packed_members, remove_object, remove_record, write_members,
+};
 use super::outbox::{MemberRecord, Writer};
 use super::redaction::People;
 use super::turn::{Quiet, rewrite_file};
@@ -340,10 +342,10 @@ fn end_memberships(
 ) -> Result<u64> {
     let number = trace.object_no.unsigned_abs();
     let mut ended = 0;
-    let groups = numbers(transaction, "SELECT groups FROM member_groups WHERE member_no = ?1", trace.object_no)?;
-    for group_via in groups {
+    for group_via in groups_of(transaction, number)? {
         let group_via = i64::try_from(group_via).map_err(|_| damaged("a group"))?;
-        let mut members = numbers(transaction, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
+        let (members, digest) = packed_members(transaction, group_via)?;
+        let mut members = codec::unpack_sorted(&members)?;
         let Ok(at) = members.binary_search(&number) else { continue };
         members.remove(at);
         if let Some(group) = group_of(transaction, group_via)? {
@@ -355,12 +357,8 @@ fn end_memberships(
             }
             events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &[change])?;
         }
-        let digest: [u8; 16] = transaction
-            .prepare_cached("SELECT digest FROM group_members WHERE group_via = ?1")
-            .and_then(|mut query| query.query_row([group_via], |row| row.get(0)))
-            .map_err(sql("read memberships"))?;
         let share = codec::member_digest(trace.seed, &trace.source_id.key());
-        write_members(transaction, group_via, &members, Some(u128::from_le_bytes(digest).wrapping_sub(share)))?;
+        write_members(transaction, group_via, &members, digest.wrapping_sub(share))?;
         ended += 1;
     }
     add_count(transaction, trace.endpoint_no, COUNT_MEMBERSHIPS, -i64::try_from(ended).unwrap_or(0))?;

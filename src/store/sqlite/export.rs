@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::apply::load_record;
 use super::directory::endpoint_groups;
 use super::edit::manual_after;
-use super::member::{Group, group_of, member_of, numbers};
+use super::member::{Group, group_of, member_of, members_of};
 use super::outbox::MemberRecord;
 use super::{SqliteStore, sql};
 use crate::error::Result;
@@ -26,7 +26,7 @@ pub(super) struct SqliteExport {
     arriving: Arriving,
 }
 
-/// Users that an apply is bringing in, by endpoint: told as owners of computers before they can be found.
+/// Groups that an apply is bringing in, by endpoint: computers may belong to one before it can be found.
 type Arriving = HashMap<EndpointName, HashSet<[u8; 16]>>;
 
 /// How far an export is.
@@ -38,10 +38,18 @@ enum Place {
     /// Groups behind a number.
     Groups(i64),
     /// Members of one group.
-    Members(i64, Box<Group>, std::vec::IntoIter<u64>),
+    Members(Box<Members>),
     /// Memberships made by hand behind one of them.
     ByHand((i64, i64)),
     End,
+}
+
+/// Members of one group that are still to be told.
+struct Members {
+    group_via: i64,
+    group: Group,
+    endpoint: EndpointName,
+    rest: std::vec::IntoIter<u64>,
 }
 
 impl std::fmt::Debug for SqliteExport {
@@ -69,15 +77,14 @@ impl SqliteExport {
         Ok(Self { connection, customer: customer.clone(), customer_no, position, place, arriving })
     }
 
-    /// Names the owner of a computer also while that one is still arriving, as the computer's event did.
+    /// Names the group that a computer belongs to also while that one is still arriving, as the computer's event did.
     fn with_owner(&self, mut record: Record) -> Record {
-        if let (None, Some(lock), Some(owner)) =
-            (record.owner, &record.lock, record.attributes.text(&crate::model::names::OWNER))
-            && let Some(users) = self.arriving.get(&lock.endpoint)
+        if let (Some(lock), Some(owner)) = (&record.lock, record.attributes.text(&crate::model::names::OWNER))
+            && let Some(groups) = self.arriving.get(&lock.endpoint)
         {
             let key = SourceId::parse(owner).key();
-            if users.contains(&key.0) {
-                record.owner = Some(RecordId::founded_by(&self.customer, &lock.endpoint, ObjectKind::User, &key));
+            if groups.contains(&key.0) {
+                record.owner = Some(RecordId::founded_by(&self.customer, &lock.endpoint, ObjectKind::Group, &key));
             }
         }
         record
@@ -105,32 +112,34 @@ impl SqliteExport {
     }
 
     fn next_group(&self, after: i64) -> Result<Place> {
-        let group_via: Option<i64> = self
+        let next: Option<(i64, String)> = self
             .connection
             .prepare_cached(
-                "SELECT group_via FROM group_members JOIN objects ON object_no = group_via / 2
+                "SELECT group_via, endpoints.name FROM group_members JOIN objects ON object_no = group_via / 2
                  JOIN endpoints USING (endpoint_no)
                  WHERE group_via > ?1 AND customer_no = ?2 ORDER BY group_via LIMIT 1",
             )
-            .and_then(|mut query| query.query_row(params![after, self.customer_no], |row| row.get(0)).optional())
+            .and_then(|mut query| {
+                query.query_row(params![after, self.customer_no], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
             .map_err(sql("export memberships"))?;
-        let Some(group_via) = group_via else { return Ok(Place::ByHand((0, 0))) };
+        let Some((group_via, endpoint)) = next else { return Ok(Place::ByHand((0, 0))) };
         let Some(group) = group_of(&self.connection, group_via)? else { return Ok(Place::Groups(group_via)) };
-        let members = numbers(&self.connection, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
-        Ok(Place::Members(group_via, Box::new(group), members.into_iter()))
+        let rest = members_of(&self.connection, group_via)?.into_iter();
+        Ok(Place::Members(Box::new(Members { group_via, group, endpoint: EndpointName::new(endpoint)?, rest })))
     }
 
-    fn member(&self, group_via: i64, group: &Group, number: u64) -> Result<ExportedMember> {
+    fn member(&self, Members { group_via, group, endpoint, .. }: &Members, number: u64) -> Result<ExportedMember> {
         let change = member_of(&self.connection, group.endpoint_no, number)?;
         let member = match change.record {
             MemberRecord::None => None,
             MemberRecord::Own(kind) => {
-                Some(RecordId::founded_by(&self.customer, &group.endpoint, kind, &change.member.id.key()))
+                Some(RecordId::founded_by(&self.customer, endpoint, kind, &change.member.id.key()))
             }
             MemberRecord::Joined(id) => Some(id),
         };
         Ok(ExportedMember {
-            endpoint: Some(group.endpoint.clone()),
+            endpoint: Some(endpoint.clone()),
             group: group.record,
             member,
             group_source_id: group.source_id.clone(),
@@ -157,7 +166,7 @@ impl SqliteExport {
     }
 }
 
-/// Reads who is arriving: of runs that have written objects, and not yet the way to them.
+/// Reads which groups are arriving: of runs that have written objects, and not yet the way to them.
 fn arriving(store: &SqliteStore, connection: &Connection, customer: &CustomerId, customer_no: i64) -> Result<Arriving> {
     let step = || sql("read who is being imported");
     let mut query = connection
@@ -174,17 +183,17 @@ fn arriving(store: &SqliteStore, connection: &Connection, customer: &CustomerId,
         // A stage that is gone meanwhile, or lost, tells of nobody.
         let Ok(file) = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE) else { continue };
         let Ok(mut query) =
-            file.prepare("SELECT source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0 AND kind = 0")
+            file.prepare("SELECT source_id FROM objects WHERE disposition = 0 AND stage_no % 4 = 0 AND kind = 1")
         else {
             continue;
         };
-        let mut users = HashSet::new();
+        let mut groups = HashSet::new();
         let mut rows = query.query([]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let id = row.get_ref(0).map_err(step())?.as_blob().ok().and_then(SourceId::from_stored);
-            users.extend(id.map(|id| id.key().0));
+            groups.extend(id.map(|id| id.key().0));
         }
-        arriving.insert(EndpointName::new(name)?, users);
+        arriving.insert(EndpointName::new(name)?, groups);
     }
     Ok(arriving)
 }
@@ -206,15 +215,12 @@ impl Exporting for SqliteExport {
                 }
                 Place::Records(after) => self.records(after, room, &mut out)?,
                 Place::Groups(after) => self.next_group(after)?,
-                Place::Members(group_via, group, mut members) => {
-                    for number in members.by_ref().take(room) {
-                        out.push(Exported::Member(self.member(group_via, &group, number)?));
+                Place::Members(mut members) => {
+                    let now: Vec<u64> = members.rest.by_ref().take(room).collect();
+                    for number in now {
+                        out.push(Exported::Member(self.member(&members, number)?));
                     }
-                    if members.len() == 0 {
-                        Place::Groups(group_via)
-                    } else {
-                        Place::Members(group_via, group, members)
-                    }
+                    if members.rest.len() == 0 { Place::Groups(members.group_via) } else { Place::Members(members) }
                 }
                 Place::ByHand(after) => self.by_hand(after, room, &mut out)?,
                 Place::End => break,

@@ -26,6 +26,9 @@ pub(super) struct KeyIndex {
     base: Option<i64>,
 }
 
+/// Numbers come in any order: without a base, as many may lie below the first as above it.
+const MIDDLE: i64 = 1 << 31;
+
 /// A share of the keys.
 #[derive(Debug)]
 struct Part {
@@ -89,8 +92,7 @@ impl Part {
 }
 
 impl KeyIndex {
-    /// Creates an index for so many keys, with object numbers from `base` on; without one, the first number is the
-    /// lowest, since they are given in rising order.
+    /// Creates an index for so many keys, with object numbers from `base` on, or around the first one.
     pub(super) fn with_room(keys: usize, base: Option<i64>) -> Self {
         let parts = 1 << PART_BITS;
         let room = keys.div_ceil(parts);
@@ -106,9 +108,9 @@ impl KeyIndex {
 
     /// Adds a key, or replaces what it leads to.
     pub(super) fn insert(&mut self, key: &SourceKey, found: Found) {
-        let base = *self.base.get_or_insert(found.object_no);
+        let base = *self.base.get_or_insert(found.object_no - MIDDLE);
         let number = u32::try_from(found.object_no - base)
-            .expect("fewer than 4 billion objects lie between the first and the last of one endpoint");
+            .expect("fewer than 2 billion objects lie between any two of one endpoint");
         let standing = u8::try_from(found.standing.to_number()).expect("a standing is a small number");
         let mixed = mix(&key.0);
         let flags = standing | if found.joined { JOINED } else { 0 };

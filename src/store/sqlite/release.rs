@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::apply::{Target, check_epoch, images, load_record, upserted};
 use super::edit;
-use super::member::{add_count, group_of, member_of, numbers, remove_object, remove_record, write_members};
+use super::member::{add_count, group_of, member_of, packed_members, remove_object, remove_record, write_members};
 use super::outbox::Writer;
 use super::{BREATH, COUNT_MEMBERSHIPS, SqliteStore, damaged, kind_number, pause, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -216,7 +216,8 @@ impl Release {
                 .and_then(|mut query| query.query_row(params![after, target.endpoint_no], |row| row.get(0)).optional())
                 .map_err(sql("read memberships"))?;
             let Some(group_via) = group_via else { return Ok(None) };
-            let members = numbers(transaction, "SELECT members FROM group_members WHERE group_via = ?1", group_via)?;
+            let (members, digest) = packed_members(transaction, group_via)?;
+            let members = codec::unpack_sorted(&members)?;
             let (now, rest) = members.split_at(members.len().min(room));
             if let Some(group) = group_of(transaction, group_via)? {
                 let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
@@ -226,7 +227,8 @@ impl Release {
                     .collect::<Result<_>>()?;
                 events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes)?;
             }
-            write_members(transaction, group_via, rest, None)?;
+            // The digest goes with the last of them.
+            write_members(transaction, group_via, rest, digest)?;
             let ended = i64::try_from(now.len()).unwrap_or(0);
             add_count(transaction, target.endpoint_no, COUNT_MEMBERSHIPS, -ended)?;
             self.released.members_removed += now.len() as u64;

@@ -1,6 +1,5 @@
 //! One run's hold on the store: its lock, its stage, its apply.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +12,7 @@ use super::{SqliteStore, damaged, io, locks, sql};
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{
-    HeldChange, HeldKind, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable,
-};
+use crate::model::{HeldChange, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
     Stranger, fault, sealed,
@@ -218,24 +215,10 @@ impl SqliteRun {
     }
 
     fn terms(&self, terms: &GuardTerms) -> Result<Terms> {
-        let step = || sql("read what went");
-        let mut recent: BTreeMap<HeldKind, u64> = BTreeMap::new();
-        {
-            let host = self.store.host();
-            let mut query = host
-                .prepare("SELECT kind, sum(count) FROM losses WHERE endpoint_no = ?1 AND at > ?2 GROUP BY kind")
-                .map_err(step())?;
-            let mut rows = query.query(params![self.target.endpoint_no, terms.since.0]).map_err(step())?;
-            while let Some(row) = rows.next().map_err(step())? {
-                let kind: String = row.get(0).map_err(step())?;
-                let kind = serde_json::from_str(&kind).map_err(|_| damaged("a sort of change"))?;
-                recent.insert(kind, row.get(1).map_err(step())?);
-            }
-        }
         Ok(Terms {
             limits: terms.limits,
             approved: self.approved(terms.approved.as_ref())?,
-            recent,
+            since: terms.since,
             suspicion: terms.suspicion.clone(),
         })
     }
@@ -456,7 +439,8 @@ impl RunStore for SqliteRun {
     }
 
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<()> {
-        let spent: Vec<_> = self.judgement.spent.iter().collect();
+        // A row for each group that loses members: from here on it is in the stage only.
+        let spent: Vec<_> = std::mem::take(&mut self.judgement.spent).into_iter().collect();
         let spent = serde_json::to_string(&spent).map_err(|_| damaged("a conclusion"))?;
         let items = self.judgement.items.to_stored();
         self.revise(conclusion)?;

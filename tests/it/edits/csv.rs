@@ -151,14 +151,14 @@ async fn columns_of_an_export_that_nobody_sets_by_a_table_are_left_out_and_told(
 /// A table that is made while it is read.
 struct Rows {
     next: u64,
-    rows: u64,
+    last: u64,
     part: Cursor<Vec<u8>>,
 }
 
 impl Read for Rows {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.part.read(buffer)?;
-        if read > 0 || self.next > self.rows {
+        if read > 0 || self.next > self.last {
             return Ok(read);
         }
         let line = if self.next == 0 {
@@ -175,11 +175,11 @@ impl Read for Rows {
 #[tokio::test]
 async fn a_long_table_is_added_in_parts_and_a_column_of_problems_is_cut() {
     let (mut stage, directory) = imported().await;
-    let table = Rows { next: 0, rows: 9000, part: Cursor::new(Vec::new()) };
+    let table = Rows { next: 0, last: 9000, part: Cursor::new(Vec::new()) };
     let report = directory.import_csv(&stage.customer, table, options(CsvMode::Apply)).await.unwrap();
     assert_eq!((report.rows, report.added, report.refused), (9000, 9000, 0));
     stage.check("added");
-    let table = Rows { next: 0, rows: 9000, part: Cursor::new(Vec::new()) };
+    let table = Rows { next: 0, last: 9000, part: Cursor::new(Vec::new()) };
     let report = directory.import_csv(&stage.customer, table, options(CsvMode::Apply)).await.unwrap();
     assert_eq!((report.added, report.refused, report.problems.len()), (0, 9000, 1000));
 }

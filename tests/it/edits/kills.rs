@@ -92,8 +92,8 @@ fn child() {
             "by hand" => by_hand(&service).await.unwrap(),
             "adopt" => drop(service.import(&customer(), &name("ad"), wide()).await.unwrap()),
             "table" => {
-                let table: String = (1..=9000).map(|row| format!("p{row}@corp.example\n")).collect();
-                let table = Cursor::new(format!("email\n{table}"));
+                let rows: Vec<String> = (1..=9000).map(|row| format!("p{row}@corp.example")).collect();
+                let table = Cursor::new(format!("email\n{}\n", rows.join("\n")));
                 let options = CsvOptions { mode: CsvMode::Apply, ..CsvOptions::default() };
                 service.directory().import_csv(&customer(), table, options).await.unwrap();
             }

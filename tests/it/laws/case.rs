@@ -1,4 +1,9 @@
 //! One history under way: it does what the script says, and holds every import against the laws.
+//!
+//! What the laws say, the oracles know.
+
+mod rest;
+mod side;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,41 +14,23 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 use tenantry::gate::{Clock, ManualClock};
-use tenantry::model::{
-    CustomerId, EndpointName, Event, EventType, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunId, RunReport, names,
-};
-use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
+use tenantry::model::{CustomerId, Event, EventType, GuardLimits, Limit, Mode, Outcome, RunReport};
+use tenantry::testkit::Lie;
 use tenantry::{Customer, Endpoint, ErrorKind, ImportOptions, Service, SqliteStore};
 
 use super::Found;
 use super::kill::{self, Killed};
 use super::local::{self, Local, RecordIds};
-use super::oracles::{Coverage, Memory, Seen, View, edges, tells};
-use super::replica::{Edge, Replica, endpoint_of};
-use super::script::{self, Dice, OUTSIDE, Op, PLACES, Rival, Run, Script, Step, Trick, ids, pick};
+use super::oracles::View;
+use super::replica::{Replica, endpoint_of};
+use super::script::{self, Dice, Rival, Run, Step};
 use crate::dump::dump_file;
 use crate::kills::seen;
 use crate::world::folder;
+use side::{Made, Side, a_side};
 
 /// How long something is missing before it is put up for approval, in these histories.
 const MISSING_AGE: Duration = Duration::from_hours(48);
-
-/// One endpoint and what the script knows of it.
-struct Side {
-    name: EndpointName,
-    endpoint: ScriptedEndpoint,
-    deltas: bool,
-    /// Members come in parts.
-    in_parts: bool,
-    filter: u64,
-    script: Script,
-    memory: Memory,
-    local: Local,
-    /// The next run goes on with what the last one began.
-    goes_on: bool,
-    /// A run that was stopped, and what it saw so far: once it is fixed, its plan is applied as it was made.
-    stopped: Option<(RunId, Vec<View>)>,
-}
 
 /// One history under way.
 pub(super) struct Case {
@@ -61,108 +48,6 @@ pub(super) struct Case {
     pub(super) kills: u64,
     /// Whether each import is told.
     tell: bool,
-}
-
-/// An import that was made, and what is to be known of it.
-struct Made {
-    report: Option<RunReport>,
-    events: Vec<Event>,
-    view: View,
-    options: ImportOptions,
-    coverage: Coverage,
-    goes_on: bool,
-}
-
-fn a_side(name: &str, dice: &mut Dice) -> Side {
-    let mut directory = ScriptedDirectory::new(&format!("domain of {name}"));
-    directory.outside.insert(OUTSIDE.into());
-    directory.tombstones_readable = dice.one_in(2);
-    let users = if dice.one_in(4) { 4 + dice.below(26) } else { 3 + dice.below(10) };
-    for number in 1..=users {
-        directory.add_user(number.into(), PLACES[usize::try_from(number % 3).unwrap()]);
-    }
-    for number in 0..=dice.below(3) {
-        let group = directory.add_group(u128::from(1000 + number));
-        for _ in 0..dice.below(12) {
-            directory.add_member(&group, &ScriptedDirectory::id(u128::from(1 + dice.below(users + 2))));
-        }
-    }
-    for number in 0..dice.below(3) {
-        directory.add_computer(u128::from(2000 + number), "oslo");
-    }
-    let mut script = Script::default();
-    script.remember(&directory);
-    let endpoint = ScriptedEndpoint::new(name, directory, 1 + dice.index(9)).unwrap();
-    let deltas = dice.one_in(2);
-    let endpoint = if deltas { endpoint.with_deltas() } else { endpoint };
-    endpoint.set_filter("(f=0)");
-    let in_parts = dice.one_in(2);
-    if in_parts {
-        endpoint.set_members_a_page(1 + dice.index(4));
-    }
-    Side {
-        name: endpoint.info().name.clone(),
-        endpoint,
-        deltas,
-        in_parts,
-        filter: 0,
-        script,
-        memory: Memory::default(),
-        local: Local::default(),
-        goes_on: false,
-        stopped: None,
-    }
-}
-
-impl Side {
-    fn directory(&self) -> ScriptedDirectory {
-        self.endpoint.change(|directory| directory.clone())
-    }
-
-    fn apply(&mut self, op: &Op) {
-        if let Op::Filter(n) = op {
-            self.filter = n % 3;
-            self.endpoint.set_filter(&format!("(f={})", self.filter));
-        }
-        let script = &mut self.script;
-        self.endpoint.change(|directory| script.apply(op, directory));
-    }
-
-    fn coverage(&self) -> Coverage {
-        let tombstones = self.endpoint.change(|directory| directory.tombstones_readable);
-        Coverage { filter: self.filter, tombstones }
-    }
-
-    fn lies(&self, tricks: &[Trick]) -> Vec<Lie> {
-        let directory = self.directory();
-        let (all, groups) = (ids(&directory, None), ids(&directory, Some(ObjectKind::Group)));
-        let pages = |n: u64| usize::try_from(n % 9).unwrap();
-        tricks
-            .iter()
-            .filter_map(|trick| {
-                Some(match trick {
-                    Trick::Drops(a, b) => {
-                        let mut dice = Dice(*a);
-                        Lie::Drops((0..=b % 6).filter_map(|_| pick(&all, dice.roll())).collect())
-                    }
-                    Trick::Hides(a) => Lie::Hides(pick(&PLACES, *a).unwrap().into()),
-                    Trick::Empty => Lie::Empty,
-                    Trick::Truncates(a, b) => Lie::Truncates(pick(&groups, *a)?, usize::try_from(b % 4).unwrap()),
-                    Trick::Fails(a) => Lie::FailsAfter(pages(*a)),
-                    Trick::LosesRights(a) => Lie::LosesRightsAfter(pages(*a)),
-                    Trick::Repeats => Lie::Repeats,
-                    Trick::LookupFails => Lie::LookupFails,
-                    Trick::SecondReadingFails => Lie::SecondReadingFails,
-                    Trick::Unreadable(a) => {
-                        let names = [names::LAST_NAME, names::PRIMARY_EMAIL, names::STATE];
-                        Lie::Unreadable(vec![pick(&names, *a).unwrap()])
-                    }
-                    Trick::Cancels(a) => Lie::CancelsAfter(pages(*a)),
-                    Trick::CancelsAtLookup => Lie::CancelsAtLookup,
-                })
-            })
-            .collect()
-    }
 }
 
 pub(super) fn guard(wide: bool) -> GuardLimits {
@@ -536,189 +421,6 @@ impl Case {
                     .check(11, has == side.local, || format!("{} was changed by another endpoint's import", side.name)),
             }
             side.local = has;
-        }
-    }
-
-    /// Stops lying and approves what is held: then the local state is the directory, and a further import does nothing.
-    pub(super) async fn converge(&mut self, seed: u64) {
-        let mut dice = Dice(seed ^ 0xe4d);
-        for side in 0..self.sides.len() {
-            if dice.one_in(2) {
-                self.catches_up_by_delta(side).await;
-            }
-            if self.found.is_broken() {
-                return;
-            }
-            let readable = dice.one_in(2);
-            self.sides[side].endpoint.change(|directory| {
-                directory.tombstones_readable |= readable;
-                directory.objects.values_mut().for_each(|object| object.unintelligible = false);
-            });
-            self.comes_to_rest(side, true).await;
-            if !self.found.is_broken() {
-                self.equals_directory(side);
-            }
-        }
-    }
-
-    /// Imports honestly until nothing changes any more. Law 7: then nothing is written either.
-    async fn comes_to_rest(&mut self, side: usize, full: bool) {
-        for _ in 0..9 {
-            // The first one may finish what was begun under a lie.
-            let goes_on = self.sides[side].goes_on;
-            let approve = self.sides[side].memory.parked.clone();
-            let is_approving = approve.is_some();
-            let tables = dump_file(&self.path());
-            let options = ImportOptions {
-                full,
-                guard: guard(true),
-                approve,
-                missing_age: MISSING_AGE,
-                ..ImportOptions::default()
-            };
-            let seen = self.replica.seen;
-            let report = self.import(side, &[], options).await;
-            self.found.check(6, goes_on || matches!(report.outcome, Outcome::Done | Outcome::Held), || {
-                format!("an honest import ends as {:?}: {:?}", report.outcome, report.error)
-            });
-            if self.found.is_broken() {
-                return;
-            }
-            let changes = [
-                report.created,
-                report.updated,
-                report.removed,
-                report.missing,
-                report.members_added,
-                report.members_removed,
-            ];
-            if changes == [0; 6] && report.outcome == Outcome::Done && !goes_on && !is_approving {
-                let now = dump_file(&self.path());
-                let events = self.replica.seen - seen;
-                if now == tables && events == 1 {
-                    self.found.mark(7);
-                    return;
-                }
-                // The first quiet one may still have alerts to tell, observations and places to store: not the next.
-                let again = self.import(side, &[], ImportOptions { full, ..ImportOptions::default() }).await;
-                let written = dump_file(&self.path());
-                let told = self.replica.seen - seen - events;
-                self.found.check(7, told == 1, || format!("{told} events without a change: {again:?}"));
-                for (table, rows) in &now {
-                    self.found.check(7, *rows == written[table], || {
-                        format!("a run without changes wrote {table}: was {rows:#?} is {:#?}", written[table])
-                    });
-                }
-                return;
-            }
-        }
-        self.found.fail(7, "honest imports come to no rest".into());
-    }
-
-    /// Law 5: what an endpoint that never misled the engine has told is there: nothing lies behind the cursor unread.
-    async fn catches_up_by_delta(&mut self, side: usize) {
-        let at = &self.sides[side];
-        let garbled = |directory: &ScriptedDirectory| directory.objects.values().any(|object| object.unintelligible);
-        if !at.deltas || at.memory.misled || garbled(&at.directory()) || self.cursor(side).is_none() {
-            return;
-        }
-        self.comes_to_rest(side, false).await;
-        if self.found.is_broken() {
-            return;
-        }
-        let at = &self.sides[side];
-        let directory = at.directory();
-        for (id, object) in directory.objects.iter().filter(|(id, _)| directory.in_scope(id)) {
-            let record = at.local.records.get(id).map(|(_, record)| record);
-            let same =
-                record.is_some_and(|record| object.attributes.iter().all(|(name, value)| tells(record, name, value)));
-            self.found.check(5, same, || format!("{id} is {object:?}; behind the cursor it is {record:?}"));
-        }
-        // Of who came back, a delta tells the memberships only if it had told them before.
-        // And members that are listed in parts are counted: who goes in between takes the place of another one.
-        let told = |edge: &Edge| !at.in_parts && !at.script.restored.contains(&edge.1);
-        for edge in edges(&directory).into_iter().filter(told) {
-            let known = at.local.edges.contains(&edge);
-            self.found.check(5, known, || format!("{edge:?} lies unread behind the cursor"));
-        }
-    }
-
-    /// Law 6: however often it was stopped, in the end the store is the directory.
-    fn equals_directory(&mut self, side: usize) {
-        let Side { endpoint, local, .. } = &self.sides[side];
-        let directory = endpoint.change(|directory| directory.clone());
-        let found = &mut self.found;
-        for (id, object) in directory.objects.iter().filter(|(id, _)| directory.in_scope(id)) {
-            let Some((kind, record)) = local.records.get(id) else {
-                found.fail(6, format!("{id} was never imported"));
-                continue;
-            };
-            found.check(6, *kind == object.kind && record["missing_since"].is_null(), || format!("{id} is {record}"));
-            let facets = directory.facets.iter().filter(|((of, _), _)| of == id).flat_map(|(_, values)| values.iter());
-            for (name, value) in object.attributes.iter().chain(facets) {
-                found.check(6, tells(record, name, value), || {
-                    format!("{name} of {id} is {} and not {value:?}", record[name.as_str()])
-                });
-            }
-        }
-        // Without tombstones, somebody who left no neighbour behind is missing for good, and is marked so.
-        let missing = |id| local.records.get(id).is_some_and(|(_, record)| !record["missing_since"].is_null());
-        let missing = |id| !directory.tombstones_readable && missing(id);
-        for id in local.records.keys() {
-            found.check(6, directory.in_scope(id) || missing(id), || {
-                format!("{id} is not in the directory: {}", local.records[id].1)
-            });
-        }
-        let expected = edges(&directory);
-        for edge in expected.difference(&local.edges) {
-            found.fail(6, format!("membership {edge:?} was never imported"));
-        }
-        for edge in local.edges.difference(&expected).filter(|edge| !missing(&edge.0) && !missing(&edge.1)) {
-            found.fail(6, format!("membership {edge:?} is not in the directory"));
-        }
-    }
-}
-
-impl Side {
-    fn judge(&mut self, made: &Made, has: &Local, now: i64, found: &mut Found) {
-        let stopped = match (self.stopped.take(), &made.report) {
-            (Some((run, views)), Some(report)) if run == report.run => views,
-            _ => Vec::new(),
-        };
-        let view = &made.view;
-        let seen = Seen {
-            earlier: &stopped,
-            had: &self.local,
-            has,
-            view,
-            script: &self.script,
-            coverage: made.coverage.clone(),
-            report: made.report.as_ref(),
-            goes_on: made.goes_on,
-            guard: made.options.guard,
-            approve: made.options.approve.is_some(),
-            now,
-            events: &made.events,
-        };
-        seen.approve(&mut self.memory);
-        seen.what_is_there_stays(found);
-        seen.what_went_was_proven(found);
-        seen.a_change_of_coverage_removes_nothing(&self.memory, found);
-        seen.the_guard_holds(&mut self.memory, found);
-        seen.what_is_parked_is_told_once(&self.memory, found);
-        seen.events_are_the_difference(found);
-        seen.one_bad_record_costs_one_entry(&mut self.memory, found);
-        seen.unknown_overwrites_nothing(found);
-        seen.remember(&mut self.memory);
-        let mut views = stopped.clone();
-        views.push(view.clone());
-        let ended = made.report.as_ref().filter(|r| !matches!(r.outcome, Outcome::Failed | Outcome::Cancelled));
-        if made.view.lies.is_empty() && !made.goes_on && made.view.before == made.view.after && ended.is_some() {
-            // Everybody was seen where they are.
-            self.script.moved.clear();
-        }
-        if let (None, Some(report)) = (ended, &made.report) {
-            self.stopped = Some((report.run, views));
         }
     }
 }

@@ -22,15 +22,6 @@ impl Local {
     }
 }
 
-/// Returns a record as it is told. Whether an owner is imported is looked up when a computer is read, and told when the
-/// computer itself changes: in between the two may differ.
-pub(super) fn told(mut record: Json) -> Json {
-    if let Some(owner) = record.get_mut("owner").and_then(Json::as_object_mut) {
-        owner.remove("id");
-    }
-    record
-}
-
 /// Which record each source id became, ever.
 pub(super) type RecordIds = BTreeMap<(EndpointName, SourceId), RecordId>;
 
@@ -50,7 +41,7 @@ pub(super) fn read(
     let mut own_groups = BTreeMap::new();
     for kind in ObjectKind::ALL {
         for record in store.records(customer, *kind, None, usize::MAX >> 1).unwrap() {
-            let json = told(serde_json::to_value(&record).unwrap());
+            let json = serde_json::to_value(&record).unwrap();
             records.insert(record.id.to_string(), json.clone());
             let Some(identity) = record.identities.first() else {
                 // The endpoint's own group: derived, holding every user.

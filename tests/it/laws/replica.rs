@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 use tenantry::model::{Event, EventType, RunReport, SourceId, Via};
 
 use super::Found;
-use super::local::told;
 
 /// A membership: group, member, way.
 pub(super) type Edge = (SourceId, SourceId, Via);
@@ -52,7 +51,7 @@ impl Replica {
             let edge = || (endpoint_of(event).to_owned(), edge_of(&data));
             match event.event_type {
                 EventType::UserUpserted | EventType::GroupUpserted | EventType::ComputerUpserted => {
-                    let record = told(data["record"].clone());
+                    let record = data["record"].clone();
                     let before = self.records.insert(event.subject.clone(), record.clone());
                     found.check(8, before.as_ref() != Some(&record), || format!("no change is told: {data}"));
                 }

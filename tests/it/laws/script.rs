@@ -121,17 +121,8 @@ pub(super) enum Step {
     Wait(u64),
 }
 
-/// Something that can happen, but for owners of computers: their owner's record is told when the computer changes.
+/// Something that can happen.
 pub(crate) fn an_op(dice: &mut Dice) -> Op {
-    loop {
-        let op = any_op(dice);
-        if !matches!(op, Op::Own(..)) {
-            return op;
-        }
-    }
-}
-
-fn any_op(dice: &mut Dice) -> Op {
     let (a, b) = (dice.roll() >> 8, dice.roll() >> 8);
     match dice.below(53) {
         0..=3 => Op::AddUser(a),
@@ -207,7 +198,7 @@ fn a_run(dice: &mut Dice, sides: u64, mood: Mood) -> Run {
     };
     let mut run = Run {
         side: dice.index(sides),
-        meanwhile: dice.one_in(4).then(|| (dice.below(6), any_op(dice))),
+        meanwhile: dice.one_in(4).then(|| (dice.below(6), an_op(dice))),
         wide: dice.one_in(2),
         approve: dice.one_in(3),
         rehearse: dice.one_in(4),
@@ -254,7 +245,7 @@ pub(super) fn a_history(seed: u64) -> Vec<Step> {
     let imports = if dice.one_in(8) { 3 + dice.below(6) } else { 1 + dice.below(3) };
     for _ in 0..imports {
         for _ in 0..dice.below(8) {
-            steps.push(Step::Do(dice.index(sides), any_op(&mut dice)));
+            steps.push(Step::Do(dice.index(sides), an_op(&mut dice)));
         }
         match dice.below(16) {
             0..=2 => steps.push(Step::Wait(dice.below(60))),

@@ -67,12 +67,16 @@ async fn an_export_does_not_see_what_is_applied_meanwhile_and_lets_it_be_applied
 async fn a_future_that_is_dropped_ends_the_export_and_says_so() {
     let stage = Stage::small().await;
     stage.import_all().await;
-    let mut export = stage.service.export(&stage.customer).await.unwrap();
-    {
-        let mut next = Box::pin(export.next(5));
-        assert!(futures::poll!(&mut next).is_pending());
+    for _ in 0..1000 {
+        let mut export = stage.service.export(&stage.customer).await.unwrap();
+        // On a busy machine it may be done before it is looked at: then there was nothing to drop.
+        let is_dropped = futures::poll!(&mut Box::pin(export.next(5))).is_pending();
+        if is_dropped {
+            assert_eq!(*export.next(5).await.unwrap_err().kind(), ErrorKind::Cancelled);
+            return;
+        }
     }
-    assert_eq!(*export.next(5).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    panic!("every part was ready at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

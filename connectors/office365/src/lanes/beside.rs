@@ -87,8 +87,9 @@ impl<P, S> Both<P, S> {
 /// A listing with lanes beside it.
 pub(crate) struct SnapshotWithLanes {
     both: Both<Box<dyn SnapshotPager>, SnapshotStep>,
-    /// The listing has ended, with this cursor.
-    ended: Option<Option<Cursor>>,
+    /// Whether the listing has ended, and with which cursor.
+    ended: bool,
+    cursor: Option<Cursor>,
 }
 
 impl SnapshotWithLanes {
@@ -99,7 +100,7 @@ impl SnapshotWithLanes {
                 (pager, step)
             })
         };
-        Self { both: Both::new(pager, lanes, fly), ended: None }
+        Self { both: Both::new(pager, lanes, fly), ended: false, cursor: None }
     }
 }
 
@@ -107,7 +108,7 @@ impl SnapshotWithLanes {
 impl SnapshotPager for SnapshotWithLanes {
     async fn next(&mut self) -> Result<SnapshotStep> {
         let of_lanes = |patches| Ok(SnapshotStep::Page(SnapshotPage { patches, ..SnapshotPage::default() }));
-        if self.ended.is_none() {
+        if !self.ended {
             match self.both.next().await? {
                 Next::Lanes(patches) => return of_lanes(patches),
                 Next::Directory(SnapshotStep::Page(mut page), patches) => {
@@ -116,14 +117,14 @@ impl SnapshotPager for SnapshotWithLanes {
                 }
                 Next::Directory(SnapshotStep::End { cursor }, patches) => {
                     self.both.waiting = patches;
-                    self.ended = Some(cursor);
+                    (self.ended, self.cursor) = (true, cursor);
                 }
             }
         }
         if let Some(patches) = self.both.behind().await {
             return of_lanes(patches);
         }
-        let cursor = self.ended.as_ref().and_then(Option::as_ref).map(|cursor| self.both.cursor(cursor));
+        let cursor = self.cursor.as_ref().map(|cursor| self.both.cursor(cursor));
         Ok(SnapshotStep::End { cursor })
     }
 }

@@ -45,6 +45,7 @@ pub(super) struct SignIn {
     sign_in_activity: Option<Activity>,
 }
 
+#[allow(clippy::struct_field_names, reason = "as Graph calls them")]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Activity {

@@ -124,7 +124,7 @@ impl Walk {
                 );
             }
             let next = page.next.as_deref().map(|next| graph.link(next)).transpose()?;
-            Ok((page.rows.iter().filter_map(&read).collect(), next))
+            Ok((page.read.iter().filter_map(&read).collect(), next))
         });
         let (rows, next) = page.await?;
         if next.is_some() && next == self.position.next {

@@ -168,7 +168,7 @@ fn read_fixture(class: &str, row: &str) -> serde_json::Value {
         map: impl Fn(&R) -> Result<Patch, Quarantined>,
     ) -> serde_json::Value {
         let odd = page.odd.into_iter().map(|(id, reason)| Err(quarantined(kind, id.as_deref(), reason)));
-        let read = page.rows.iter().map(map).chain(odd).next().unwrap();
+        let read = page.read.iter().map(map).chain(odd).next().unwrap();
         match read {
             Ok(patch) => serde_json::json!({
                 "id": patch.object.id.to_string(),

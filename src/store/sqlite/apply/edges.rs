@@ -1,16 +1,19 @@
 //! Memberships: what is listed and not stored begins; what the plan lets go ends. An event each.
 
-use roaring::RoaringTreemap;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Apply, Chunk, Index, Reached};
+use super::{Apply, Chunk, Reached};
 use crate::error::Result;
-use crate::model::{EventType, Member, ObjectKind, RecordId, SourceId, SourceKey, Via};
+use crate::model::{EventType, Member, SourceKey, Via};
 use crate::store::codec::{self, pack_sorted};
 use crate::store::fault;
+use crate::store::numbers::Numbers;
 use crate::store::sqlite::key_index::Found;
-use crate::store::sqlite::outbox::{MemberChange, MemberRecord};
-use crate::store::sqlite::plan::subtract_sorted;
+use crate::store::sqlite::member::{
+    Group, group_of, member_found, member_of, member_record, packed_members, write_packed,
+};
+use crate::store::sqlite::outbox::MemberChange;
+use crate::store::sqlite::plan::{merge_sorted, subtract_sorted};
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Class, Standing, State, damaged, sql};
 
@@ -21,26 +24,23 @@ pub(super) const MEMBERS_AT_ONCE: usize = 4096;
 /// Groups of one transaction.
 const GROUPS_A_CHUNK: usize = 5000;
 
-/// What the outbox has to know of a group.
-pub(super) struct GroupRow {
-    pub(super) record: RecordId,
-    pub(super) source_id: SourceId,
-}
-
 /// A group whose members change.
-struct GroupChange<'a> {
-    group: &'a GroupRow,
+struct GroupChange {
+    group: Group,
     group_via: i64,
-    members: RoaringTreemap,
+    members: Numbers,
     digest: u128,
-    begun: RoaringTreemap,
+    begun: Numbers,
     ended: bool,
 }
 
-impl<'a> GroupChange<'a> {
-    fn of(chunk: &Chunk<'_>, group: &'a GroupRow, group_via: i64, members: RoaringTreemap) -> Result<Self> {
-        let digest = stored_digest(chunk, group_via)?;
-        Ok(Self { group, group_via, members, digest, begun: RoaringTreemap::new(), ended: false })
+impl GroupChange {
+    /// Reads a group; `None` where there is none.
+    fn read(chunk: &Chunk<'_>, group_via: i64) -> Result<Option<Self>> {
+        let Some(group) = group_of(chunk.transaction, group_via)? else { return Ok(None) };
+        let (members, digest) = packed_members(chunk.transaction, group_via)?;
+        let (members, begun) = (Numbers::unpack(&members)?, Numbers::default());
+        Ok(Some(Self { group, group_via, members, digest, begun, ended: false }))
     }
 
     fn via(&self) -> Via {
@@ -51,10 +51,13 @@ impl<'a> GroupChange<'a> {
         if self.begun.is_empty() && !self.ended {
             return Ok(());
         }
-        self.members |= self.begun;
-        write_packed(chunk, self.group_via, self.members.len(), &codec::pack_set(&self.members), self.digest)
+        self.members.unite(&self.begun);
+        write_packed(chunk.transaction, self.group_via, self.members.len(), &self.members.pack(), self.digest)
     }
 }
+
+/// A member that was listed: its number, what is stored of it, and how it was listed.
+type Listed = (u64, Found, Member);
 
 fn number_of(found: &Found) -> Result<u64> {
     u64::try_from(found.object_no).map_err(|_| damaged("an object number"))
@@ -64,8 +67,8 @@ impl Apply {
     /// Applies staged groups behind a position.
     pub(super) fn groups(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
         let step = || sql("apply memberships");
-        if matches!(self.index, Index::Undecided) {
-            self.index = stage.key_index()?.map_or(Index::OnDisk, Index::InMemory);
+        if self.index.is_none() {
+            self.index = Some(stage.key_index()?);
         }
         let groups: Vec<(i64, SourceKey, i64)> = {
             let mut query = stage
@@ -102,47 +105,58 @@ impl Apply {
         let Some(found) = self.find(chunk, key)?.filter(|found| found.standing.is_present()) else {
             return Ok(0);
         };
-        let group_via = found.object_no * 2 + via;
-        let Some(group) = group_row(chunk, found.object_no)? else { return Ok(0) };
         if stage.goes(found.object_no)? {
             // It takes its memberships along, and begins none on its way.
             return Ok(0);
         }
-        let stored = stored_set(chunk, group_via)?;
+        let Some(mut change) = GroupChange::read(chunk, found.object_no * 2 + via)? else { return Ok(0) };
         let blocks = stage.member_blocks(key, via)?;
-        // Twice through the list, and never all of it in memory: a group may have as many members as there are people.
-        let (mut count, mut begins) = (0, RoaringTreemap::new());
+        // Twice through the list, and never more of it in memory than a block: a group may have as many members as
+        // there are people.
+        let (mut count, mut begins, mut listed) = (0, Numbers::default(), Vec::new());
         for block in &blocks {
-            for member in stage.members_of_block(*block, key, via)? {
-                count += 1;
-                let found = match self.find(chunk, &member.id.key())? {
-                    Some(found) => found,
-                    None => self.stub(chunk, &member)?,
-                };
-                begins.insert(number_of(&found)?);
+            listed = self.listed(stage, chunk, *block, key, via)?;
+            count += listed.len() as u64;
+            for (number, ..) in &listed {
+                begins.insert(*number);
             }
         }
-        begins -= &stored;
-        let mut change = GroupChange::of(chunk, &group, group_via, stored)?;
-        for block in blocks {
-            let mut part = Vec::new();
-            for member in stage.members_of_block(block, key, via)? {
-                let found = self.find(chunk, &member.id.key())?.ok_or_else(|| damaged("a member"))?;
-                let number = number_of(&found)?;
-                // Listed twice, it begins once.
-                if begins.remove(number) {
-                    part.push((number, found, member));
-                }
-                if part.len() == MEMBERS_AT_ONCE {
-                    self.begin_members(stage, chunk, &mut change, &mut part)?;
-                }
+        begins.subtract(&change.members);
+        for block in &blocks {
+            if blocks.len() > 1 {
+                listed = self.listed(stage, chunk, *block, key, via)?;
             }
-            self.begin_members(stage, chunk, &mut change, &mut part)?;
+            // Listed twice, it begins once.
+            listed.retain(|(number, ..)| begins.remove(*number));
+            while !listed.is_empty() {
+                let rest = listed.split_off(listed.len().min(MEMBERS_AT_ONCE));
+                self.begin_members(stage, chunk, &mut change, &mut listed)?;
+                listed = rest;
+            }
         }
-        let going = stage.going(group_via)?;
+        let going = stage.going(change.group_via)?;
         self.end_members(stage, chunk, &mut change, &going)?;
         change.write(chunk)?;
         Ok(count)
+    }
+
+    /// Reads one block of the members of a group, with what is stored of them.
+    fn listed(
+        &mut self,
+        stage: &Stage,
+        chunk: &Chunk<'_>,
+        block: i64,
+        key: &SourceKey,
+        via: i64,
+    ) -> Result<Vec<Listed>> {
+        let members = stage.members_of_block(block, key, via)?.into_iter().map(|member| {
+            let found = match self.find(chunk, &member.id.key())? {
+                Some(found) => found,
+                None => self.stub(chunk, &member)?,
+            };
+            Ok((number_of(&found)?, found, member))
+        });
+        members.collect()
     }
 
     /// Adds members to a group, with their events, and notes the way back.
@@ -150,8 +164,8 @@ impl Apply {
         &mut self,
         stage: &mut Stage,
         chunk: &mut Chunk<'_>,
-        change: &mut GroupChange<'_>,
-        begin: &mut Vec<(u64, Found, Member)>,
+        change: &mut GroupChange,
+        begin: &mut Vec<Listed>,
     ) -> Result<()> {
         begin.sort_unstable_by_key(|(number, ..)| *number);
         let mut events = Vec::with_capacity(begin.len());
@@ -164,11 +178,11 @@ impl Apply {
             }
             change.begun.insert(number);
             events.push(MemberChange {
-                record: member_record(chunk, &found)?,
+                record: member_record(chunk.transaction, &found)?,
                 member: Member { kind: kind_of(&found, member.kind), id: member.id },
             });
         }
-        let GroupRow { record, source_id } = change.group;
+        let Group { record, source_id, .. } = &change.group;
         chunk.events.add_members(EventType::MemberAdded, *record, source_id, change.via(), &events)?;
         chunk.applied.members_added += events.len() as u64;
         chunk.counts[3] += i64::try_from(events.len()).unwrap_or(0);
@@ -180,20 +194,21 @@ impl Apply {
         &mut self,
         stage: &mut Stage,
         chunk: &mut Chunk<'_>,
-        change: &mut GroupChange<'_>,
+        change: &mut GroupChange,
         end: &[u64],
     ) -> Result<()> {
         let end: Vec<u64> = end.iter().copied().filter(|number| !change.begun.contains(*number)).collect();
         for part in end.chunks(MEMBERS_AT_ONCE) {
             let mut events = Vec::with_capacity(part.len());
             for number in part {
-                let (event, key) = self.member_of_number(chunk, *number)?;
+                let event = self.ending_member(stage, chunk, change.group_via, *number)?;
+                let key = event.member.id.key();
                 change.digest = change.digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
                 stage.note_reverse(*number, change.group_via, false)?;
                 change.members.remove(*number);
                 events.push(event);
             }
-            let GroupRow { record, source_id } = change.group;
+            let Group { record, source_id, .. } = &change.group;
             chunk.events.add_members(EventType::MemberRemoved, *record, source_id, change.via(), &events)?;
             chunk.applied.members_removed += events.len() as u64;
             chunk.counts[3] -= i64::try_from(events.len()).unwrap_or(0);
@@ -205,37 +220,42 @@ impl Apply {
     /// Applies the endings of groups that were not listed: said by the directory, or by a changed primary group.
     pub(super) fn endings(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
         let step = || sql("apply memberships");
-        // The index has served.
-        self.index = Index::Undecided;
-        let groups: Vec<i64> = {
+        let mut groups: Vec<(i64, Vec<u64>)> = Vec::new();
+        {
             let mut query = stage
                 .file
-                .prepare_cached("SELECT group_via FROM edge_losses WHERE group_via > ?1 ORDER BY 1 LIMIT ?2")
+                .prepare_cached("SELECT group_via, explained, going FROM edge_losses WHERE group_via > ?1 ORDER BY 1")
                 .map_err(step())?;
-            let rows = query.query_map(params![after, GROUPS_A_CHUNK], |row| row.get(0)).map_err(step())?;
-            rows.collect::<Result<_, _>>().map_err(step())?
-        };
-        let Some(last) = groups.last().copied() else { return Ok(Reached::End) };
+            let mut rows = query.query([after]).map_err(step())?;
+            let mut members = 0;
+            while members < MEMBERS_A_CHUNK
+                && groups.len() < GROUPS_A_CHUNK
+                && let Some(row) = rows.next().map_err(step())?
+            {
+                let going = going(row, 1)?;
+                members += going.len() as u64;
+                groups.push((row.get(0).map_err(step())?, going));
+            }
+        }
+        let Some((last, _)) = groups.last() else { return Ok(Reached::End) };
+        let reached = Reached::Position(*last);
         stage.file.execute_batch("BEGIN").map_err(step())?;
-        for group_via in groups {
-            let Some(group) = group_row(chunk, group_via / 2)? else { continue };
-            let stored = stored_set(chunk, group_via)?;
+        for (group_via, mut going) in groups {
+            let Some(mut change) = GroupChange::read(chunk, group_via)? else { continue };
             // A listed group was applied before: what was ended there is no longer stored.
-            let mut going = stage.going(group_via)?;
-            going.retain(|number| stored.contains(*number));
-            let mut change = GroupChange::of(chunk, &group, group_via, stored)?;
+            going.retain(|number| change.members.contains(*number));
             self.end_members(stage, chunk, &mut change, &going)?;
             change.write(chunk)?;
         }
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
         fault::point();
-        Ok(Reached::Position(last))
+        Ok(reached)
     }
 
     /// Finds an object by its key, seeing what this transaction wrote.
     pub(super) fn find(&self, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Found>> {
-        if let Index::InMemory(index) = &self.index {
+        if let Some(index) = &self.index {
             return index.get(key);
         }
         let found = chunk
@@ -284,27 +304,21 @@ impl Apply {
             })
             .map_err(step())?;
         let found = Found { object_no, standing, joined: false };
-        if let Index::InMemory(index) = &mut self.index {
+        if let Some(index) = &mut self.index {
             index.insert(&member.id.key(), found);
         }
         Ok(found)
     }
 
-    /// Describes a member by its number, for the event of its ending.
-    pub(super) fn member_of_number(&self, chunk: &Chunk<'_>, number: u64) -> Result<(MemberChange, SourceKey)> {
-        let object_no = i64::try_from(number).map_err(|_| damaged("an object number"))?;
-        let (source_id, joined): (Vec<u8>, bool) = chunk
-            .transaction
-            .prepare_cached("SELECT source_id, record_no <> object_no FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?))))
-            .map_err(sql("read an object"))?;
-        let id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
-        let key = id.key();
-        let standing = super::standing_of(chunk.transaction, self.target.endpoint_no, &id)?
-            .ok_or_else(|| damaged("a standing"))?;
-        let found = Found { object_no, standing, joined };
-        let record = member_record(chunk, &found)?;
-        Ok((MemberChange { member: Member { kind: standing.member_kind(), id }, record }, key))
+    /// Describes a member whose membership ends: from memory where the directory named it.
+    fn ending_member(&self, stage: &Stage, chunk: &Chunk<'_>, group_via: i64, number: u64) -> Result<MemberChange> {
+        if let Some(index) = &self.index
+            && let Some(id) = stage.ended_member(group_via, number)?
+            && let Some(found) = index.get(&id.key())?
+        {
+            return member_found(chunk.transaction, id, &found);
+        }
+        member_of(chunk.transaction, self.target.endpoint_no, number)
     }
 }
 
@@ -326,88 +340,28 @@ fn forget_sleeping(chunk: &Chunk<'_>, member: u64, group_via: i64) -> Result<()>
         .map_err(step())
 }
 
-/// Returns the record of a member, as its event tells it.
-fn member_record(chunk: &Chunk<'_>, found: &Found) -> Result<MemberRecord> {
-    match found.standing.class {
-        Class::Object(kind) if found.standing.is_present() => {
-            if !found.joined {
-                return Ok(MemberRecord::Own(kind));
-            }
-            let id: Option<[u8; 16]> = chunk
-                .transaction
-                .prepare_cached(
-                    "SELECT id FROM records WHERE record_no = (SELECT record_no FROM objects WHERE object_no = ?1)",
-                )
-                .and_then(|mut query| query.query_row([found.object_no], |row| row.get(0)).optional())
-                .map_err(sql("read a record"))?;
-            Ok(id.map_or(MemberRecord::None, |id| MemberRecord::Joined(RecordId(uuid::Uuid::from_bytes(id)))))
-        }
-        _ => Ok(MemberRecord::None),
-    }
-}
-
 fn kind_of(found: &Found, told: crate::model::MemberKind) -> crate::model::MemberKind {
     if super::is_object(found.standing) { found.standing.member_kind() } else { told }
 }
 
-pub(super) fn group_row(chunk: &Chunk<'_>, group_no: i64) -> Result<Option<GroupRow>> {
-    let row: Option<(Vec<u8>, [u8; 16], i64)> = chunk
-        .transaction
-        .prepare_cached("SELECT source_id, id, kind FROM objects JOIN records USING (record_no) WHERE object_no = ?1")
-        .and_then(|mut query| query.query_row([group_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
-        .map_err(sql("read a group"))?;
-    let Some((source_id, id, kind)) = row else { return Ok(None) };
-    if crate::store::sqlite::kind_from_number(kind)? != ObjectKind::Group {
-        return Ok(None);
+/// Reads the members that the plan lets go from one group, of two columns of a row.
+fn going(row: &Row<'_>, column: usize) -> Result<Vec<u64>> {
+    let unpack = |column| {
+        let packed = row.get_ref(column).map_err(sql("read the plan"))?;
+        codec::unpack_sorted(packed.as_blob().map_err(|_| damaged("the plan"))?)
+    };
+    let (explained, going) = (unpack(column)?, unpack(column + 1)?);
+    // Most are one or the other.
+    Ok(if explained.is_empty() { going } else { merge_sorted(&explained, &going) })
+}
+
+impl Stage {
+    /// Returns the members that the plan lets go from one group.
+    fn going(&self, group_via: i64) -> Result<Vec<u64>> {
+        let step = || sql("read the plan");
+        let mut query =
+            self.file.prepare_cached("SELECT explained, going FROM edge_losses WHERE group_via = ?1").map_err(step())?;
+        let mut rows = query.query([group_via]).map_err(step())?;
+        rows.next().map_err(step())?.map_or_else(|| Ok(Vec::new()), |row| going(row, 0))
     }
-    let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
-    Ok(Some(GroupRow { record: RecordId(uuid::Uuid::from_bytes(id)), source_id }))
-}
-
-fn packed_members(chunk: &Chunk<'_>, group_via: i64) -> Result<Vec<u8>> {
-    chunk
-        .transaction
-        .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
-        .and_then(|mut query| query.query_row([group_via], |row| row.get(0)).optional())
-        .map(Option::unwrap_or_default)
-        .map_err(sql("read memberships"))
-}
-
-pub(super) fn stored_members(chunk: &Chunk<'_>, group_via: i64) -> Result<Vec<u64>> {
-    codec::unpack_sorted(&packed_members(chunk, group_via)?)
-}
-
-fn stored_set(chunk: &Chunk<'_>, group_via: i64) -> Result<RoaringTreemap> {
-    codec::unpack_set(&packed_members(chunk, group_via)?)
-}
-
-pub(super) fn stored_digest(chunk: &Chunk<'_>, group_via: i64) -> Result<u128> {
-    let digest: Option<[u8; 16]> = chunk
-        .transaction
-        .prepare_cached("SELECT digest FROM group_members WHERE group_via = ?1")
-        .and_then(|mut query| query.query_row([group_via], |row| row.get(0)).optional())
-        .map_err(sql("read memberships"))?;
-    Ok(digest.map_or(0, u128::from_le_bytes))
-}
-
-pub(super) fn write_members(chunk: &Chunk<'_>, group_via: i64, members: &[u64], digest: u128) -> Result<()> {
-    write_packed(chunk, group_via, members.len() as u64, &pack_sorted(members), digest)
-}
-
-fn write_packed(chunk: &Chunk<'_>, group_via: i64, count: u64, members: &[u8], digest: u128) -> Result<()> {
-    let step = || sql("store memberships");
-    if count == 0 {
-        return chunk
-            .transaction
-            .prepare_cached("DELETE FROM group_members WHERE group_via = ?1")
-            .and_then(|mut delete| delete.execute([group_via]))
-            .map(drop)
-            .map_err(step());
-    }
-    chunk
-        .transaction
-        .prepare_cached("INSERT OR REPLACE INTO group_members VALUES (?1, ?2, ?3, ?4)")
-        .and_then(|mut insert| insert.execute(params![group_via, count, digest.to_le_bytes().as_slice(), members]))
-        .map(drop)
-        .map_err(step())
 }

@@ -99,21 +99,7 @@ pub(in super::super) fn finish(
                 .map_err(step())?;
         }
         park(&transaction, target, finish, now, &mut events)?;
-        for (kind, count) in &finish.spent {
-            transaction
-                .execute(
-                    "INSERT OR REPLACE INTO losses
-                     VALUES (?1, ?2, (SELECT run_no FROM runs WHERE id = ?3), ?4, ?5)",
-                    params![
-                        target.endpoint_no,
-                        now.0,
-                        target.run.0.as_bytes().as_slice(),
-                        serde_json::to_string(kind).unwrap_or_default(),
-                        count
-                    ],
-                )
-                .map_err(step())?;
-        }
+        spend(&transaction, target, &finish.spent, now)?;
     }
     for alert in &finish.alerts {
         events.add(EventType::AlertRaised, &target.run.to_string(), alert)?;
@@ -124,6 +110,23 @@ pub(in super::super) fn finish(
     fault::point();
     transaction.commit().map_err(step())?;
     fault::point();
+    Ok(())
+}
+
+/// Notes what went without approval: a row for each group that lost members, among others.
+fn spend(transaction: &Connection, target: &Target, spent: &[(HeldKind, u64)], now: Timestamp) -> Result<()> {
+    let step = || sql("note what went");
+    if spent.is_empty() {
+        return Ok(());
+    }
+    let run_no: i64 = transaction
+        .query_row("SELECT run_no FROM runs WHERE id = ?1", [target.run.0.as_bytes().as_slice()], |row| row.get(0))
+        .map_err(step())?;
+    let mut insert = transaction.prepare("INSERT OR REPLACE INTO losses VALUES (?1, ?2, ?3, ?4, ?5)").map_err(step())?;
+    for (kind, count) in spent {
+        let kind = serde_json::to_string(kind).unwrap_or_default();
+        insert.execute(params![target.endpoint_no, now.0, run_no, kind, count]).map_err(step())?;
+    }
     Ok(())
 }
 

@@ -22,7 +22,8 @@ use super::stage::Stage;
 use super::{Class, Standing, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, Timestamp,
+    Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, SourceKey,
+    Timestamp,
 };
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::{Applied, codec, fault};
@@ -101,19 +102,8 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
-    /// Keys of all objects in memory, once it is decided whether that pays.
-    index: Index,
-}
-
-/// Whether the keys of all objects are held in memory.
-#[derive(Debug)]
-enum Index {
-    /// Not decided yet.
-    Undecided,
-    /// They are looked up one by one.
-    OnDisk,
-    /// They are.
-    InMemory(KeyIndex),
+    /// What memberships name, by key, while they are applied.
+    index: Option<KeyIndex>,
 }
 
 /// One transaction of an apply.
@@ -216,7 +206,7 @@ pub(super) struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), index: Index::Undecided }
+        Self { target, wakes, containers: HashMap::new(), index: None }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -443,29 +433,65 @@ pub(super) fn load_record(connection: &Connection, record_no: i64) -> Result<Opt
     let Some(row) = record_row(connection, record_no)? else { return Ok(None) };
     let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
     let mut record = compose(own, images(connection, record_no)?);
-    resolve_owner(connection, &mut record)?;
+    name_owner(connection, record_no, &mut record, |_| Ok(None))?;
     Ok(Some(record))
 }
 
-/// Finds the record of a computer's owner.
-fn resolve_owner(connection: &Connection, record: &mut Record) -> Result<()> {
-    let Some(owner) = record.attributes.text(&crate::model::names::OWNER) else { return Ok(()) };
+/// What is known of an owner that this run brings.
+pub(super) enum Arriving {
+    /// It founds a record of this kind.
+    Kind(ObjectKind),
+    /// It has this one, or takes it over.
+    Record(RecordId),
+}
+
+/// Names the record of a computer's owner: the one that there is, else the one that its first import founds. Whether it is
+/// imported makes no difference: that changes without the computer, which is then told by nobody.
+pub(super) fn name_owner(
+    connection: &Connection,
+    record_no: i64,
+    record: &mut Record,
+    arriving: impl FnOnce(&SourceKey) -> Result<Option<Arriving>>,
+) -> Result<()> {
+    let (Some(owner), Some(lock)) = (record.attributes.text(&crate::model::names::OWNER), &record.lock) else {
+        return Ok(());
+    };
     let key = SourceId::parse(owner).key();
-    let Some(lock) = &record.lock else { return Ok(()) };
-    let id: Option<[u8; 16]> = connection
+    let (customer, customer_no): (String, i64) = connection
         .prepare_cached(
-            "SELECT r.id FROM endpoints e JOIN customers c USING (customer_no) JOIN probes p USING (endpoint_no)
-             JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
-             WHERE e.name = ?1 AND p.source_key = ?2 AND p.facet = 0 AND r.state = 0
-               AND c.customer_no = (SELECT customer_no FROM record_ids JOIN records USING (record_no) WHERE record_ids.id = ?3)",
+            "SELECT c.id, c.customer_no FROM records JOIN customers c USING (customer_no) WHERE record_no = ?1",
+        )
+        .and_then(|mut query| query.query_row([record_no], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(sql("read the owner of a computer"))?;
+    let known: Option<(i64, Option<[u8; 16]>)> = connection
+        .prepare_cached(
+            "SELECT p.standing, r.id FROM endpoints e JOIN probes p USING (endpoint_no)
+             LEFT JOIN objects o USING (object_no) LEFT JOIN records r ON r.record_no = o.record_no
+             WHERE e.customer_no = ?1 AND e.name = ?2 AND p.source_key = ?3 AND p.facet = 0",
         )
         .and_then(|mut query| {
             query
-                .query_row(params![lock.endpoint.as_str(), key.0, record.id.0.as_bytes()], |row| row.get(0))
+                .query_row(params![customer_no, lock.endpoint.as_str(), key.0], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         })
         .map_err(sql("read the owner of a computer"))?;
-    record.owner = id.map(|id| RecordId(uuid::Uuid::from_bytes(id)));
+    let found = match known {
+        Some((_, Some(id))) => Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))),
+        Some((standing, None)) => Standing::from_number(standing)?.kind().map(Arriving::Kind),
+        None => None,
+    };
+    let found = match found {
+        None => arriving(&key)?,
+        found => found,
+    };
+    record.owner = Some(match found {
+        Some(Arriving::Record(id)) => id,
+        // Some computers belong to a group; who is not known is a person.
+        found => {
+            let kind = if let Some(Arriving::Kind(kind)) = found { kind } else { ObjectKind::User };
+            RecordId::founded_by(&CustomerId::new(customer)?, &lock.endpoint, kind, &key)
+        }
+    });
     Ok(())
 }
 

@@ -3,11 +3,9 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::removals::Told;
-use super::{Apply, Chunk, Reached, images, record_row};
+use super::{Apply, Arriving, Chunk, Reached, images, record_row};
 use crate::error::Result;
-use crate::model::{
-    AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, Record, RecordId, SourceId, SourceKey, names,
-};
+use crate::model::{AttributeName, Attributes, Facet, Member, MemberKind, ObjectKind, RecordId, SourceId, SourceKey};
 use crate::rules::diff;
 use crate::rules::join::Finding;
 use crate::rules::precedence::{Image, Own, compose};
@@ -175,7 +173,7 @@ impl Apply {
                 edit::adopt(chunk.transaction, record_no, id)?;
             }
             let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
-            self.resolve_owner(stage, chunk, &mut record)?;
+            super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
             chunk.upserted(before.as_ref(), &record, target.run)?;
             chunk.applied.created += 1;
             return Ok(());
@@ -191,7 +189,7 @@ impl Apply {
         let image = self.image(chunk, row, attributes)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
-        self.resolve_owner(stage, chunk, &mut record)?;
+        super::name_owner(chunk.transaction, object_no, &mut record, |key| self.arriving(stage, chunk, key))?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
         if let Finding::Conflict(others, reason) = looked_for {
@@ -344,7 +342,7 @@ impl Apply {
         let was_there = !before.is_empty();
         let before = was_there.then(|| compose(own.clone(), before));
         let mut record = compose(own, after);
-        self.resolve_owner(stage, chunk, &mut record)?;
+        super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
         if chunk.upserted(before.as_ref(), &record, self.target.run)? {
             if restored && !was_there {
                 chunk.applied.created += 1;
@@ -371,34 +369,9 @@ impl Apply {
         })
     }
 
-    /// Finds the record of a computer's owner, also while its probe is still to be written.
-    fn resolve_owner(&self, stage: &Stage, chunk: &Chunk<'_>, record: &mut Record) -> Result<()> {
-        super::resolve_owner(chunk.transaction, record)?;
-        let Some(owner) = record.attributes.text(&names::OWNER).filter(|_| record.owner.is_none()) else {
-            return Ok(());
-        };
-        let key = SourceId::parse(owner).key();
-        // A new computer cannot be found by its own id yet; its owner may have been there before.
-        let known: Option<[u8; 16]> = chunk
-            .transaction
-            .prepare_cached(
-                "SELECT r.id FROM probes p JOIN objects o USING (object_no) JOIN records r ON r.record_no = o.record_no
-                 WHERE p.endpoint_no = ?1 AND p.source_key = ?2 AND p.facet = 0 AND r.state = 0",
-            )
-            .and_then(|mut query| query.query_row(params![self.target.endpoint_no, key.0], |row| row.get(0)).optional())
-            .map_err(sql("read the owner of a computer"))?;
-        record.owner = match known {
-            Some(id) => Some(RecordId(uuid::Uuid::from_bytes(id))),
-            None => match stage.new_key(&key)? {
-                Some(object_no) => Some(self.arriving(stage, chunk, object_no, &key)?),
-                None => None,
-            },
-        };
-        Ok(())
-    }
-
-    /// Returns the record of a user who comes with the same listing: the one it founds, unless it adopts one.
-    fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, object_no: i64, key: &SourceKey) -> Result<RecordId> {
+    /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.
+    fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
+        let (Some(object_no), Some(kind)) = (stage.new_key(key)?, stage.new_kind(key)?) else { return Ok(None) };
         let step = || sql("read the owner of a computer");
         let stored: Option<[u8; 16]> = chunk
             .transaction
@@ -406,9 +379,9 @@ impl Apply {
             .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
             .map_err(step())?;
         if let Some(id) = stored {
-            return Ok(RecordId(uuid::Uuid::from_bytes(id)));
+            return Ok(Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))));
         }
-        if chunk.adopts {
+        if chunk.adopts && kind == ObjectKind::User {
             let body: Option<Vec<u8>> = stage
                 .file
                 .prepare_cached("SELECT body FROM objects WHERE stage_no = ?1")
@@ -418,10 +391,10 @@ impl Apply {
             if let Finding::Adopts(record_no) = edit::look_for(chunk.transaction, self.target.customer_no, &body)?
                 && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
             {
-                return Ok(id);
+                return Ok(Some(Arriving::Record(id)));
             }
         }
-        Ok(RecordId::founded_by(&self.target.customer, &self.target.endpoint, ObjectKind::User, key))
+        Ok(Some(Arriving::Kind(kind)))
     }
 
     /// Returns the number of the group that a staged object names as its primary one.

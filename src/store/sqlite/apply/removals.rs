@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::edges::{MEMBERS_AT_ONCE, group_row, stored_digest, stored_members, write_members};
-use super::reverse::{member_groups, write_groups};
-use super::{Apply, Chunk, Reached, images, load_record, record_row};
+use super::edges::MEMBERS_AT_ONCE;
+use super::reverse::write_groups;
+use super::{Apply, Chunk, Reached, images, load_record, name_owner, record_row};
 use crate::error::Result;
 use crate::model::{EventType, SourceId, Via};
 use crate::rules::precedence::{Own, compose};
 use crate::store::codec::{self, pack_sorted, unpack_sorted};
+use crate::store::sqlite::member::{group_of, groups_of, member_of, members_of, packed_members, write_members};
 use crate::store::sqlite::plan::{Verdict, merge_sorted, subtract_sorted};
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
@@ -124,7 +125,7 @@ impl Apply {
         endings: &mut BTreeMap<i64, Vec<u64>>,
     ) -> Result<()> {
         let number = u64::try_from(row.object_no).map_err(|_| damaged("an object number"))?;
-        let groups = member_groups(chunk, number)?;
+        let groups = groups_of(chunk.transaction, number)?;
         // Who left the scope is still a member where a group lists it; only what it named itself ends.
         let ending: Vec<u64> =
             groups.iter().copied().filter(|group| !row.verdict.is_out_of_scope() || group % 2 == 1).collect();
@@ -135,9 +136,9 @@ impl Apply {
         let mut had = Vec::new();
         if row.standing.kind() == Some(crate::model::ObjectKind::Group) {
             for group_via in [row.object_no * 2, row.object_no * 2 + 1] {
-                let members = stored_members(chunk, group_via)?;
+                let members = members_of(chunk.transaction, group_via)?;
                 for member in &members {
-                    let rest = subtract_sorted(&member_groups(chunk, *member)?, &[group_via.unsigned_abs()]);
+                    let rest = subtract_sorted(&groups_of(chunk.transaction, *member)?, &[group_via.unsigned_abs()]);
                     write_groups(chunk, *member, &rest)?;
                 }
                 endings.entry(group_via).or_default().extend(&members);
@@ -166,23 +167,23 @@ impl Apply {
         for (group_via, mut numbers) in endings {
             numbers.sort_unstable();
             numbers.dedup();
-            let stored = stored_members(chunk, group_via)?;
+            let (stored, mut digest) = packed_members(chunk.transaction, group_via)?;
+            let stored = unpack_sorted(&stored)?;
             let numbers = subtract_sorted(&stored, &subtract_sorted(&stored, &numbers));
-            let Some(group) = group_row(chunk, group_via / 2)?.filter(|_| !numbers.is_empty()) else { continue };
-            let mut digest = stored_digest(chunk, group_via)?;
+            let Some(group) = group_of(chunk.transaction, group_via)?.filter(|_| !numbers.is_empty()) else { continue };
             let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
             for part in numbers.chunks(MEMBERS_AT_ONCE) {
                 let mut changes = Vec::with_capacity(part.len());
                 for number in part {
-                    let (change, key) = self.member_of_number(chunk, *number)?;
-                    digest = digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
+                    let change = member_of(chunk.transaction, self.target.endpoint_no, *number)?;
+                    digest = digest.wrapping_sub(codec::member_digest(self.target.seed, &change.member.id.key()));
                     changes.push(change);
                 }
                 chunk.events.add_members(EventType::MemberRemoved, group.record, &group.source_id, via, &changes)?;
                 chunk.applied.members_removed += changes.len() as u64;
                 chunk.counts[3] -= i64::try_from(changes.len()).unwrap_or(0);
             }
-            write_members(chunk, group_via, &subtract_sorted(&stored, &numbers), digest)?;
+            write_members(chunk.transaction, group_via, &subtract_sorted(&stored, &numbers), digest)?;
         }
         Ok(())
     }
@@ -214,7 +215,9 @@ impl Apply {
         } else if let Some(own) = record_row(chunk.transaction, record_no)? {
             // Another endpoint still sees it: the record stays.
             let own = Own { id: own.id, kind: own.kind, local: own.local, archived: own.archived };
-            if chunk.upserted(Some(&before), &compose(own, rest), self.target.run)? {
+            let mut record = compose(own, rest);
+            name_owner(chunk.transaction, record_no, &mut record, |_| Ok(None))?;
+            if chunk.upserted(Some(&before), &record, self.target.run)? {
                 chunk.applied.updated += 1;
             }
         }
@@ -307,10 +310,11 @@ impl Apply {
     }
 
     fn wake_one(&mut self, chunk: &mut Chunk<'_>, group_via: i64, numbers: &[u64]) -> Result<()> {
-        let Some(group) = group_row(chunk, group_via / 2)? else { return Ok(()) };
+        let Some(group) = group_of(chunk.transaction, group_via)? else { return Ok(()) };
         let present = super::standing_of(chunk.transaction, self.target.endpoint_no, &group.source_id)?
             .is_some_and(Standing::is_present);
-        let stored = stored_members(chunk, group_via)?;
+        let (stored, mut digest) = packed_members(chunk.transaction, group_via)?;
+        let stored = unpack_sorted(&stored)?;
         let numbers = subtract_sorted(numbers, &stored);
         if !present {
             return Self::sleep_on(chunk, group_via, &numbers);
@@ -318,15 +322,14 @@ impl Apply {
         if numbers.is_empty() {
             return Ok(());
         }
-        let mut digest = stored_digest(chunk, group_via)?;
         let via = if group_via % 2 == 1 { Via::Primary } else { Via::Explicit };
         for part in numbers.chunks(MEMBERS_AT_ONCE) {
             let mut changes = Vec::with_capacity(part.len());
             for number in part {
-                let (change, key) = self.member_of_number(chunk, *number)?;
-                digest = digest.wrapping_add(codec::member_digest(self.target.seed, &key));
+                let change = member_of(chunk.transaction, self.target.endpoint_no, *number)?;
+                digest = digest.wrapping_add(codec::member_digest(self.target.seed, &change.member.id.key()));
                 changes.push(change);
-                let mut groups = member_groups(chunk, *number)?;
+                let mut groups = groups_of(chunk.transaction, *number)?;
                 if let Err(at) = groups.binary_search(&group_via.unsigned_abs()) {
                     groups.insert(at, group_via.unsigned_abs());
                     write_groups(chunk, *number, &groups)?;
@@ -336,8 +339,7 @@ impl Apply {
             chunk.applied.members_added += changes.len() as u64;
             chunk.counts[3] += i64::try_from(changes.len()).unwrap_or(0);
         }
-        let members = crate::store::sqlite::plan::merge_sorted(&stored, &numbers);
-        write_members(chunk, group_via, &members, digest)
+        write_members(chunk.transaction, group_via, &merge_sorted(&stored, &numbers), digest)
     }
 }
 

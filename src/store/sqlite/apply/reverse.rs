@@ -1,10 +1,11 @@
 //! The way back from members to groups, written in the order of the members, a range of them at a time.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Apply, Chunk, Index, Reached};
+use super::{Apply, Chunk, Reached};
 use crate::error::Result;
-use crate::store::codec::{self, pack_sorted, push_number, unpack_sorted};
+use crate::store::codec::{pack_sorted, push_number};
+use crate::store::sqlite::member::groups_of;
 use crate::store::sqlite::sql;
 use crate::store::sqlite::stage::{Stage, Subject};
 
@@ -12,27 +13,28 @@ impl Apply {
     /// Applies the noted changes of one range of members.
     pub(super) fn reverse(&mut self, stage: &Stage, chunk: &Chunk<'_>, at: i64) -> Result<Reached> {
         // The index has served; the sorting below takes its place in memory.
-        self.index = Index::Undecided;
-        let mut changes: Vec<(u64, u64, bool)> = Vec::new();
+        self.index = None;
+        // Member, and group with whether it begins in the last bit.
+        let mut changes: Vec<(u64, u64)> = Vec::new();
         let range = stage.read_notes(Subject::Reverse, at, |note| {
-            let (member, group) = (note.number()?, note.number()?);
-            changes.push((member, group >> 1, group & 1 == 1));
+            changes.push((note.number()?, note.number()?));
             Ok(())
         })?;
         let Some(range) = range else { return Ok(Reached::End) };
         // Stable: of several changes of one membership the last one counts.
-        changes.sort_by_key(|(member, group, _)| (*member, *group));
+        changes.sort_by_key(|(member, change)| (*member, change >> 1));
         let mut rest = changes.as_slice();
-        while let Some((member, ..)) = rest.first() {
-            let (own, others) = rest.split_at(rest.partition_point(|(other, ..)| other == member));
+        while let Some((member, _)) = rest.first() {
+            let (own, others) = rest.split_at(rest.partition_point(|(other, _)| other == member));
             rest = others;
-            let mut groups = member_groups(chunk, *member)?;
-            for (at, (_, group, begins)) in own.iter().enumerate() {
-                if own.get(at + 1).is_some_and(|(_, next, _)| next == group) {
+            let mut groups = groups_of(chunk.transaction, *member)?;
+            for (at, (_, change)) in own.iter().enumerate() {
+                let group = change >> 1;
+                if own.get(at + 1).is_some_and(|(_, next)| next >> 1 == group) {
                     continue;
                 }
-                match (groups.binary_search(group), begins) {
-                    (Err(at), true) => groups.insert(at, *group),
+                match (groups.binary_search(&group), change & 1 == 1) {
+                    (Err(at), true) => groups.insert(at, group),
                     (Ok(at), false) => drop(groups.remove(at)),
                     _ => {}
                 }
@@ -41,15 +43,6 @@ impl Apply {
         }
         Ok(Reached::Position(range + 1))
     }
-}
-
-pub(super) fn member_groups(chunk: &Chunk<'_>, member: u64) -> Result<Vec<u64>> {
-    chunk
-        .transaction
-        .prepare_cached("SELECT groups FROM member_groups WHERE member_no = ?1")
-        .and_then(|mut query| query.query_row([member], |row| row.get::<_, Vec<u8>>(0)).optional())
-        .map_err(sql("read memberships"))?
-        .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))
 }
 
 pub(super) fn write_groups(chunk: &Chunk<'_>, member: u64, groups: &[u64]) -> Result<()> {
@@ -70,7 +63,7 @@ pub(super) fn write_groups(chunk: &Chunk<'_>, member: u64, groups: &[u64]) -> Re
 }
 
 /// Members of one range are sorted in memory.
-const MEMBERS_A_RANGE_BITS: u32 = 14;
+const MEMBERS_A_RANGE_BITS: u32 = 13;
 
 impl Stage {
     /// Notes a change for the way back.
@@ -79,16 +72,5 @@ impl Stage {
             push_number(notes, member);
             push_number(notes, group_via.unsigned_abs() << 1 | u64::from(begins));
         })
-    }
-
-    /// Returns the members that the plan lets go from one group.
-    pub(super) fn going(&self, group_via: i64) -> Result<Vec<u64>> {
-        let row: Option<(Vec<u8>, Vec<u8>)> = self
-            .file
-            .prepare_cached("SELECT explained, going FROM edge_losses WHERE group_via = ?1")
-            .and_then(|mut query| query.query_row([group_via], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(sql("read the plan"))?;
-        let Some((explained, going)) = row else { return Ok(Vec::new()) };
-        Ok(crate::store::sqlite::plan::merge_sorted(&codec::unpack_sorted(&explained)?, &codec::unpack_sorted(&going)?))
     }
 }

@@ -54,13 +54,23 @@ impl Stage {
                 hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
             }
         }
-        for group_via in self.groups_with_losses()? {
-            let [explained, going, ..] = self.loss(group_via)?;
-            hasher.update(&group_via.to_le_bytes());
-            for number in explained.iter().chain(&going) {
-                hasher.update(&number.to_le_bytes());
+        {
+            let mut query = self
+                .file
+                .prepare("SELECT group_via, explained, going FROM edge_losses ORDER BY group_via")
+                .map_err(step())?;
+            let mut rows = query.query([]).map_err(step())?;
+            while let Some(row) = rows.next().map_err(step())? {
+                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
+                for column in [1, 2] {
+                    let numbers =
+                        codec::unpack_sorted(row.get_ref(column).map_err(step())?.as_blob().unwrap_or_default())?;
+                    for number in &numbers {
+                        hasher.update(&number.to_le_bytes());
+                    }
+                    summary.members_removed += numbers.len() as u64;
+                }
             }
-            summary.members_removed += (explained.len() + going.len()) as u64;
         }
         summary.updated -= self.held_away()?;
         hasher.finalize().to_hex()[..16].clone_into(&mut summary.digest);

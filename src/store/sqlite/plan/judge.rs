@@ -1,13 +1,14 @@
 //! Lets the guard judge a plan, sort by sort, and marks what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 
 use super::{HeldItems, Verdict, subtract_sorted};
 use crate::error::Result;
-use crate::model::{GuardLimits, HeldChange, HeldKind, Limit, ObjectKind};
+use crate::model::{GuardLimits, HeldChange, HeldKind, Limit, ObjectKind, Timestamp};
 use crate::rules::guard::{Charge, judge};
+use crate::store::codec::unpack_sorted;
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{COUNT_MEMBERSHIPS, Standing, State, kind_from_number, sql};
 
@@ -18,8 +19,8 @@ pub(in super::super) struct Terms {
     pub(in super::super) limits: GuardLimits,
     /// What somebody approved.
     pub(in super::super) approved: HeldItems,
-    /// What went without approval in the last 24 hours.
-    pub(in super::super) recent: BTreeMap<HeldKind, u64>,
+    /// From when on what went without approval counts.
+    pub(in super::super) since: Timestamp,
     /// Why nothing may go without approval: what can be seen has changed.
     pub(in super::super) suspicion: Option<String>,
 }
@@ -31,10 +32,6 @@ impl Terms {
             ObjectKind::Group => self.limits.groups,
             ObjectKind::Computer => self.limits.computers,
         }
-    }
-
-    fn recent(&self, kind: &HeldKind) -> u64 {
-        self.recent.get(kind).copied().unwrap_or(0)
     }
 
     /// Judges one sort; what was approved is not counted.
@@ -49,6 +46,21 @@ impl Terms {
             });
         }
         judge(charge)
+    }
+}
+
+/// What went without approval lately, by sort as it is stored. A large delta leaves a row for each of its groups: it is
+/// read only where there is something to judge.
+#[derive(Debug, Default)]
+struct Recent(HashMap<String, u64>);
+
+impl Recent {
+    fn of(&self, kind: &HeldKind) -> u64 {
+        // Most runs find nothing.
+        if self.0.is_empty() {
+            return 0;
+        }
+        serde_json::to_string(kind).ok().and_then(|kind| self.0.get(&kind).copied()).unwrap_or(0)
     }
 }
 
@@ -81,6 +93,35 @@ impl Judgement {
 }
 
 impl Stage {
+    fn recent(&self, terms: &Terms, statement: &'static str) -> Result<Recent> {
+        let step = || sql("read what went");
+        let mut recent = HashMap::new();
+        let mut query = self.main.prepare_cached(statement).map_err(step())?;
+        let mut rows = query.query(params![self.endpoint_no, terms.since.0]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            *recent.entry(row.get(0).map_err(step())?).or_default() += row.get::<_, u64>(1).map_err(step())?;
+        }
+        Ok(Recent(recent))
+    }
+
+    /// Reads what went lately of objects and their values.
+    fn recent_objects(&self, terms: &Terms) -> Result<Recent> {
+        self.recent(
+            terms,
+            "SELECT kind, count FROM losses WHERE endpoint_no = ?1 AND at > ?2
+             AND kind <> '\"memberships\"' AND substr(kind, 1, 13) <> '{\"members-of\"'",
+        )
+    }
+
+    /// Reads what went lately of memberships.
+    fn recent_memberships(&self, terms: &Terms) -> Result<Recent> {
+        self.recent(
+            terms,
+            "SELECT kind, count FROM losses WHERE endpoint_no = ?1 AND at > ?2
+             AND (kind = '\"memberships\"' OR substr(kind, 1, 13) = '{\"members-of\"')",
+        )
+    }
+
     /// Judges removals, new missing ones, suspensions and cleared values. Marks the held ones in the stage.
     pub(in super::super) fn judge_objects(&mut self, terms: &Terms) -> Result<Judgement> {
         let step = || sql("judge the plan");
@@ -110,6 +151,7 @@ impl Stage {
                 }
             }
         }
+        let recent_of = if going.is_empty() { Recent::default() } else { self.recent_objects(terms)? };
         for (sort, numbers) in going {
             let count = numbers.len() as u64;
             let charge = match &sort {
@@ -119,9 +161,9 @@ impl Stage {
                     Charge { kind: sort.clone(), count, known, recent: 0, limit: Limit::new(0.0, 0) }
                 }
                 HeldKind::Removed(kind) | HeldKind::Missing(kind) => {
-                    let mut recent = terms.recent(&sort);
+                    let mut recent = recent_of.of(&sort);
                     if sort == HeldKind::Removed(ObjectKind::User) {
-                        recent += terms.recent(&HeldKind::Suspended);
+                        recent += recent_of.of(&HeldKind::Suspended);
                     }
                     let known = known[*kind as usize];
                     Charge { kind: sort.clone(), count, known, recent, limit: terms.limit(*kind) }
@@ -175,6 +217,10 @@ impl Stage {
             }
             Ok(())
         })?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let recent = self.recent_objects(terms)?;
         for (sort, mut numbers) in lost {
             numbers.sort_unstable();
             numbers.dedup();
@@ -186,7 +232,7 @@ impl Stage {
                         kind: sort.clone(),
                         count: numbers.len() as u64,
                         known: known[0].saturating_sub(now),
-                        recent: terms.recent(&sort) + terms.recent(&removed) + now,
+                        recent: recent.of(&sort) + recent.of(&removed) + now,
                         limit: terms.limits.users,
                     }
                 }
@@ -194,7 +240,7 @@ impl Stage {
                     kind: sort.clone(),
                     count: numbers.len() as u64,
                     known: known[*kind as usize],
-                    recent: terms.recent(&sort),
+                    recent: recent.of(&sort),
                     limit: terms.limits.cleared_values,
                 },
                 _ => continue,
@@ -232,14 +278,24 @@ impl Stage {
         let step = || sql("judge the plan");
         let known = self.known()?[usize::try_from(COUNT_MEMBERSHIPS).unwrap_or(3)];
         let transaction = self.file.unchecked_transaction().map_err(step())?;
+        let _reading = self.reading()?;
         let mut total = 0;
         let mut rest: Vec<(i64, Vec<u64>)> = Vec::new();
         let mut lost_groups = BTreeMap::new();
-        for group_via in self.groups_with_losses()? {
-            let [_, going, ..] = self.loss(group_via)?;
+        let mut recent = None;
+        let mut query =
+            self.file.prepare("SELECT group_via, going FROM edge_losses ORDER BY group_via").map_err(step())?;
+        let mut rows = query.query([]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let group_via: i64 = row.get(0).map_err(step())?;
+            let going = unpack_sorted(row.get_ref(1).map_err(step())?.as_blob().unwrap_or_default())?;
             if going.is_empty() {
                 continue;
             }
+            let recent = match &recent {
+                Some(recent) => recent,
+                None => recent.insert(self.recent_memberships(terms)?),
+            };
             let group = self.group_id(group_via)?;
             let per_group = HeldKind::MembersOf(group);
             let approved: Vec<u64> = super::merge_sorted(
@@ -251,7 +307,7 @@ impl Stage {
                 kind: per_group.clone(),
                 count: numbers.len() as u64,
                 known: self.count_members(group_via)?,
-                recent: terms.recent(&per_group),
+                recent: recent.of(&per_group),
                 limit: terms.limits.members_per_group,
             };
             if judgement.pass(terms, charge, group_via, numbers.clone()) {
@@ -261,11 +317,13 @@ impl Stage {
                 rest.push((group_via, numbers));
             }
         }
+        drop(rows);
+        drop(query);
         let charge = Charge {
             kind: HeldKind::Memberships,
             count: total,
             known,
-            recent: terms.recent(&HeldKind::Memberships),
+            recent: recent.unwrap_or_default().of(&HeldKind::Memberships),
             limit: terms.limits.memberships,
         };
         if judgement.pass(terms, charge, 0, Vec::new()) {
@@ -290,5 +348,18 @@ impl Stage {
             .and_then(|mut query| query.query_row([group_via / 2], |row| row.get(0)))
             .map_err(sql("read a group"))?;
         crate::model::SourceId::from_stored(&stored).ok_or_else(|| crate::store::sqlite::damaged("a source id"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SourceId;
+
+    #[test]
+    fn what_the_statements_ask_for_is_how_sorts_are_stored() {
+        let stored = |kind: &HeldKind| serde_json::to_string(kind).unwrap();
+        assert_eq!(stored(&HeldKind::Memberships), "\"memberships\"");
+        assert!(stored(&HeldKind::MembersOf(SourceId::parse("g1"))).starts_with("{\"members-of\""));
     }
 }

@@ -1,6 +1,5 @@
 //! Memberships that would begin or end, and which of the endings need a second reading.
 
-use roaring::RoaringTreemap;
 use rusqlite::{OptionalExtension, params};
 
 use super::Verdict;
@@ -9,13 +8,11 @@ use crate::endpoint::Membership;
 use crate::error::Result;
 use crate::model::{Facet, Member, ObjectKind, SourceId, SourceKey, Via};
 use crate::store::EdgeDoubt;
-use crate::store::codec::{self, pack_sorted, unpack_sorted};
-use crate::store::sqlite::key_index::{Found, KeyIndex};
+use crate::store::codec::{pack_sorted, unpack_sorted};
+use crate::store::numbers::Numbers;
 use crate::store::sqlite::stage::Stage;
-use crate::store::sqlite::{Standing, damaged, sql};
+use crate::store::sqlite::{damaged, sql};
 
-/// Bytes of staged members from which on the keys of all objects are held in memory.
-const INDEX_FROM_BYTES: i64 = 1 << 20;
 /// Members of one group that are read a second time at once.
 const DOUBTS_AT_ONCE: usize = 1000;
 
@@ -40,80 +37,6 @@ pub(in super::super) fn merge_sorted(a: &[u64], b: &[u64]) -> Vec<u64> {
 }
 
 impl Stage {
-    /// Reads the keys of all objects of the endpoint into memory, if so many members are staged that it pays.
-    pub(in super::super) fn key_index(&self) -> Result<Option<KeyIndex>> {
-        let step = || sql("read object keys");
-        let bytes: i64 = self
-            .file
-            .query_row("SELECT coalesce(sum(length(members)), 0) FROM edge_blocks", [], |row| row.get(0))
-            .map_err(step())?;
-        if bytes < INDEX_FROM_BYTES {
-            return Ok(None);
-        }
-        let count: usize = self
-            .main
-            .query_row("SELECT count(*) FROM probes WHERE endpoint_no = ?1 AND facet = 0", [self.endpoint_no], |row| {
-                row.get(0)
-            })
-            .map_err(step())?;
-        let base: i64 = self
-            .main
-            .query_row(
-                "SELECT coalesce(min(object_no), 0) FROM probes WHERE endpoint_no = ?1 AND facet = 0",
-                [self.endpoint_no],
-                |row| row.get(0),
-            )
-            .map_err(step())?;
-        let joined: Vec<i64> = {
-            let mut query = self
-                .main
-                .prepare(
-                    "SELECT object_no FROM objects INDEXED BY joined_by_object
-                     WHERE record_no <> object_no AND endpoint_no = ?1",
-                )
-                .map_err(step())?;
-            let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
-            let mut joined = rows.collect::<Result<Vec<_>, _>>().map_err(step())?;
-            joined.sort_unstable();
-            joined
-        };
-        let mut index = KeyIndex::with_room(count, Some(base));
-        let mut query = self
-            .main
-            .prepare("SELECT source_key, object_no, standing FROM probes WHERE endpoint_no = ?1 AND facet = 0")
-            .map_err(step())?;
-        let mut rows = query.query([self.endpoint_no]).map_err(step())?;
-        while let Some(row) = rows.next().map_err(step())? {
-            let object_no = row.get(1).map_err(step())?;
-            index.insert(
-                &SourceKey(row.get(0).map_err(step())?),
-                Found {
-                    object_no,
-                    standing: Standing::from_number(row.get(2).map_err(step())?)?,
-                    joined: joined.binary_search(&object_no).is_ok(),
-                },
-            );
-        }
-        Ok(Some(index))
-    }
-
-    /// Finds a stored object by its key, in memory where the keys are held there.
-    pub(in super::super) fn find_object(&self, index: Option<&KeyIndex>, key: &SourceKey) -> Result<Option<Found>> {
-        if let Some(index) = index {
-            return index.get(key);
-        }
-        let Some(probe) = self.probe(key, Facet::Core)? else { return Ok(None) };
-        let joined = self
-            .main
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM objects INDEXED BY joined_by_object
-                                WHERE endpoint_no = ?1 AND object_no = ?2 AND record_no <> object_no)",
-            )
-            .and_then(|mut query| query.query_row([self.endpoint_no, probe.object_no], |row| row.get(0)))
-            .map_err(sql("read an object"))?;
-        Ok(Some(Found { object_no: probe.object_no, standing: probe.standing, joined }))
-    }
-
     /// Reads the stored members of a group.
     pub(in super::super) fn stored_members(&self, group_via: i64) -> Result<Vec<u64>> {
         self.main
@@ -124,12 +47,12 @@ impl Stage {
     }
 
     /// Reads the stored members of a group as a set.
-    fn stored_set(&self, group_via: i64) -> Result<RoaringTreemap> {
+    fn stored_set(&self, group_via: i64) -> Result<Numbers> {
         self.main
             .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
             .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
             .map_err(sql("read memberships"))?
-            .map_or_else(|| Ok(RoaringTreemap::new()), |packed| codec::unpack_set(&packed))
+            .map_or_else(|| Ok(Numbers::default()), |packed| Numbers::unpack(&packed))
     }
 
     /// Counts the stored members of a group.
@@ -224,25 +147,31 @@ impl Stage {
     pub(in super::super) fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<u64> {
         let step = || sql("plan memberships");
         self.wake_primaries()?;
+        self.forget_open_groups();
         let transaction = self.file.unchecked_transaction().map_err(step())?;
-        let mut index: Option<Option<KeyIndex>> = None;
+        let _reading = self.reading()?;
+        let mut index = None;
         let mut begin = 0_u64;
         let mut after = 0;
         loop {
             let groups = self.staged_groups(after, 1000)?;
             let Some((last, ..)) = groups.last() else { break };
             after = *last;
+            let index = match &index {
+                Some(index) => index,
+                None => index.insert(self.key_index()?),
+            };
             for (_, key, via, closed) in groups {
-                let probe = self.probe(&key, Facet::Core)?;
-                let comes = match &probe {
-                    Some(probe) => probe.standing.is_present() || self.is_staged(probe.object_no)?,
+                let found = index.get(&key)?;
+                let comes = match &found {
+                    Some(found) => found.standing.is_present() || self.is_staged(found.object_no)?,
                     None => self.new_key(&key)?.is_some(),
                 };
                 if !comes {
                     continue;
                 }
-                let group_via = probe.map_or(0, |probe| probe.object_no) * 2 + via;
-                let stored = if group_via < 2 { RoaringTreemap::new() } else { self.stored_set(group_via)? };
+                let group_via = found.map_or(0, |found| found.object_no) * 2 + via;
+                let stored = if group_via < 2 { Numbers::default() } else { self.stored_set(group_via)? };
                 if stored.is_empty() && self.member_blocks(&key, via)?.len() <= 1 {
                     let mut keys = Vec::new();
                     self.listed_members(&key, via, |member| {
@@ -254,14 +183,10 @@ impl Stage {
                     begin += keys.len() as u64;
                     continue;
                 }
-                let index = match &index {
-                    Some(index) => index,
-                    None => index.insert(self.key_index()?),
-                };
-                let (mut listed, mut strangers) = (RoaringTreemap::new(), Vec::new());
+                let (mut listed, mut strangers) = (Numbers::default(), Vec::new());
                 self.listed_members(&key, via, |member| {
                     let key = member.id.key();
-                    let known = match self.find_object(index.as_ref(), &key)? {
+                    let known = match index.get(&key)? {
                         Some(found) => Some(found.object_no),
                         None => self.new_key(&key)?,
                     };
@@ -275,9 +200,11 @@ impl Stage {
                 })?;
                 strangers.sort_unstable();
                 strangers.dedup();
-                begin += strangers.len() as u64 + (&listed - &stored).len();
+                begin +=
+                    strangers.len() as u64 + listed.iter().filter(|number| !stored.contains(*number)).count() as u64;
                 if let Some(seal) = seal.filter(|_| closed) {
-                    self.write_absence(seal, group_via, &(stored - listed).iter().collect::<Vec<_>>())?;
+                    let absent: Vec<u64> = stored.iter().filter(|number| !listed.contains(*number)).collect();
+                    self.write_absence(seal, group_via, &absent)?;
                 }
             }
         }
@@ -469,7 +396,9 @@ impl Stage {
     pub(in super::super) fn next_doubt(&self) -> Result<Option<EdgeDoubt>> {
         let next: Option<i64> = self
             .file
-            .prepare_cached("SELECT group_via FROM edge_losses WHERE length(doubted) > 0 LIMIT 1")
+            .prepare_cached(
+                "SELECT group_via FROM edge_losses INDEXED BY edge_doubts WHERE length(doubted) > 0 LIMIT 1",
+            )
             .and_then(|mut query| query.query_row([], |row| row.get(0)).optional())
             .map_err(sql("read the plan"))?;
         let Some(group_via) = next else { return Ok(None) };

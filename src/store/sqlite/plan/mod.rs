@@ -7,6 +7,7 @@ mod candidates;
 mod figures;
 mod held;
 mod judge;
+mod keys;
 mod listed;
 mod memberships;
 mod parked;

@@ -79,9 +79,10 @@ impl Stage {
 
     /// Takes back the ends of memberships that begin again.
     pub(super) fn forget_ends(&mut self, edges: &Edges) -> Result<()> {
-        if !self.ended {
+        if !self.ended.contains(&edges.group.key()) {
             return Ok(());
         }
+        self.flush_ends()?;
         let step = || sql("stage memberships");
         let (group, via) = (edges.group.key(), via_number(edges.via));
         let group_no = self.probe(&group, Facet::Core)?.map(|probe| probe.object_no);
@@ -105,7 +106,7 @@ impl Stage {
 
     /// Takes back the beginnings of memberships that end again.
     pub(super) fn retract_edges(&mut self, edges: &Edges) -> Result<()> {
-        self.ended = true;
+        self.ended.insert(edges.group.key());
         let step = || sql("stage memberships");
         let (group, via) = (edges.group.key(), via_number(edges.via));
         let begun: bool = self.open.contains_key(&(group, edges.via))

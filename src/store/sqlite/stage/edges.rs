@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Stage;
 use crate::error::Result;
-use crate::model::{Edges, Facet, Member, Scope, SourceKey, Via};
+use crate::model::{Edges, Facet, Member, Scope, SourceId, SourceKey, Via};
 use crate::store::codec;
 use crate::store::sqlite::sql;
 
@@ -28,6 +28,14 @@ pub(in super::super) struct OpenGroup {
     count: u64,
     members: Vec<u8>,
     spilled: bool,
+}
+
+/// A membership that has ended by the directory's own word.
+#[derive(Debug)]
+pub(super) struct End {
+    group: SourceKey,
+    via: Via,
+    member: SourceId,
 }
 
 impl OpenGroup {
@@ -143,14 +151,25 @@ impl Stage {
 
     /// Moves the members of all open groups to the file.
     pub(super) fn spill_open_groups(&mut self) -> Result<()> {
-        let mut groups: Vec<(SourceKey, Via)> = self
+        let mut groups: Vec<(i64, SourceKey, Via)> = self
             .open
             .iter()
             .filter(|(_, open)| !open.spilled || !open.members.is_empty())
-            .map(|(key, _)| *key)
+            .map(|((group, via), _)| (i64::MAX, *group, *via))
             .collect();
         groups.sort_unstable();
-        for (group, via) in groups {
+        if self.is_delta() {
+            let _reading = self.reading()?;
+            // A listing keeps its order from one time to the next, changes come in any. Later steps go from group to
+            // group as they are spilled here, and then find several on each page.
+            for (number, group, _) in &mut groups {
+                if let Some(probe) = self.probe(group, Facet::Core)? {
+                    *number = probe.object_no;
+                }
+            }
+            groups.sort_unstable();
+        }
+        for (_, group, via) in groups {
             self.spill_group(group, via)?;
         }
         Ok(())
@@ -217,23 +236,62 @@ impl Stage {
         self.drop_listed(group, Via::Explicit)
     }
 
-    /// Stages the directory's own statement that memberships ended.
-    pub(super) fn end_edges(&mut self, edges: &Edges) -> Result<()> {
-        let Some(group) = self.probe(&edges.group.key(), Facet::Core)? else { return Ok(()) };
-        for member in &edges.members {
-            if let Some(known) = self.probe(&member.id.key(), Facet::Core)? {
-                self.end_edge(group.object_no, edges.via, known.object_no)?;
-            }
-        }
-        Ok(())
+    /// Forgets which groups were open: their members are in the file, and no more are listed.
+    pub(in super::super) fn forget_open_groups(&mut self) {
+        self.open = HashMap::new();
+        self.ended = HashSet::new();
     }
 
-    pub(super) fn end_edge(&self, group_no: i64, via: Via, member_no: i64) -> Result<()> {
+    /// Stages the directory's own statement that memberships ended.
+    pub(super) fn end_edges(&mut self, edges: &Edges) {
+        let (group, via) = (edges.group.key(), edges.via);
+        self.ends.extend(edges.members.iter().map(|member| End { group, via, member: member.id.clone() }));
+    }
+
+    /// Writes the ended memberships that are still in memory: those of known members of known groups.
+    pub(super) fn flush_ends(&mut self) -> Result<()> {
+        let mut ends = std::mem::take(&mut self.ends);
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let _reading = self.reading()?;
+        // Everything in the order of the keys, then of the numbers: that of the pages.
+        ends.sort_by_cached_key(|end| end.member.key());
+        let mut known = Vec::with_capacity(ends.len());
+        for end in &ends {
+            if let Some(member) = self.probe(&end.member.key(), Facet::Core)? {
+                known.push((end.group, end.via, member.object_no, &end.member));
+            }
+        }
+        known.sort_unstable_by_key(|(group, ..)| *group);
+        let mut numbers = Vec::with_capacity(known.len());
+        for same in known.chunk_by(|one, other| one.0 == other.0) {
+            if let Some(group) = self.probe(&same[0].0, Facet::Core)? {
+                numbers.extend(
+                    same.iter().map(|(_, via, member, id)| (group.object_no * 2 + via_number(*via), *member, *id)),
+                );
+            }
+        }
+        numbers.sort_unstable_by_key(|(group_via, member, _)| (*group_via, *member));
+        numbers.into_iter().try_for_each(|(group_via, member, id)| self.end_edge(group_via, member, id))
+    }
+
+    pub(super) fn end_edge(&self, group_via: i64, member_no: i64, member: &SourceId) -> Result<()> {
         self.file
-            .prepare_cached("INSERT OR IGNORE INTO edge_ends VALUES (?1, ?2)")
-            .and_then(|mut insert| insert.execute(params![group_no * 2 + via_number(via), member_no]))
+            .prepare_cached("INSERT OR IGNORE INTO edge_ends VALUES (?1, ?2, ?3)")
+            .and_then(|mut insert| insert.execute(params![group_via, member_no, member.to_stored()]))
             .map(drop)
             .map_err(sql("stage memberships"))
+    }
+
+    /// Returns the source id of a member that the directory said has ended.
+    pub(in super::super) fn ended_member(&self, group_via: i64, member_no: u64) -> Result<Option<SourceId>> {
+        let id: Option<Vec<u8>> = self
+            .file
+            .prepare_cached("SELECT member_id FROM edge_ends WHERE group_via = ?1 AND member_no = ?2")
+            .and_then(|mut query| query.query_row(params![group_via, member_no], |row| row.get(0)).optional())
+            .map_err(sql("read staged memberships"))?;
+        id.map(|id| SourceId::from_stored(&id).ok_or_else(|| crate::store::sqlite::damaged("a source id"))).transpose()
     }
 
     /// Counts the spilled members of groups that were open when the last run was interrupted.

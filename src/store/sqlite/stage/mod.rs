@@ -8,11 +8,11 @@ mod notes;
 mod objects;
 mod unchanged;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::key_index::{Found, KeyIndex};
 use super::plan::Verdict;
@@ -31,7 +31,7 @@ use unchanged::Unchanged;
 /// Pages without a checkpoint after which the batch is committed all the same.
 const MAX_UNCOMMITTED_PAGES: u32 = 64;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,10 @@ pub(super) struct Stage {
     delta: bool,
     /// Whether a delta said of anything that it is gone.
     stated: bool,
-    /// Whether a delta ended memberships.
-    ended: bool,
+    /// Memberships that a delta ended and that are not in the file yet.
+    ends: Vec<edges::End>,
+    /// Groups in which a delta ended any.
+    ended: HashSet<SourceKey>,
     /// Whether some of these had begun on an earlier page.
     retracted: bool,
     /// Whether any known object is staged: most listings of unchanged objects never have to look.
@@ -136,7 +138,8 @@ impl Stage {
             listed: Vec::new(),
             delta: false,
             stated: false,
-            ended: false,
+            ends: Vec::new(),
+            ended: HashSet::new(),
             retracted: false,
             any_staged: false,
             any_early: false,
@@ -371,7 +374,7 @@ impl Stage {
         }
         for edges in &page.edges_removed {
             self.retract_edges(edges)?;
-            self.end_edges(edges)?;
+            self.end_edges(edges);
         }
         for object in &page.out_of_scope {
             self.add_statement(object, Verdict::ToldOutOfScope)?;
@@ -416,6 +419,12 @@ impl Stage {
         .collect()
     }
 
+    /// Reads the state file as it is now for many look-ups, unless a page does already: each by itself would lock it.
+    pub(super) fn reading(&self) -> Result<Option<Transaction<'_>>> {
+        let idle = self.main.is_autocommit();
+        idle.then(|| self.main.unchecked_transaction()).transpose().map_err(sql("read the state file"))
+    }
+
     fn begin_page(&mut self) -> Result<()> {
         self.figures.pages += 1;
         if !self.in_batch {
@@ -444,6 +453,7 @@ impl Stage {
         if !self.in_batch {
             self.file.execute_batch("BEGIN").map_err(sql("stage a page"))?;
         }
+        self.flush_ends()?;
         self.spill_open_groups()?;
         self.flush_seen()?;
         let scopes: Vec<(&Scope, bool)> = self

@@ -5,7 +5,8 @@ use rusqlite::{OptionalExtension, params};
 use super::Stage;
 use crate::error::Result;
 use crate::model::{
-    Attributes, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, SourceKey, Tombstone, TombstoneKind, Via,
+    Attributes, Facet, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, SourceKey, Tombstone, TombstoneKind,
+    Via,
 };
 use crate::rules::diff;
 use crate::store::codec;
@@ -96,6 +97,11 @@ impl Stage {
     /// Finds the number of an object that is new in this listing.
     pub(in super::super) fn new_key(&self, key: &SourceKey) -> Result<Option<i64>> {
         Ok(self.new.get(key)?.map(|found| found.object_no))
+    }
+
+    /// Tells of what kind an object is that is new in this listing.
+    pub(in super::super) fn new_kind(&self, key: &SourceKey) -> Result<Option<ObjectKind>> {
+        Ok(self.new.get(key)?.and_then(|found| found.standing.kind()))
     }
 
     /// Compares one object with what is stored, and stages it if it differs.
@@ -348,7 +354,7 @@ impl Stage {
             return Ok(());
         }
         if let Some(was) = was {
-            self.end_edge(was, Via::Primary, object_no)?;
+            self.end_edge(was * 2 + 1, object_no, &patch.object.id)?;
         }
         if let Some(group) = group {
             let kind = match patch.object.kind {
@@ -443,6 +449,7 @@ impl Stage {
             self.put("restaged", &1)?;
             self.restaged = true;
         }
+        self.flush_ends()?;
         self.file
             .prepare_cached("DELETE FROM edge_ends WHERE member_no = ?1 AND group_via % 2 = 1")
             .and_then(|mut delete| delete.execute([object_no]))

@@ -53,6 +53,8 @@ CREATE TABLE groups (
 CREATE TABLE edge_ends (
     group_via INTEGER NOT NULL,
     member_no INTEGER NOT NULL,
+    -- its source id, so that nobody has to read it again
+    member_id BLOB NOT NULL,
     PRIMARY KEY (group_via, member_no)
 ) STRICT, WITHOUT ROWID;
 
@@ -100,6 +102,7 @@ CREATE TABLE edge_losses (
     -- held back by the guard
     held      BLOB NOT NULL
 ) STRICT;
+CREATE INDEX edge_doubts ON edge_losses (group_via) WHERE length(doubted) > 0;
 
 -- What an apply leaves for its later steps, by subject (see `Subject`) and range.
 CREATE TABLE notes (

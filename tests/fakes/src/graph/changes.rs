@@ -200,7 +200,9 @@ impl Tenant {
             let old = deleted.filter(|object| matches!(state.life(*object), Life::Soft(at) if at <= limit));
             old.map(|object| state.id(object)).collect()
         });
-        old.iter().for_each(|id| self.purge(*id));
+        for id in &old {
+            self.purge(*id);
+        }
         old
     }
 
