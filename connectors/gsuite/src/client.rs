@@ -1,27 +1,28 @@
 //! The one way of a request to the API and back: gate, token, origin. It must not know what is asked.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use google_apis_common::GetToken;
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
 use tenantry::gate::Clock;
 use tenantry::{Context, Error, ErrorKind, Result, Retry};
-use tenantry_http::{Answer, Client, Tokens};
+use tenantry_http::{Answer, Client, TokenSource, Tokens};
 use url::Url;
 
 use crate::config::Checked;
 use crate::error;
 use crate::operation::Operation;
-use crate::sign_in::{Delegated, Source};
+use crate::sign_in::{Hosted, SignIn};
 use crate::wire::Page;
 
 /// The API as one endpoint sees it.
 pub(crate) struct Api {
     pub(crate) config: Checked,
     http: Client,
-    sign_in: Box<dyn GetToken>,
+    /// Where tokens come from, if not from the key.
+    host: Option<Box<dyn GetToken>>,
     /// Made with the first context, which has the clock.
     tokens: OnceLock<Tokens>,
 }
@@ -33,9 +34,8 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    pub(crate) fn new(config: Checked, sign_in: Option<Box<dyn GetToken>>) -> Result<Self> {
-        let sign_in = sign_in.unwrap_or_else(|| Box::new(Delegated::new(config.key.clone(), &config.admin)));
-        Ok(Self { http: Client::new(&config.http)?, sign_in, tokens: OnceLock::new(), config })
+    pub(crate) fn new(config: Checked, host: Option<Box<dyn GetToken>>) -> Result<Self> {
+        Ok(Self { http: Client::new(&config.http)?, host, tokens: OnceLock::new(), config })
     }
 
     fn tokens(&self, clock: &Clock) -> &Tokens {
@@ -44,8 +44,17 @@ impl Api {
 
     /// Makes a place for tokens of some scopes only.
     pub(crate) fn tokens_of(&self, scopes: Vec<&'static str>, clock: &Clock) -> Tokens {
-        let source = Source { tokens: self.sign_in.clone_box(), scopes };
-        Tokens::new(std::sync::Arc::new(source), clock.clone())
+        let source: Arc<dyn TokenSource> = match &self.host {
+            Some(tokens) => Arc::new(Hosted { tokens: tokens.clone_box(), scopes }),
+            None => Arc::new(SignIn {
+                client: self.http.clone(),
+                key: self.config.key.clone(),
+                admin: self.config.admin.clone(),
+                scopes,
+                clock: clock.clone(),
+            }),
+        };
+        Tokens::new(source, clock.clone())
     }
 
     /// Makes the address of a method: each part of the path is escaped by itself.

@@ -8,9 +8,9 @@ use tenantry::gate::Limit;
 use tenantry::{Error, Result, Secret};
 use tenantry_http::{HttpSettings, Origin};
 use url::Url;
-use yup_oauth2::ServiceAccountKey;
 
 use crate::error::setting;
+use crate::key::Key;
 use crate::operation::{MOBILE, REPORTS, USER};
 
 /// Whether a kind of devices comes in.
@@ -133,10 +133,7 @@ impl GsuiteConfig {
 
     /// Checks every setting; the network is not needed.
     pub(crate) fn check(self) -> Result<Checked> {
-        let key = yup_oauth2::parse_service_account_key(self.key.expose())
-            .map_err(|_| setting("key_file", "this is no service account's key; download one as JSON"))?;
-        Origin::parse(&key.token_uri, self.http.insecure)
-            .map_err(|error| error.with_context("key", "key_file").with_context("field", "token_uri"))?;
+        let key = Key::read(&self.key, self.http.insecure)?;
         if !self.admin.contains('@') {
             return Err(setting("admin", "an administrator's mail address is needed, to be impersonated"));
         }
@@ -175,7 +172,7 @@ impl GsuiteConfig {
 
 /// Settings that were found usable.
 pub(crate) struct Checked {
-    pub(crate) key: ServiceAccountKey,
+    pub(crate) key: Key,
     pub(crate) admin: String,
     pub(crate) customer: String,
     pub(crate) domain: Option<String>,
@@ -255,8 +252,9 @@ mod tests {
     #[test]
     fn each_wrong_setting_is_refused_by_the_name_of_its_key_and_no_secret_is_shown() {
         type Change = fn(&mut GsuiteConfig);
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 8] = [
             ("key_file", |c| c.key = Secret::new("{}")),
+            ("key_file", |c| c.key = Secret::new(key().expose().replace("service_account", "authorized_user"))),
             ("key_file", |c| c.key = Secret::new(key().expose().replace("https://", "http://"))),
             ("admin", |c| c.admin = "admin".into()),
             ("domain", |c| c.domain = Some("a@corp.example".into())),

@@ -52,7 +52,8 @@ impl Gsuite {
 
     /// Creates the endpoint with tokens from elsewhere, such as a workload's identity, instead of those of the key.
     ///
-    /// They must be of an administrator, and good for all scopes that are asked for.
+    /// They must be of an administrator, and good for all scopes that are asked for. A failure to get one is told as it is
+    /// where it is a [`tenantry::Error`]; any other one is not shown, and tried again.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -24,6 +24,7 @@ mod cursor;
 mod delta;
 mod endpoint;
 mod error;
+mod key;
 mod lookup;
 mod map;
 mod members;
