@@ -185,3 +185,71 @@ impl TokenSource for Hosted {
         Ok(Token::new(Secret::new(token), HOST_LIFE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec().into(),
+        }
+    }
+
+    const SCOPES: &[&str] = &["https://www.googleapis.com/auth/admin.directory.user.readonly"];
+
+    #[test]
+    fn each_refusal_is_told_by_its_code_and_nothing_of_its_text_is_shown() {
+        let denied = "permission-denied";
+        let cases = [
+            (401, r#"{"error":"unauthorized_client","error_description":"CANARY"}"#, denied, false),
+            (400, r#"{"error":"invalid_scope","error_description":"CANARY"}"#, denied, false),
+            (400, r#"{"error":"invalid_grant","error_description":"CANARY"}"#, "unauthenticated", false),
+            (400, r#"{"error":"CANARY"}"#, "unauthenticated", false),
+            (429, "CANARY", "throttled", true),
+            (403, r#"{"error":"rate_limit_exceeded"}"#, "throttled", true),
+            (500, r#"{"error":"internal_failure"}"#, "unavailable", true),
+            (400, r#"{"error":"temporarily_unavailable"}"#, "unavailable", true),
+            (404, "<html>CANARY</html>", "protocol", false),
+            (400, r#"{"error":{"message":"CANARY"}}"#, "protocol", false),
+        ];
+        for (status, body, kind, again) in cases {
+            let error = read(&answer(status, body), SCOPES, 0).unwrap_err();
+            assert_eq!((error.kind().as_str(), error.retry() != Retry::Never), (kind, again), "{error:?}");
+            assert!(!format!("{error:?}").contains("CANARY"));
+            // Who reads a listing takes a `status` for the API's own.
+            assert_eq!(error.context("status"), None);
+            let missing = vec!["admin.directory.user.readonly".to_owned()];
+            assert!(kind != denied || *error.kind() == ErrorKind::PermissionDenied { missing });
+        }
+        let mut busy = answer(503, "");
+        busy.headers.insert(RETRY_AFTER, HeaderValue::from_static("7"));
+        assert_eq!(read(&busy, SCOPES, 0).unwrap_err().retry(), Retry::After(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_token_is_good_for_as_long_as_the_answer_says_within_reason() {
+        let life = |text: &str| {
+            let body = format!(r#"{{"access_token":"CANARY","token_type":"Bearer"{text}}}"#);
+            read(&answer(200, &body), SCOPES, 0).unwrap().expires_in.as_secs()
+        };
+        assert_eq!(life(r#","expires_in":3599"#), 3599);
+        assert_eq!(life(""), SHORTEST_LIFE);
+        assert_eq!(life(r#","expires_in":99999999"#), LONGEST_LIFE);
+        for body in [
+            r#"{"access_token":"","token_type":"Bearer"}"#,
+            r#"{"access_token":"CANARY","token_type":"mac"}"#,
+            r#"{"id_token":"CANARY"}"#,
+            "CANARY",
+        ] {
+            let error = read(&answer(200, body), SCOPES, 0).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Protocol);
+            assert!(!format!("{error:?}").contains("CANARY"));
+        }
+    }
+}

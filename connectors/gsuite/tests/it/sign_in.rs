@@ -1,8 +1,11 @@
 //! The sign-in: by the key's own endpoint, as an administrator, for no more scopes than needed.
 
-use tenantry::{Endpoint, ErrorKind, Secret};
-use tenantry_fakes::google::{Privilege, Settings};
-use tenantry_gsuite::Writes;
+use futures::future::BoxFuture;
+use google_apis_common::GetToken;
+use tenantry::model::EndpointName;
+use tenantry::{Endpoint, EndpointInfo, Error, ErrorKind, Secret};
+use tenantry_fakes::google::{Fault, Privilege, Refusal, Settings, When};
+use tenantry_gsuite::{Gsuite, Writes};
 
 use crate::account::{endpoint, small, start, start_with};
 
@@ -96,4 +99,56 @@ async fn a_right_that_was_withdrawn_changes_the_coverage_and_another_account_its
     assert!(after.may_hide_more_than(&before));
     let other = start(small().with_customer("C0other00")).await;
     assert_ne!(other.endpoint().coverage(&other.cx).await.unwrap().identity, before.identity);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_sign_in_is_waited_for() {
+    for fault in [Fault::Refuse(Refusal::backend()), Fault::Refuse(Refusal::quota()), Fault::Html(502), Fault::Cut] {
+        let tenant = start(small()).await;
+        tenant.fake.faults().on(When::Call("token", 1), fault.clone());
+        let coverage = tenant.endpoint().coverage(&tenant.cx).await;
+        assert_eq!(coverage.unwrap().identity, tenant.account.customer(), "{fault:?}");
+        assert_eq!(tenant.fake.log().of("token").len(), 2, "{fault:?}");
+    }
+}
+
+/// A host that cannot give a token, and says so in its own way or in ours.
+#[derive(Clone)]
+enum Host {
+    Ours,
+    Own,
+    Stale,
+}
+
+type Given<'a> = BoxFuture<'a, std::result::Result<Option<String>, Box<dyn std::error::Error + Send + Sync>>>;
+
+impl GetToken for Host {
+    fn get_token<'a>(&'a self, scopes: &'a [&str]) -> Given<'a> {
+        assert!(!scopes.is_empty());
+        Box::pin(async move {
+            match self {
+                Self::Ours => Err(Error::config("no identity is bound to this workload").into()),
+                Self::Own => Err("CANARY of the host".into()),
+                Self::Stale => Ok(Some("CANARY".to_owned())),
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_the_host_take_the_place_of_the_keys_and_its_errors_are_told_only_where_they_are_ours() {
+    let tenant = start(small()).await;
+    let kinds = [
+        (Host::Ours, ErrorKind::Config),
+        (Host::Own, ErrorKind::Unavailable),
+        (Host::Stale, ErrorKind::Unauthenticated),
+    ];
+    for (host, kind) in kinds {
+        let info = EndpointInfo::new(EndpointName::new("google").unwrap(), Gsuite::KIND);
+        let endpoint = Gsuite::with_tokens(info, tenant.config.clone(), Box::new(host)).unwrap();
+        let error = endpoint.coverage(&tenant.cx).await.unwrap_err();
+        assert_eq!(*error.kind(), kind, "{error:?}");
+        assert!(!format!("{error:?}").contains("CANARY"));
+    }
+    assert!(tenant.fake.log().of("token").is_empty());
 }
