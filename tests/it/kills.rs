@@ -246,7 +246,7 @@ fn same(disturbed: &Seen, undisturbed: &Seen, what: &str) {
 /// One version of a directory, imported behind the one before it; and what comes of that undisturbed.
 struct Version<'a> {
     folder: &'a Path,
-    version: u32,
+    number: u32,
     before: Option<PathBuf>,
     points: u64,
     pages: u64,
@@ -268,7 +268,14 @@ impl Version<'_> {
             let (done, figure) = finish(spawn(&undisturbed, Self::USERS, version, None));
             assert!(done);
             let (points, pages) = (figure("points").unwrap(), figure("pages").unwrap());
-            test(&Version { folder: folder.path(), version, before, points, pages, expected: seen(&undisturbed) });
+            test(&Version {
+                folder: folder.path(),
+                number: version,
+                before,
+                points,
+                pages,
+                expected: seen(&undisturbed),
+            });
         }
     }
 
@@ -283,7 +290,7 @@ impl Version<'_> {
 
     /// Lets a child import it, and kills that one at a point.
     fn import(&self, path: &Path, at: Option<u64>) -> (bool, impl Fn(&str) -> Option<u64> + use<>) {
-        finish(spawn(path, Self::USERS, self.version, at))
+        finish(spawn(path, Self::USERS, self.number, at))
     }
 }
 
@@ -293,18 +300,18 @@ fn killed_before_or_behind_any_commit_the_next_run_ends_as_if_nothing_had_been()
         let points = version.points;
         assert!(points > 20, "{points}");
         for at in 0..points {
-            let path = version.file(&format!("killed-{}-{at}.db", version.version));
+            let path = version.file(&format!("killed-{}-{at}.db", version.number));
             let (done, killed) = version.import(&path, Some(at));
             assert!(!done);
             let (done, figure) = version.import(&path, None);
             assert!(done);
-            same(&seen(&path), &version.expected, &format!("version {}, killed at {at} of {points}", version.version));
+            same(&seen(&path), &version.expected, &format!("version {}, killed at {at} of {points}", version.number));
             let repeated = (killed("pages").unwrap() + figure("pages").unwrap()).saturating_sub(version.pages);
             if at + 1 == points {
                 // It had told its end: the next run is one of its own, not the same once more.
                 assert!(figure("pages").unwrap() > 0);
                 let store = SqliteStore::open(&path).unwrap();
-                let runs = usize::try_from(version.version).unwrap() + 2;
+                let runs = usize::try_from(version.number).unwrap() + 2;
                 assert_eq!(store.history(&customer(), 99).unwrap().len(), runs);
             }
             // Two pages are read ahead of the one that is staged, and the end is asked for again.
@@ -318,11 +325,11 @@ fn killed_before_or_behind_any_commit_the_next_run_ends_as_if_nothing_had_been()
 fn killed_at_any_commit_and_its_stage_lost_the_next_run_mends_what_was_left() {
     Version::each(|version| {
         for at in 0..version.points {
-            let path = version.file(&format!("lost-{}-{at}.db", version.version));
+            let path = version.file(&format!("lost-{}-{at}.db", version.number));
             assert!(!version.import(&path, Some(at)).0);
             let _ = std::fs::remove_dir_all(path.with_extension("db.work"));
             assert!(version.import(&path, None).0);
-            same(&seen(&path), &version.expected, &format!("version {}, killed at {at}, stage lost", version.version));
+            same(&seen(&path), &version.expected, &format!("version {}, killed at {at}, stage lost", version.number));
         }
     });
 }

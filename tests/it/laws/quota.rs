@@ -69,12 +69,12 @@ async fn imports_of_one_application(seed: u64) -> usize {
     let [left, right, other] = ["t1", "t2", "t2"].map(tenant).map(|limits| endpoint("cloud", limits));
     let one = endpoint("sales", tenant("t1"));
     let c1 = register(&first, "c1", &[left.clone(), one.clone()]).await;
-    let c2 = register(&first, "c2", &[right.clone()]).await;
-    let c3 = register(&second, "c3", &[other.clone()]).await;
+    let c2 = register(&first, "c2", std::slice::from_ref(&right)).await;
+    let c3 = register(&second, "c3", std::slice::from_ref(&other)).await;
     for _ in 0..6 {
         // Registered again, as a host does when a configuration is read anew: no burst comes with it.
         if dice.below(2) == 0 {
-            register(&first, "c2", &[right.clone()]).await;
+            register(&first, "c2", std::slice::from_ref(&right)).await;
         }
         let runs = [(&first, &c1, &left), (&first, &c1, &one), (&first, &c2, &right), (&second, &c3, &other)];
         let runs = runs.map(|(service, customer, endpoint)| async move {

@@ -10,7 +10,7 @@ use crate::running::{DOMAIN, Running, changes, list, members_of, source, start, 
 
 async fn begin(tenant: Tenant) -> (Running, Cursor) {
     let running = start(tenant).await;
-    let cursor = running.listing().await.cursor.unwrap();
+    let cursor = running.listing().await.cursor.expect("a listing ends with a cursor");
     (running, cursor)
 }
 
@@ -155,7 +155,7 @@ async fn other_refusals_are_errors_and_the_same_code_without_a_token_is_one_too(
 #[tokio::test]
 async fn a_cursor_of_more_than_a_week_is_not_even_tried() {
     let (running, cursor) = begin(people()).await;
-    running.time.advance(std::time::Duration::from_secs(8 * 86_400));
+    running.time.advance(std::time::Duration::from_hours(8 * 24));
     running.fake.log().clear();
     assert!(running.changes(&cursor).await.expired);
     assert_eq!(running.fake.log().count(Call::UsersDelta), 0);

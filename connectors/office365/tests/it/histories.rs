@@ -3,6 +3,8 @@
 //!
 //! `TENANTRY_CASES` sets how many are tried, `TENANTRY_SEED` tries a single one.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use crate::running::{DOMAIN, config, endpoint, source};
 
 const ALL: [Enrichment; 3] = [Enrichment::Mfa, Enrichment::SignIns, Enrichment::Mailboxes];
 /// The clock of tests stands still unless it is moved: nothing in it waits.
-const HOURS: Duration = Duration::from_secs(3600);
+const HOURS: Duration = Duration::from_hours(1);
 
 /// One customer with one tenant, and where its records are kept.
 struct Customers {
