@@ -103,7 +103,7 @@ async fn a_right_that_was_withdrawn_changes_the_coverage_and_another_account_its
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_sign_in_is_waited_for() {
-    for fault in [Fault::Refuse(Refusal::backend()), Fault::Refuse(Refusal::quota()), Fault::Html(502), Fault::Cut] {
+    for fault in [Fault::Refuse(Refusal::backend()), Fault::Html(502), Fault::Html(200), Fault::Cut] {
         let tenant = start(small()).await;
         tenant.fake.faults().on(When::Call("token", 1), fault.clone());
         let coverage = tenant.endpoint().coverage(&tenant.cx).await;
@@ -151,4 +151,30 @@ async fn tokens_of_the_host_take_the_place_of_the_keys_and_its_errors_are_told_o
         assert!(!format!("{error:?}").contains("CANARY"));
     }
     assert!(tenant.fake.log().of("token").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_is_of_the_clock_of_the_gate() {
+    let tenant = start(small()).await;
+    let (clock, time) = tenantry::gate::Clock::manual();
+    time.set_unix_millis(1_768_478_400_000);
+    time.advance_by_itself();
+    let context = || {
+        let gate = tenantry::gate::Gate::builder().clock(clock.clone()).build();
+        tenantry::Context::new(gate, tokio_util::sync::CancellationToken::new())
+    };
+    let set = |ahead: i64| {
+        let shared = time.clone();
+        let now = move || shared.now_unix_millis() + ahead;
+        let _ = tenant.account.clone().with_clock(tenantry_fakes::google::Clock::of(now));
+    };
+    set(0);
+    tenant.endpoint().coverage(&context()).await.unwrap();
+    // A machine whose clock is wrong by an hour is told so.
+    for ahead in [-3_600_000, 3_600_000] {
+        set(ahead);
+        let error = tenant.endpoint().coverage(&context()).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+        assert!(error.message().contains("clock"), "{error:?}");
+    }
 }

@@ -91,6 +91,9 @@ impl Default for Quota {
 pub struct Settings {
     /// Whether requests need an access token; the vendor's sample clients can then do without a key.
     pub anonymous: bool,
+    /// Whether an assertion must be of now by the account's clock. Not where its signer lives by a clock that cannot be
+    /// shared, as in the suite for connectors; how long it is good is looked at always.
+    pub dated_assertions: bool,
     /// The service account's address.
     pub service_account: String,
     /// The scopes that were delegated to the service account; empty: all.
@@ -121,6 +124,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             anonymous: false,
+            dated_assertions: true,
             service_account: "sync@project.iam.gserviceaccount.example".to_owned(),
             delegated_scopes: BTreeSet::new(),
             administrators: BTreeMap::new(),

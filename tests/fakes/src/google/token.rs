@@ -66,7 +66,8 @@ impl Tokens {
         }
         let seconds = signed_at.div_euclid(1000);
         let (Some(issued), Some(expires)) = (claims.iat, claims.exp) else { return untimely() };
-        if expires < seconds - SKEW || issued > seconds + SKEW || expires - issued > 3600 {
+        let timely = expires >= seconds - SKEW && issued <= seconds + SKEW;
+        if settings.dated_assertions && !timely || expires <= issued || expires - issued > 3600 {
             return untimely();
         }
         let scopes: BTreeSet<_> = claims.scope.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
