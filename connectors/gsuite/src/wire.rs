@@ -64,6 +64,7 @@ pub(crate) fn salvaged_id(item: &RawValue) -> Option<String> {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the wire")]
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) primary_email: String,
@@ -92,6 +93,7 @@ pub(crate) struct User {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the wire")]
 pub(crate) struct Name {
     pub(crate) given_name: Option<String>,
     pub(crate) family_name: Option<String>,

@@ -1,7 +1,5 @@
 //! An account to test against, and what a listing of it gave. It knows no promise.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry::endpoint::{Checkpoint, Cursor, Endpoint, ObjectRef, SnapshotPager, SnapshotStep};

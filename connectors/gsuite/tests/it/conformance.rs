@@ -48,7 +48,7 @@ fn settings() -> Settings {
 }
 
 fn configure(config: &mut tenantry_gsuite::GsuiteConfig) {
-    config.admin = READER.to_owned();
+    READER.clone_into(&mut config.admin);
     config.domain = Some("corp.example".to_owned());
     config.writes = Writes::On;
     config.page_size = 10;
@@ -81,8 +81,9 @@ impl Workspace {
     }
 
     fn put(&mut self, id: String) -> SourceId {
-        self.ids.push(id.clone());
-        SourceId::parse(&id)
+        let parsed = SourceId::parse(&id);
+        self.ids.push(id);
+        parsed
     }
 
     fn by(&mut self, fake: FakeGoogle, change: impl FnOnce(&mut tenantry_gsuite::GsuiteConfig)) -> Arc<dyn Endpoint> {

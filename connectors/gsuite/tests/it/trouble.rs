@@ -170,5 +170,6 @@ async fn no_more_than_the_share_of_the_quota_is_asked_for_in_a_minute() {
     assert_eq!(listing.ids(ObjectKind::User).len(), 700);
     let counts = tenant.fake.log().counts();
     assert!(counts.keys().all(|(_, status)| *status == 200), "{counts:?}");
-    assert!((time.monotonic() - begun).as_secs() >= 20, "{:?}", time.monotonic() - begun);
+    let taken = time.monotonic().saturating_sub(begun);
+    assert!(taken.as_secs() >= 20, "{taken:?}");
 }
