@@ -153,15 +153,18 @@ impl Desk {
         let mut records = BTreeMap::new();
         for kind in ObjectKind::ALL {
             for record in self.service.store().records(&self.customer, *kind, None, usize::MAX >> 1).unwrap() {
-                let mut record = serde_json::to_value(&record).unwrap();
-                // No delta of devices tells that the owner went: until the next listing the device names somebody who is
-                // not there, which is as good as nobody.
-                if record["owner"]["id"].is_null() {
-                    record["owner"] = Json::Null;
-                }
+                let record = serde_json::to_value(&record).unwrap();
                 if let Some(id) = record["identities"][0]["source_id"].as_str().map(str::to_owned) {
                     records.insert(id, record);
                 }
+            }
+        }
+        // No delta of devices tells that the owner went: until the next listing the device names somebody who is not
+        // there, which is as good as nobody.
+        let there: BTreeSet<String> = records.keys().cloned().collect();
+        for record in records.values_mut() {
+            if record["owner"]["source_id"].as_str().is_some_and(|owner| !there.contains(owner)) {
+                record["owner"] = Json::Null;
             }
         }
         records
