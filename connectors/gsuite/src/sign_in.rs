@@ -115,7 +115,6 @@ fn read(answer: &Answer, scopes: &[&str], now: i64) -> Result<Token> {
     if !answer.status.is_success() {
         return Err(refused(answer, scopes, now));
     }
-    // The common error of an answer has its status as `status`, which here would be taken for the API's.
     let granted: Granted = answer.json()?;
     let token = Secret::new(granted.access_token);
     if !granted.token_type.eq_ignore_ascii_case("bearer") || token.is_empty() {
