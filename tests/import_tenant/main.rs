@@ -9,6 +9,7 @@ mod demo;
 mod failures;
 mod imports;
 mod interruptions;
+mod office365;
 mod program;
 // Tests inside of examples are not run; these are.
 #[allow(dead_code, reason = "only its tests are of interest here")]
