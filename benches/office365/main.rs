@@ -10,13 +10,11 @@
 mod measure;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tenantry::gate::Limit;
 use tenantry::model::{CustomerId, EndpointName, Mode, Outcome, RunReport};
 use tenantry::{Customer, Endpoint, EndpointInfo, ImportOptions, Secret, Service, SqliteStore};
 use tenantry_fakes::graph::{FakeGraph, Size, Tenant};
@@ -24,8 +22,7 @@ use tenantry_office365::{Credential, Office365, Office365Config};
 
 use measure::Measurement;
 
-/// Units in ten seconds that Microsoft grants an application in a tenant of more than 500 users.
-const UNITS: u32 = 8_000;
+/// What Microsoft grants an application in a tenant of more than 500 users.
 const UNITS_PER_SECOND: f64 = 800.0;
 /// How long a call takes where the quota is enforced: what a near data centre needs.
 const LATENCY: Duration = Duration::from_millis(100);
@@ -207,9 +204,6 @@ async fn import(step: Step, state: &Path, address: &[&str]) -> RunReport {
     config.graph_url = Some(format!("{url}/v1.0"));
     // Nobody else uses the application.
     config.quota.share = 1.0;
-    config.quota.tenant = Limit::new(NonZeroU32::new(UNITS).unwrap(), Duration::from_secs(10))
-        .unwrap()
-        .with_burst(NonZeroU32::new(UNITS / 50).unwrap());
     let name = EndpointName::new("cloud").unwrap();
     let endpoint = Office365::new(EndpointInfo::new(name.clone(), Office365::KIND), config).unwrap();
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));

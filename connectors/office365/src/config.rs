@@ -113,8 +113,9 @@ impl Default for Quota {
         Self {
             share: 0.8,
             // A tenant of more than 500 users; smaller ones say 429 sooner, and are read in a few seconds anyway.
-            tenant: limit(8_000, 10, 800),
-            application: limit(150_000, 20, 15_000),
+            // A large burst is paid for by a slower pace, and an import is a long one.
+            tenant: limit(8_000, 10, 160),
+            application: limit(150_000, 20, 1_500),
             writes: limit(3_000, 150, 300),
             reports: limit(5, 10, 1),
             sign_ins: limit(10, 60, 1),
