@@ -120,7 +120,7 @@ impl Stage {
             file.execute_batch(include_str!("schema.sql")).map_err(sql("prepare the stage"))?;
             put(&file, "layout", &LAYOUT)?;
         }
-        let main = store.connect(6 << 20)?;
+        let main = store.connect(5 << 20)?;
         let mut stage = Self {
             file,
             main,
