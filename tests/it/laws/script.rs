@@ -407,7 +407,8 @@ impl Script {
                 let computers = ids(directory, Some(ObjectKind::Computer));
                 let Some(computer) = pick(&computers, *a) else { return };
                 let mut owners = users;
-                owners.extend(self.graves.keys().cloned());
+                let people = self.graves.iter().filter(|(_, (object, ..))| object.kind == ObjectKind::User);
+                owners.extend(people.map(|(id, _)| id.clone()));
                 match pick(&owners, *b).filter(|_| b % 5 != 0) {
                     Some(owner) => directory.set(&computer, names::OWNER, owner.to_string()),
                     None => directory.set(&computer, names::OWNER, Value::Empty),
