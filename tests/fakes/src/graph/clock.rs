@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::calendar::{date, days};
+
 /// The instant at which a still clock starts: 2026-01-15 12:00:00 UTC.
 const START: i64 = 1_768_478_400_000;
 
@@ -76,15 +78,7 @@ impl Clock {
 /// Writes `YYYY-MM-DDTHH:MM:SSZ`.
 pub(crate) fn instant(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days to civil date: eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = date(days);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
@@ -94,14 +88,10 @@ pub(crate) fn parse_instant(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let field = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
-    if bytes.get(4) != Some(&b'-') || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if bytes.get(4) != Some(&b'-') {
         return None;
     }
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = days(year, month, day)?;
     let time = if bytes.len() > 10 { field(11, 13)? * 3600 + field(14, 16)? * 60 + field(17, 19)? } else { 0 };
     Some(days * 86_400 + time)
 }

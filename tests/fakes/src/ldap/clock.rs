@@ -2,6 +2,8 @@
 
 use std::time::UNIX_EPOCH;
 
+use crate::calendar::{date, days};
+
 /// Ticks between 1601 and 1970.
 const EPOCH: i64 = 116_444_736_000_000_000;
 pub(crate) const SECOND: i64 = 10_000_000;
@@ -43,15 +45,7 @@ pub(crate) fn from_unix(seconds: i64) -> i64 {
 pub(crate) fn generalized(ticks: i64) -> String {
     let seconds = ticks.div_euclid(SECOND) - EPOCH / SECOND;
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days to civil date: eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = date(days);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}.0Z")
 }
@@ -61,14 +55,7 @@ pub(crate) fn parse_generalized(text: &str) -> Option<i64> {
     let digits = text.get(..14).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     let field = |from: usize, to: usize| digits[from..to].parse::<i64>().ok();
     let (year, month, day) = (field(0, 4)?, field(4, 6)?, field(6, 8)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = days(year, month, day)?;
     Some(from_unix(days * 86_400 + field(8, 10)? * 3600 + field(10, 12)? * 60 + field(12, 14)?))
 }
 
