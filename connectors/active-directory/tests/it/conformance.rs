@@ -42,8 +42,8 @@ fn empty(seed: u64) -> Directory {
 }
 
 fn configure(config: &mut ActiveDirectoryConfig) {
-    config.base = Some(BASE.into());
-    config.page_size = 10;
+    config.domain.base = Some(BASE.into());
+    config.domain.page_size = 10;
 }
 
 impl Controller {
@@ -73,8 +73,8 @@ impl Controller {
 
     fn by(&mut self, fake: FakeLdap, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> Arc<dyn Endpoint> {
         let mut config = self.domain.config.clone();
-        config.urls = vec![fake.ldaps_url()];
-        config.ca = Some(fake.ca_pem().as_bytes().to_vec());
+        config.domain.urls = vec![fake.ldaps_url()];
+        config.domain.ca = Some(fake.ca_pem().as_bytes().to_vec());
         change(&mut config);
         self.others.push(fake);
         Arc::new(endpoint(config))
@@ -260,7 +260,7 @@ impl Remote for Controller {
 
     async fn other_filter(&mut self) -> Done<Arc<dyn Endpoint>> {
         let fake = FakeLdap::start(self.directory().clone()).await;
-        Ok(self.by(fake, |config| config.users = Some("(department=*)".into())))
+        Ok(self.by(fake, |config| config.domain.users = Some("(department=*)".into())))
     }
 
     async fn dump(&mut self) -> Done<Dump> {
@@ -308,7 +308,7 @@ async fn the_connector_does_what_the_engine_counts_on() {
 async fn so_it_does_where_changes_come_by_dir_sync() {
     let begin = || async {
         let mut controller = Controller::start().await;
-        controller.domain.config.delta = DeltaMethod::DirSync;
+        controller.domain.config.domain.delta = DeltaMethod::DirSync;
         controller
     };
     conformance::run(begin).await.assert();

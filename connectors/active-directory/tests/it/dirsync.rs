@@ -161,7 +161,7 @@ async fn start(directory: Directory) -> Domain {
 async fn start_by_rounds_of(directory: Directory, dirsync_batch: usize) -> Domain {
     directory.rights("reader").replicate_changes(true).read_deleted(true);
     let mut domain = start_with(directory, Settings { dirsync_batch, ..Settings::default() }).await;
-    domain.config.delta = DeltaMethod::DirSync;
+    domain.config.domain.delta = DeltaMethod::DirSync;
     domain
 }
 
@@ -226,7 +226,7 @@ async fn single_members_come_and_go_by_their_ids_and_the_list_is_not_read() {
         directory.add_member(team, user);
     }
     let mut domain = start(directory.clone()).await;
-    domain.config.page_size = 10;
+    domain.config.domain.page_size = 10;
     let mut known = Known::listed(&domain).await;
     directory.add_member(team, users[25]);
     directory.remove_member(team, users[3]);
@@ -316,7 +316,7 @@ async fn what_lies_below_a_moved_or_renamed_container_is_listed() {
     let team = directory.add_group("OU=North,OU=People,DC=corp,DC=example", "Team").member(anna).create();
     directory.add_ou("OU=Elsewhere,DC=corp,DC=example");
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
+    domain.config.domain.base = Some(PEOPLE.into());
     let mut known = Known::listed(&domain).await;
     let container = |known: &Known, guid: Guid| known.objects[&id(guid)].container.clone();
     let before = container(&known, bert);
@@ -345,9 +345,9 @@ async fn what_leaves_base_filter_or_falls_under_an_exclusion_is_out_of_scope() {
     let user = |name: &str| directory.add_user(PEOPLE, name).attribute("department", "Sales").create();
     let (here, moved, excluded, left) = (user("here"), user("moved"), user("excluded"), user("left"));
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
     let mut known = Known::listed(&domain).await;
     directory.move_to(moved, "OU=Elsewhere,DC=corp,DC=example");
     directory.move_to(excluded, "OU=Old,OU=People,DC=corp,DC=example");
@@ -365,7 +365,7 @@ async fn a_group_that_comes_into_scope_by_the_filter_brings_members_that_never_c
     let anna = directory.add_user(PEOPLE, "anna").create();
     let team = directory.add_group(GROUPS, "Team").member(anna).create();
     let mut domain = start(directory.clone()).await;
-    domain.config.groups = Some("(info=import)".into());
+    domain.config.domain.groups = Some("(info=import)".into());
     let mut known = Known::listed(&domain).await;
     assert!(!known.members.contains_key(&id(team)));
     directory.set(team, "info", ["import"]);

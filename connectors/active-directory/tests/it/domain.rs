@@ -54,7 +54,7 @@ pub(crate) async fn start(directory: Directory) -> Domain {
 pub(crate) async fn start_with(directory: Directory, settings: Settings) -> Domain {
     let fake = FakeLdap::start_with(directory.clone(), settings).await;
     let mut config = ActiveDirectoryConfig::new(fake.ldaps_url(), "reader@corp.example", Secret::new(PASSWORD));
-    config.ca = Some(fake.ca_pem().as_bytes().to_vec());
+    config.domain.ca = Some(fake.ca_pem().as_bytes().to_vec());
     Domain { fake, directory, config, cx: context() }
 }
 

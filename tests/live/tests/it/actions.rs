@@ -29,8 +29,8 @@ async fn by_administrator() -> Result<World, Box<dyn std::error::Error>> {
     let dc = SambaDc::populated(COMPANY)?;
     let (user, password) = (dc.admin_user(), dc.admin_password());
     World::with(dc, |config| {
-        config.bind = user.into();
-        config.password = Secret::new(password);
+        config.domain.bind = user.into();
+        config.domain.password = Secret::new(password);
     })
     .await
 }

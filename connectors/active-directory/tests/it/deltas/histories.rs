@@ -250,10 +250,10 @@ async fn live_through(changes: Vec<Change>, bin: bool, fault: Option<(u64, Fault
     let settings = Settings { max_val_range: 3, ..Settings::default() };
     let mut domain = start_with(world.directory.clone(), settings).await;
     domain.cx = context();
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec![OLD.into()];
-    domain.config.page_size = 3;
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec![OLD.into()];
+    domain.config.domain.page_size = 3;
     let mut follower = follow(domain).await;
     world.compare(&follower.known);
     for change in changes.into_iter().chain([Change::Sync]) {

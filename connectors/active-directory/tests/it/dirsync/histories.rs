@@ -213,12 +213,12 @@ async fn live(steps: Vec<Step>, part: Part, recycle_bin: bool, batch: usize) {
     match part {
         Part::Everything => {}
         Part::Base => {
-            domain.config.base = Some(PEOPLE.into());
-            domain.config.exclude = vec![OLD.into()];
+            domain.config.domain.base = Some(PEOPLE.into());
+            domain.config.domain.exclude = vec![OLD.into()];
         }
         Part::Filtered => {
-            domain.config.users = Some("(department=*)".into());
-            domain.config.groups = Some("(|(description=*)(info=*))".into());
+            domain.config.domain.users = Some("(department=*)".into());
+            domain.config.domain.groups = Some("(|(description=*)(info=*))".into());
         }
     }
     let mut known = Known::listed(&domain).await;

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{DirSync, Filter, code};
+use crate::{DirSync, Filter, code};
 
-use crate::controller::Controller;
-use crate::cursor::{DirSyncPosition, Position};
-use crate::dirsync::walk::{More, Question, Round, Walk};
-use crate::endpoint::Shared;
+use crate::domain::controller::Controller;
+use crate::domain::cursor::{DirSyncPosition, Position};
+use crate::domain::dirsync::walk::{More, Question, Round, Walk};
+use crate::domain::reader::Shared;
 
 /// The right by the name that administrators delegate it by.
 pub(crate) const REPLICATE: &str = "Replicating Directory Changes";
@@ -84,7 +84,7 @@ impl Access {
             told |= !entries.is_empty();
             if more == More::Ended {
                 let cookie = walk.into_cookie().filter(|_| told);
-                return Ok(cookie.map(tenantry_ldap::Cookie::into_bytes));
+                return Ok(cookie.map(crate::Cookie::into_bytes));
             }
         }
     }

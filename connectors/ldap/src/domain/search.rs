@@ -4,10 +4,10 @@
 
 use tenantry::Result;
 use tenantry::endpoint::Context;
-use tenantry_ldap::{Entry, PageProgress, SearchRequest};
+use crate::{Entry, PageProgress, SearchRequest};
 use uuid::Uuid;
 
-use crate::connection::{Connection, HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
+use crate::domain::connection::{Connection, HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
 
 /// How often a search begins anew.
 const RESTARTS: u32 = 3;

@@ -8,18 +8,18 @@ use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Context, SnapshotPager, SnapshotStep};
 use tenantry::model::Scope;
-use tenantry_ldap::{Control, Filter, PageProgress, SearchRequest};
+use crate::{Control, Filter, PageProgress, SearchRequest};
 
-use crate::connection::{HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
-use crate::controller::NOW;
-use crate::cursor::{Position, Since, SliceStart};
-use crate::delta;
-use crate::endpoint::Shared;
-use crate::error::{another_server, base_gone, broken_off};
-use crate::gathering::Gathering;
-use crate::listing::{Class, Detail};
-use crate::members;
-use crate::slices::Slices;
+use crate::domain::connection::{HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
+use crate::domain::controller::NOW;
+use crate::domain::cursor::{Position, Since, SliceStart};
+use crate::domain::delta;
+use crate::domain::reader::Shared;
+use crate::domain::error::{another_server, base_gone, broken_off};
+use crate::domain::gathering::Gathering;
+use crate::domain::listing::{Class, Detail};
+use crate::domain::members;
+use crate::domain::slices::Slices;
 
 /// How often a slice begins anew without anything new coming of it.
 const RESTARTS: u32 = 3;
@@ -63,7 +63,7 @@ impl Snapshot {
                     Detail::Full => delta::beginning(&shared, cx, &controller, now.clone()).await?,
                     Detail::Ids => Since::Usn(now.clone()),
                 };
-                (now, since, Class::ALL[0], 0, None)
+                (now, since, shared.classes()[0], 0, None)
             }
             Some(start) => {
                 let same = start.position.invocation == now.invocation && start.position.usn <= now.usn;
@@ -91,7 +91,7 @@ impl Snapshot {
 
     async fn read_page(&mut self, class: Class) -> Result<()> {
         let Gathering { shared, cx, controller, .. } = &self.gathering;
-        let filter = Filter::and([class.filter(&shared.config)?, self.slices.filter()?]);
+        let filter = Filter::and([shared.filter(class)?, self.slices.filter()?]);
         let request = SearchRequest::new(shared.base(controller), filter)
             .attributes(self.gathering.attributes(class))
             .page_size(Gathering::page_size(shared, class))
@@ -138,7 +138,7 @@ impl Snapshot {
             self.gathering.close(Scope::of(class.kind()));
             let excluded = self.gathering.take_excluded();
             tracing::debug!(class = class.operation(), ?excluded, "class listed");
-            self.class = class.next();
+            self.class = self.gathering.shared.class_behind(class);
             if let Some(next) = self.class {
                 let shared = &self.gathering.shared;
                 let page_size = Gathering::page_size(shared, next);

@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tenantry::Result;
 use tenantry::model::{MemberKind, TombstoneKind};
-use tenantry_ldap::dn::Mangling;
-use tenantry_ldap::ranges::is_attribute;
-use tenantry_ldap::{Attribute, Dn, Entry, ExtendedDn};
+use crate::dn::Mangling;
+use crate::ranges::is_attribute;
+use crate::{Attribute, Dn, Entry, ExtendedDn};
 use uuid::Uuid;
 
-use crate::listing::identity;
-use crate::members::Kinds;
+use crate::domain::listing::identity;
+use crate::domain::members::Kinds;
 
 /// Come with every entry, whatever changed.
 const ALWAYS: &[&str] = &["objectGUID", "instanceType"];
-/// Attributes of groups whose change puts no group into scope or out of it.
-const HARMLESS: &[&str] = &["mail", "proxyAddresses", "displayName", "description", "managedBy"];
 const ADDED: &str = "member;range=1-1";
 const REMOVED: &str = "member;range=0-0";
 
@@ -143,6 +141,8 @@ pub(crate) struct Reads {
     pub(crate) kinds: Kinds,
     /// The attributes by which groups are selected, in lower case.
     pub(crate) selecting: BTreeSet<String>,
+    /// Attributes of groups whose change puts no group into scope or out of it.
+    pub(crate) harmless: &'static [&'static str],
 }
 
 impl Reads {
@@ -151,7 +151,7 @@ impl Reads {
         let one_of = |names: &[&str]| names.iter().any(|known| is_attribute(name, known));
         // A filter may name an attribute by its number.
         let by_number = self.selecting.iter().any(|selecting| selecting.contains('.'));
-        !one_of(ALWAYS) && (!one_of(HARMLESS) || by_number || self.selecting.contains(&name.to_ascii_lowercase()))
+        !one_of(ALWAYS) && (!one_of(self.harmless) || by_number || self.selecting.contains(&name.to_ascii_lowercase()))
     }
 }
 

@@ -1,30 +1,39 @@
 //! Which domain controller answers, and which domain it holds. It must not know what is imported from it.
 
 use tenantry::{Error, Result};
-use tenantry_ldap::{Control, Dn, Entry, Session, Sid, filetime, generalized_time};
+use crate::{Control, Dn, Entry, Session, Sid, filetime, generalized_time};
 use uuid::Uuid;
 
-use crate::cursor::Position;
-use crate::error::not_synchronised;
+use crate::domain::cursor::Position;
+use crate::domain::error::not_synchronised;
 
 /// What tells at which point the database is.
 pub(crate) const NOW: &[&str] = &["highestCommittedUSN", "currentTime"];
 
 const READ_ONLY: &str = "1.2.840.113556.1.4.1920";
 
+/// What has to be known of a domain to understand its objects.
+#[derive(Debug, Clone)]
+pub struct DomainHead {
+    /// The domain's own name.
+    pub dn: Dn,
+    /// Its security id, which begins those of its accounts; `None` if it may not be read.
+    pub sid: Option<Sid>,
+    /// How long a lock-out lasts; `None` if it may not be read.
+    pub lockout: Option<filetime::Interval>,
+}
+
 /// A domain controller as it describes itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Controller {
+pub struct Controller {
     /// Its database when the session was opened.
     pub(crate) position: Position,
     /// The domain's naming context, as the controller writes it.
     pub(crate) domain: String,
-    pub(crate) domain_dn: Dn,
+    /// What objects are read by.
+    pub(crate) head: DomainHead,
     /// The domain's own id: never changes.
     pub(crate) domain_id: Uuid,
-    pub(crate) domain_sid: Option<Sid>,
-    /// How long a lock-out lasts.
-    pub(crate) lockout: Option<filetime::Interval>,
     /// How long a password lasts, unless a policy of its own says otherwise.
     pub(crate) password_age: Option<filetime::Interval>,
     /// The naming context of the forest's settings.
@@ -83,11 +92,9 @@ impl Controller {
                 time: current_time(&root)?,
                 policy,
             },
-            domain_dn: Dn::parse(&domain)?,
+            head: DomainHead { dn: Dn::parse(&domain)?, sid: head.sid("objectSid")?, lockout: lockout? },
             domain,
             domain_id: domain_id.ok_or_else(|| Error::config("the account cannot read the id of the domain object"))?,
-            domain_sid: head.sid("objectSid")?,
-            lockout: lockout?,
             password_age: password_age?,
             configuration: required(&root, "configurationNamingContext")?.to_owned(),
             level: root.i64("domainFunctionality")?,
@@ -96,31 +103,49 @@ impl Controller {
         })
     }
 
-    /// Creates one without a server.
-    #[cfg(test)]
-    pub(crate) fn for_tests(position: Position, domain: &str, sid: Sid, lockout: Option<filetime::Interval>) -> Self {
-        Self {
-            position,
-            domain: domain.to_owned(),
-            domain_dn: Dn::parse(domain).expect("a name"),
-            domain_id: Uuid::nil(),
-            domain_sid: Some(sid),
-            lockout,
-            password_age: None,
-            configuration: String::new(),
-            level: None,
-            read_only: false,
-            controls: Vec::new(),
-        }
-    }
-
     /// Returns its database as it is now, from its own entry with the attributes [`NOW`].
     pub(crate) fn now(&self, root: &Entry) -> Result<Position> {
         Ok(Position { usn: highest_usn(root)?, time: current_time(root)?, ..self.position.clone() })
     }
 
+    /// Returns its DNS name.
+    pub fn server(&self) -> &str {
+        &self.position.server
+    }
+
+    /// Returns the id of its database: nothing that belongs together may come from another one.
+    pub fn database(&self) -> Uuid {
+        self.position.invocation
+    }
+
+    /// Returns the domain's naming context, as the controller writes it.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Returns what objects are read by.
+    pub fn head(&self) -> &DomainHead {
+        &self.head
+    }
+
+    /// Returns the naming context of the forest's settings.
+    pub fn configuration(&self) -> &str {
+        &self.configuration
+    }
+
+    /// Tells whether it takes no changes, and keeps some attributes from everybody.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Returns the domain's DNS name.
+    pub fn dns_name(&self) -> String {
+        let labels: Vec<_> = self.head.dn.rdns().iter().filter_map(|rdn| rdn.value()).collect();
+        labels.join(".")
+    }
+
     /// Returns the control that shows deleted objects, recycled ones too where the controller knows that word.
-    pub(crate) fn show_deleted(&self) -> Control {
+    pub fn show_deleted(&self) -> Control {
         let recycled = Control::show_recycled();
         if self.controls.iter().any(|oid| oid == recycled.oid()) { recycled } else { Control::show_deleted() }
     }

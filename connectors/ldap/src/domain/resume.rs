@@ -4,15 +4,15 @@
 
 use tenantry::Result;
 use tenantry::endpoint::Context;
-use tenantry_ldap::filetime::{self, Interval};
-use tenantry_ldap::{Dn, Filter};
+use crate::filetime::{self, Interval};
+use crate::{Dn, Filter};
 use uuid::Uuid;
 
-use crate::controller::{self, Controller, NOW};
-use crate::cursor::Position;
-use crate::endpoint::Shared;
-use crate::error::base_unseen;
-use crate::gathering::Gathering;
+use crate::domain::controller::{self, Controller, NOW};
+use crate::domain::cursor::Position;
+use crate::domain::reader::Shared;
+use crate::domain::error::base_unseen;
+use crate::domain::gathering::Gathering;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// What Active Directory assumes where no lifetime of tombstones is set.
@@ -79,7 +79,7 @@ pub(crate) async fn real_base(gathering: &Gathering) -> Result<Option<Dn>> {
     let pin = Some(gathering.pin());
     let entry = shared.connection.object(cx, "read the base", pin, &base.to_string(), &["1.1"], &[]).await?;
     let real = Dn::parse(entry.ok_or_else(base_unseen)?.dn())?;
-    Ok(Some(real).filter(|real| !controller.domain_dn.is_under(real)))
+    Ok(Some(real).filter(|real| !controller.head.dn.is_under(real)))
 }
 
 /// Selects the users whose account, lock-out or password came to its end since a position: that changes what they are,
@@ -97,7 +97,7 @@ pub(crate) fn expiring(gathering: &Gathering, since: &Position, now: &Position) 
         _ => None,
     };
     let mut ends = vec![between("accountExpires", ahead.saturating_neg())?];
-    if let Some(lockout) = millis(controller.lockout) {
+    if let Some(lockout) = millis(controller.head.lockout) {
         ends.push(between("lockoutTime", lockout)?);
     }
     if let Some(age) = millis(controller.password_age) {

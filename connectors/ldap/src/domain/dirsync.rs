@@ -27,25 +27,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{Context, DeltaPage, DeltaPager, DeltaStep};
-use tenantry_ldap::{Control, Cookie, Dn, Filter, SearchRequest};
+use crate::{Control, Cookie, Dn, Filter, SearchRequest};
 use uuid::Uuid;
 
 pub(crate) use access::{Access, REPLICATE, beginning};
 
-use crate::cursor::{DirSyncPosition, Position, Since};
-use crate::delta::or_expired;
-use crate::dirsync::access::is_denied;
-use crate::dirsync::changes::{Changes, Reads};
-use crate::dirsync::objects::{AT_ONCE, Lists};
-use crate::dirsync::walk::{More, Question, Round, Walk};
-use crate::endpoint::Shared;
-use crate::error::base_gone;
-use crate::gathering::{Gathering, Page};
-use crate::listing::{Class, Detail};
-use crate::members::{self, Kinds, Known};
-use crate::probe;
-use crate::resume::{self, Resumed};
-use crate::search::Search;
+use crate::domain::cursor::{DirSyncPosition, Position, Since};
+use crate::domain::delta::or_expired;
+use crate::domain::dirsync::access::is_denied;
+use crate::domain::dirsync::changes::{Changes, Reads};
+use crate::domain::dirsync::objects::{AT_ONCE, Lists};
+use crate::domain::dirsync::walk::{More, Question, Round, Walk};
+use crate::domain::reader::Shared;
+use crate::domain::error::base_gone;
+use crate::domain::gathering::{Gathering, Page};
+use crate::domain::listing::{Class, Detail};
+use crate::domain::members::{self, Kinds, Known};
+use crate::domain::probe;
+use crate::domain::resume::{self, Resumed};
+use crate::domain::search::Search;
 
 /// Memberships on a page that is given out.
 const EDGES_ON_A_PAGE: usize = 5000;
@@ -87,9 +87,10 @@ pub(crate) async fn begin(
     if since.domain != controller.domain_id {
         return Ok(None);
     }
-    let selecting = |class: Class| class.configured(&shared.config).map(|filter| probe::attributes_of(filter.as_str()));
-    let selecting: BTreeSet<String> = Class::ALL.into_iter().filter_map(selecting).flatten().collect();
-    let reads = Reads { kinds: Kinds::new(&controller, Vec::new()), selecting };
+    let selecting = |class: &Class| shared.configured(*class).map(|filter| probe::attributes_of(filter.as_str()));
+    let selecting: BTreeSet<String> = shared.classes().iter().filter_map(selecting).flatten().collect();
+    let harmless = shared.profile.harmless();
+    let reads = Reads { kinds: Kinds::new(&controller, Vec::new()), selecting, harmless };
     let gathering = Gathering::new(Arc::clone(shared), cx, controller, Detail::Full);
     Ok(Some(Box::new(Changed {
         base: resume::real_base(&gathering).await?,
@@ -108,9 +109,9 @@ pub(crate) async fn begin(
 }
 
 /// The attributes of every class, and those by which objects are selected.
-fn attributes(selecting: &BTreeSet<String>) -> Vec<String> {
+fn attributes(shared: &Shared, selecting: &BTreeSet<String>) -> Vec<String> {
     let mut names: Vec<String> = PLACE.iter().map(|name| (*name).to_owned()).collect();
-    let listed = Class::ALL.into_iter().flat_map(|class| class.attributes(Detail::Full)).map(str::to_owned);
+    let listed = shared.classes().iter().flat_map(|class| shared.attributes(*class, Detail::Full)).map(str::to_owned);
     for name in listed.chain(selecting.iter().cloned()) {
         let known = |known: &str| known.eq_ignore_ascii_case(&name);
         if !never_tells(&name.to_ascii_lowercase()) && !known(COMMON_NAME) && !names.iter().any(|there| known(there)) {
@@ -157,7 +158,7 @@ impl Changed {
             operation: "read changes",
             domain: &controller.domain,
             filter: Filter::any(),
-            attributes: attributes(&self.reads.selecting),
+            attributes: attributes(shared, &self.reads.selecting),
             access: self.since.access,
             pin: self.now.invocation,
         };
@@ -207,7 +208,7 @@ impl Changed {
         self.read_groups_of(&restored).await?;
         let Gathering { shared, controller, .. } = &self.gathering;
         let ends = resume::expiring(&self.gathering, &self.since.position, &self.now)?;
-        let filter = Filter::and([Class::Users.filter(&shared.config)?, ends]);
+        let filter = Filter::and([shared.filter(Class::Users)?, ends]);
         let request = SearchRequest::new(shared.base(controller), filter)
             .attributes(self.gathering.attributes(Class::Users))
             .page_size(Gathering::page_size(shared, Class::Users))

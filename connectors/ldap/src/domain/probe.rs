@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{Control, Filter, RangedValues, Scope, SearchRequest};
+use crate::{Control, Filter, RangedValues, Scope, SearchRequest};
 use uuid::Uuid;
 
-use crate::connection::Connection;
-use crate::controller::Controller;
-use crate::error::base_gone;
-use crate::listing::Class;
+use crate::domain::connection::Connection;
+use crate::domain::controller::Controller;
+use crate::domain::error::base_gone;
 
 const DELETED_OBJECTS: &str = "18e2ea80684f11d2b9aa00c04f79f805";
 /// S-1-5-32-544: has members in every domain.
@@ -70,27 +69,33 @@ pub(crate) async fn members(connection: &Connection, cx: &Context, controller: &
     entry.map_or(Ok(false), |entry| Ok(!RangedValues::first(&entry, "member")?.values.is_empty()))
 }
 
-/// Tells for each attribute that a configured filter asks for whether it can be read on any object of its class.
+/// Tells for each attribute that a configured filter asks for whether it can be read on any of the objects probed.
 ///
 /// An attribute that turns unreadable makes every object drop out of such a filter as if it no longer matched.
 pub(crate) async fn filter_attributes(
     connection: &Connection,
     cx: &Context,
-    class: Class,
+    probed: &Filter,
     configured: &Filter,
     base: &str,
 ) -> Result<BTreeMap<String, bool>> {
     let mut readable = BTreeMap::new();
     for attribute in attributes_of(configured.as_str()) {
-        let filter = Filter::and([class.base_filter()?, Filter::present(&attribute)?]);
-        let request = SearchRequest::new(base, filter)
-            .attributes(["1.1"])
-            .page_size(1)
-            .control(Control::domain_scope().optional());
-        let found = connection.first(cx, "look for filtered attributes", &request).await.map_err(base_gone)?;
-        readable.insert(attribute, found.is_some());
+        let filter = Filter::and([probed.clone(), Filter::present(&attribute)?]);
+        let found = is_found(connection, cx, filter, base).await?;
+        readable.insert(attribute, found);
     }
     Ok(readable)
+}
+
+/// Tells whether any object matches.
+pub(crate) async fn is_found(connection: &Connection, cx: &Context, filter: Filter, base: &str) -> Result<bool> {
+    let request = SearchRequest::new(base, filter)
+        .attributes(["1.1"])
+        .page_size(1)
+        .control(Control::domain_scope().optional());
+    let found = connection.first(cx, "look for filtered attributes", &request).await.map_err(base_gone)?;
+    Ok(found.is_some())
 }
 
 /// Names the attributes in a filter. A parenthesis in a value is escaped, so each one begins a part.

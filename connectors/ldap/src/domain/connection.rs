@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tenantry::endpoint::Context;
 use tenantry::gate::Cost;
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{
+use crate::{
     Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Server, Session, Settings,
 };
-use tenantry_ldap::{code, is_cookie_lost};
+use crate::{code, is_cookie_lost};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::controller::Controller;
-use crate::error::{another_server, refused_before};
+use crate::domain::controller::Controller;
+use crate::domain::error::{another_server, refused_before};
 
 /// How often a search of several pages begins anew because its cookie was lost.
 const RESTARTS: u32 = 3;
@@ -29,7 +29,7 @@ const OPENING: u32 = 4;
 
 /// The way to the domain.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     settings: Settings,
     state: Mutex<State>,
 }
@@ -55,14 +55,14 @@ pub(crate) struct Live {
 
 /// A cookie and the session that it belongs to.
 #[derive(Debug, Clone)]
-pub(crate) struct HeldCookie {
+pub struct HeldCookie {
     session: u64,
     cookie: Cookie,
 }
 
 /// What a page request gives.
 #[derive(Debug)]
-pub(crate) enum Paged {
+pub enum Paged {
     /// A page, and where the next one begins.
     Page(SearchPage, Option<HeldCookie>),
     /// The session of the cookie is over: the search begins anew.
@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Begins a run: an account that was refused in an earlier one is tried again, once.
-    pub(crate) async fn begin_run(&self) {
+    pub async fn begin_run(&self) {
         self.state.lock().await.refused = None;
     }
 
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Returns who answers now; connects if nobody does.
-    pub(crate) async fn controller(&self, cx: &Context) -> Result<Controller> {
+    pub async fn controller(&self, cx: &Context) -> Result<Controller> {
         let open = |_| async { Ok(self.live(None).await?.controller.clone()) };
         cx.gate().call(Cost::of(OPENING), "connect", open).await
     }
@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// Reads a page. With `pin`, only from the controller with this invocation id.
-    pub(crate) async fn page(
+    pub async fn page(
         &self,
         cx: &Context,
         operation: &'static str,
@@ -256,7 +256,7 @@ impl Connection {
     }
 
     /// Reads a search that finds few.
-    pub(crate) async fn all(
+    pub async fn all(
         &self,
         cx: &Context,
         operation: &'static str,
@@ -279,7 +279,7 @@ impl Connection {
     }
 
     /// Reads the first entry that a search finds.
-    pub(crate) async fn first(
+    pub async fn first(
         &self,
         cx: &Context,
         operation: &'static str,
@@ -295,7 +295,7 @@ impl Connection {
     }
 
     /// Reads one object; nothing if it is not there or hidden.
-    pub(crate) async fn object(
+    pub async fn object(
         &self,
         cx: &Context,
         operation: &'static str,
@@ -335,7 +335,7 @@ impl Connection {
     }
 
     /// Reads the controller's own entry.
-    pub(crate) async fn root(&self, cx: &Context, pin: Option<Uuid>, attributes: &[&str]) -> Result<Entry> {
+    pub async fn root(&self, cx: &Context, pin: Option<Uuid>, attributes: &[&str]) -> Result<Entry> {
         let read = |_| async move {
             let live = self.live(pin).await?;
             let outcome = live.session.root_dse(attributes).await;
@@ -346,7 +346,7 @@ impl Connection {
 
     /// Changes one object on the controller with this invocation id. `unknown` counts the tries that the server has not
     /// refused: those that it took, and those without an answer.
-    pub(crate) async fn modify(
+    pub async fn modify(
         &self,
         cx: &Context,
         pin: Uuid,

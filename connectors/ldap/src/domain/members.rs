@@ -8,11 +8,11 @@ use std::mem;
 use tenantry::Result;
 use tenantry::endpoint::Context;
 use tenantry::model::{Edges, Member, MemberKind, SourceId, Via};
-use tenantry_ldap::{Control, Entry, ExtendedDn, ExtendedDnForm, Filter, NextRange, RangedValues, SearchRequest, guid};
+use crate::{Control, Entry, ExtendedDn, ExtendedDnForm, Filter, NextRange, RangedValues, SearchRequest, guid};
 use uuid::Uuid;
 
-use crate::connection::Connection;
-use crate::controller::Controller;
+use crate::domain::connection::Connection;
+use crate::domain::controller::Controller;
 
 /// How often a group that changes while it is read is read again.
 const READINGS: u32 = 4;

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tenantry::model::{ObjectKey, ObjectKind, Quarantined, SourceId, Tombstone, TombstoneKind};
 use tenantry::{ErrorKind, Result};
-use tenantry_ldap::{Control, Dn, Entry, Filter, SearchRequest, guid};
+use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
-use crate::gathering::Gathering;
-use crate::listing::{Class, identity};
-use crate::lookup::{any_of, is_deleted};
-use crate::members;
-use crate::usn::{self, CONTAINERS};
+use crate::domain::gathering::Gathering;
+use crate::domain::listing::{Class, identity};
+use crate::domain::lookup::{any_of, is_deleted};
+use crate::domain::members;
+use crate::domain::usn::{self, CONTAINERS};
 
 /// Ids in one search.
 pub(crate) const AT_ONCE: usize = 100;
@@ -56,8 +56,8 @@ pub(crate) async fn read(
     if guids.is_empty() {
         return Ok(groups);
     }
-    for class in Class::ALL {
-        let selection = Filter::and([any_of(guids)?, class.selection(&gathering.shared.config)?]);
+    for &class in gathering.shared.classes() {
+        let selection = Filter::and([any_of(guids)?, gathering.shared.selection(class)?]);
         let mut attributes = gathering.attributes(class);
         if lists == Lists::Left {
             attributes.retain(|name| !name.eq_ignore_ascii_case("member"));
@@ -81,7 +81,7 @@ async fn matching(
     selection: Filter,
     entries: Vec<Entry>,
 ) -> Result<Vec<Entry>> {
-    let Some(configured) = class.configured(&gathering.shared.config).filter(|_| !entries.is_empty()) else {
+    let Some(configured) = gathering.shared.configured(class).filter(|_| !entries.is_empty()) else {
         return Ok(entries);
     };
     let (selects, refuses) = (configured.clone(), configured.negate());
@@ -117,8 +117,8 @@ pub(crate) async fn containers(gathering: &Gathering, guids: &[Uuid]) -> Result<
 /// Lists what lies below a container, by class; nothing if it is not there any more.
 pub(crate) async fn below(gathering: &Gathering, container: Uuid) -> Result<Vec<(Class, Uuid)>> {
     let mut found = Vec::new();
-    for class in Class::ALL {
-        let selection = class.selection(&gathering.shared.config)?;
+    for &class in gathering.shared.classes() {
+        let selection = gathering.shared.selection(class)?;
         match ids(gathering, guid::as_dn(&container), selection).await {
             Err(error) if *error.kind() == ErrorKind::NotFound => break,
             listed => found.extend(listed?.into_iter().map(|guid| (class, guid))),
@@ -157,8 +157,8 @@ pub(crate) async fn bury(gathering: &mut Gathering, gone: &BTreeMap<Uuid, Tombst
     for (guid, kind) in gone {
         match read.get(guid) {
             Some(entry) if !is_deleted(entry) => back.push(*guid),
-            Some(entry) if is_ours(entry) => tombstones.extend(usn::tombstone(entry)),
-            Some(_) => {}
+            // Nothing for a class that does not come in: a tombstone keeps its class, while its category is gone.
+            Some(entry) => tombstones.extend(usn::tombstone(&*gathering.shared.profile, entry)),
             None => {
                 let object = ObjectKey { kind: ObjectKind::User, id: SourceId::Guid(*guid) };
                 tombstones.push(Tombstone { object, kind: *kind });
@@ -167,10 +167,4 @@ pub(crate) async fn bury(gathering: &mut Gathering, gone: &BTreeMap<Uuid, Tombst
     }
     gathering.take_tombstones(tombstones);
     Ok(back)
-}
-
-/// Tells whether an object is of a class that comes in. A tombstone keeps its class; its category is gone.
-fn is_ours(entry: &Entry) -> bool {
-    let classes = entry.texts("objectClass").unwrap_or_default();
-    ["user", "group", "contact"].iter().any(|ours| classes.iter().any(|class| class.eq_ignore_ascii_case(ours)))
 }

@@ -3,16 +3,16 @@
 
 use tenantry::endpoint::{Context, Estimate, Right, Verification};
 use tenantry::{Error, ErrorKind, Result};
-use tenantry_ldap::{Control, SearchRequest};
+use crate::{Control, SearchRequest};
 
-use crate::config::{BuiltinGroups, Contacts, DeltaMethod};
-use crate::connection::Paged;
-use crate::controller::Controller;
-use crate::dirsync::{Access, REPLICATE};
-use crate::endpoint::{READ_DELETED, READ_MEMBERS, Shared};
-use crate::error::base_gone;
-use crate::listing::Class;
-use crate::{delta, probe};
+use crate::domain::config::DeltaMethod;
+use crate::domain::connection::Paged;
+use crate::domain::controller::Controller;
+use crate::domain::dirsync::{Access, REPLICATE};
+use crate::domain::reader::{READ_DELETED, READ_MEMBERS, Shared};
+use crate::domain::error::base_gone;
+use crate::domain::listing::Class;
+use crate::domain::{delta, probe};
 
 /// Pages counted of each class; beyond that the count is left open.
 const COUNTED_PAGES: u32 = 100;
@@ -31,17 +31,15 @@ pub(crate) async fn verify(shared: &Shared, cx: &Context) -> Result<Verification
         right(READ_MEMBERS, members, "to tell a group without members from one whose members are hidden"),
         right(READ_DELETED, deleted, "to tell a deleted object from a hidden one"),
     ];
-    for class in Class::ALL {
-        for (name, granted) in shared.filter_rights(cx, &controller, class).await? {
-            rights.push(Right { name, granted, purpose: "to decide by the configured filter".to_owned() });
-        }
+    for (name, granted, purpose) in shared.attribute_rights(cx, &controller).await? {
+        rights.push(Right { name, granted, purpose });
     }
     let (access, no_changes) = changes(shared, cx, &controller).await?;
     rights.extend(access);
     let mut not_seen = not_seen(shared, &controller, deleted, members);
     not_seen.extend(no_changes);
     Ok(Verification {
-        identity: format!("{} ({})", controller.domain_id, dns_name(&controller)),
+        identity: format!("{} ({})", controller.domain_id, controller.dns_name()),
         server: describe(&controller),
         rights,
         not_seen,
@@ -80,11 +78,6 @@ fn is_denied_right(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied { .. })
 }
 
-fn dns_name(controller: &Controller) -> String {
-    let labels = controller.domain_dn.rdns().iter().filter_map(|rdn| rdn.value());
-    labels.collect::<Vec<_>>().join(".")
-}
-
 fn describe(controller: &Controller) -> String {
     let what = if controller.read_only { "read-only domain controller" } else { "domain controller" };
     let level = controller.level.map_or_else(|| "unknown".to_owned(), |level| level.to_string());
@@ -108,53 +101,46 @@ fn not_seen(shared: &Shared, controller: &Controller, deleted: bool, members: bo
         sentences.push(text.to_owned());
     }
     let config = &shared.config;
-    if config.base.as_ref().is_some_and(|base| *base != controller.domain_dn) {
+    if config.base.as_ref().is_some_and(|base| *base != controller.head.dn) {
         sentences.push("Objects outside of the base are not read.".to_owned());
     }
     if !config.exclude.is_empty() {
         sentences.push(format!("{} excluded containers are not read.", config.exclude.len()));
     }
-    for class in Class::ALL {
-        if class.configured(config).is_some() {
+    for &class in shared.classes() {
+        if config.filter(class).is_some() {
             sentences.push(format!("Only {}s that match the configured filter are read.", class.kind()));
         }
     }
-    if config.contacts == Contacts::Ignored {
-        sentences.push("Contacts are not imported; they appear as members of groups only.".to_owned());
-    }
-    if config.builtin_groups == BuiltinGroups::Ignored {
-        sentences.push("The built-in groups are not imported.".to_owned());
-    }
-    if let Some((class, attribute)) = delta::hindrance(config).filter(|_| config.delta != DeltaMethod::Off) {
+    if let Some((class, attribute)) = delta::hindrance(shared).filter(|_| config.delta != DeltaMethod::Off) {
         sentences.push(format!(
             "The filter of {}s asks for {attribute}, which changes without a trace on them: every run lists everything.",
             class.kind()
         ));
     }
-    sentences.push("Second factors are not known to Active Directory.".to_owned());
     sentences
 }
 
 async fn estimate(shared: &Shared, cx: &Context, controller: &Controller) -> Result<Estimate> {
-    let mut counts = [None; 3];
-    for (class, count) in Class::ALL.into_iter().zip(&mut counts) {
-        *count = self::count(shared, cx, controller, class).await?;
+    let (mut estimate, mut sum) = (Estimate::default(), Some(0));
+    for &class in shared.classes() {
+        let count = self::count(shared, cx, controller, class).await?;
+        sum = sum.zip(count).map(|(sum, count): (u64, u64)| sum + count);
+        match class {
+            Class::Groups => estimate.groups = count,
+            Class::Users => estimate.users = count,
+            Class::Computers => estimate.computers = count,
+        }
     }
-    let [groups, users, computers] = counts;
-    let sum = groups.zip(users).zip(computers).map(|((groups, users), computers)| groups + users + computers);
     let pages = |objects: u64| objects / u64::from(shared.config.page_size) + 1;
-    Ok(Estimate {
-        users,
-        groups,
-        computers,
-        calls: sum.map(|sum| pages(sum) + 2 * Class::ALL.len() as u64),
-        seconds: sum.map(|sum| sum / OBJECTS_PER_SECOND + 1),
-    })
+    estimate.calls = sum.map(|sum| pages(sum) + 2 * shared.classes().len() as u64);
+    estimate.seconds = sum.map(|sum| sum / OBJECTS_PER_SECOND + 1);
+    Ok(estimate)
 }
 
 /// Counts what a class holds, by names only; nothing if it is more than is worth counting.
 async fn count(shared: &Shared, cx: &Context, controller: &Controller, class: Class) -> Result<Option<u64>> {
-    let request = SearchRequest::new(shared.base(controller), class.filter(&shared.config)?)
+    let request = SearchRequest::new(shared.base(controller), shared.filter(class)?)
         .attributes(["1.1"])
         .page_size(shared.config.page_size)
         .control(Control::domain_scope().optional());

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use tenantry::endpoint::Context;
 use tenantry::{Error, Result};
-use tenantry_ldap::{Control, Cookie, DirSync, DirSyncAnswer, Entry, Filter, SearchRequest, is_cookie_lost};
+use crate::{Control, Cookie, DirSync, DirSyncAnswer, Entry, Filter, SearchRequest, is_cookie_lost};
 use uuid::Uuid;
 
-use crate::connection::Connection;
-use crate::dirsync::access::Access;
-use crate::members;
+use crate::domain::connection::Connection;
+use crate::domain::dirsync::access::Access;
+use crate::domain::members;
 
 /// Bytes that are wished for in one answer. Servers may ignore it.
 const BYTES: i32 = 1 << 20;

@@ -7,16 +7,16 @@ use std::collections::{HashMap, HashSet};
 use tenantry::Result;
 use tenantry::endpoint::{Context, Evidence, Membership, ObjectRef, Presence, Reason};
 use tenantry::model::{SourceId, TombstoneKind};
-use tenantry_ldap::{Control, Dn, Entry, Filter, SearchRequest, guid};
+use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
-use crate::controller::Controller;
-use crate::endpoint::Shared;
-use crate::error::base_gone;
-use crate::listing::{Class, Detail, Listed, identity};
-use crate::map::Moment;
-use crate::members::{self, Reading};
-use crate::probe;
+use crate::domain::controller::Controller;
+use crate::domain::reader::Shared;
+use crate::domain::error::base_gone;
+use crate::domain::listing::{Class, Detail, Listed, identity};
+use crate::domain::map::Moment;
+use crate::domain::members::{self, Reading};
+use crate::domain::probe;
 
 /// Ids in one search.
 const AT_ONCE: usize = 100;
@@ -41,7 +41,7 @@ async fn some(
     ids: &[ObjectRef],
 ) -> Result<Vec<Presence>> {
     let mut found = HashMap::new();
-    for class in Class::ALL {
+    for &class in shared.classes() {
         let guids: Vec<Uuid> =
             ids.iter().filter(|id| Class::of(id.key.kind) == class).filter_map(|id| as_guid(&id.key.id)).collect();
         if guids.is_empty() {
@@ -49,7 +49,7 @@ async fn some(
         }
         let wanted = any_of(&guids)?;
         let attributes =
-            class.attributes(Detail::Full).into_iter().chain(["isDeleted", "isRecycled", "objectCategory"]);
+            shared.attributes(class, Detail::Full).into_iter().chain(["isDeleted", "isRecycled", "objectCategory"]);
         let everywhere = SearchRequest::new(&controller.domain, wanted.clone())
             .attributes(attributes)
             .control(members::extended())
@@ -98,7 +98,7 @@ async fn scope(
     class: Class,
     wanted: &Filter,
 ) -> Result<Scopes> {
-    let listed = class.filter(&shared.config)?;
+    let listed = shared.filter(class)?;
     let ask = async |base: String, filter: Filter| -> Result<HashSet<Uuid>> {
         let request = SearchRequest::new(base, Filter::and([wanted.clone(), filter]))
             .attributes(["objectGUID"])
@@ -119,8 +119,8 @@ async fn present(
     class: Class,
     entry: &Entry,
 ) -> Result<Presence> {
-    let moment = Moment { now: cx.gate().clock().now_unix_millis(), lockout: controller.lockout };
-    Ok(match class.read(entry, Detail::Full, &shared.config, controller, &moment) {
+    let moment = Moment { now: cx.gate().clock().now_unix_millis(), lockout: controller.head.lockout };
+    Ok(match shared.read(class, entry, Detail::Full, &controller.head, &moment) {
         Listed::Excluded(_) => Presence::OutOfScope,
         // It is there; that it cannot be understood is for the listing to say.
         Listed::Quarantined(_) => Presence::Present(None),

@@ -2,17 +2,16 @@
 //! configuration excludes. It must not decide by what it cannot read.
 
 use tenantry::Result;
-use tenantry_ldap::{Dn, Entry};
+use crate::{Dn, Entry};
 
-use crate::config::{BuiltinGroups, Checked};
-use crate::controller::Controller;
-use crate::listing::Class;
+use crate::domain::controller::DomainHead;
+use crate::domain::listing::Class;
+use crate::domain::profile::Profile;
 
 /// Why an object is left out: for counting, without names.
-pub(crate) type Exclusion = &'static str;
+pub type Exclusion = &'static str;
 
 const INTERDOMAIN_TRUST: i64 = 0x800;
-const SYSTEM_GROUP: i64 = 0x1;
 
 /// Mailboxes that Exchange keeps for itself (msExchRecipientTypeDetails).
 const EXCHANGE_SYSTEM: &[i64] =
@@ -34,48 +33,58 @@ const EXCHANGE_NAMES: &[&str] = &[
 
 /// Tells why an entry is left out; nothing if it is in scope.
 pub(crate) fn of(
+    profile: &dyn Profile,
     class: Class,
     entry: &Entry,
     dn: &Dn,
-    config: &Checked,
-    controller: &Controller,
+    excluded: &[Dn],
+    head: &DomainHead,
 ) -> Result<Option<Exclusion>> {
-    if config.exclude.iter().any(|excluded| dn.is_under(excluded)) {
+    if excluded.iter().any(|excluded| dn.is_under(excluded)) {
         return Ok(Some("in an excluded container"));
     }
-    if below_system_container(dn, &controller.domain_dn) {
+    if below_system_container(dn, &head.dn) {
         return Ok(Some("in a container of the system"));
     }
-    let classes = entry.texts("objectClass")?;
-    let is = |name: &str| classes.iter().any(|class| class.eq_ignore_ascii_case(name));
-    if is("msDS-GroupManagedServiceAccount")
-        || is("msDS-ManagedServiceAccount")
-        || is("msDS-DelegatedManagedServiceAccount")
-    {
-        return Ok(Some("managed service account"));
-    }
-    match class {
-        Class::Groups => builtin(entry, config),
-        Class::Users if is("computer") => Ok(Some("computer among the users")),
-        Class::Users => account(entry, controller),
-        Class::Computers => Ok(None),
-    }
+    profile.exclusion(class, entry, dn, head)
 }
 
-fn builtin(entry: &Entry, config: &Checked) -> Result<Option<Exclusion>> {
-    let system = entry.i64("groupType")?.is_some_and(|flags| flags & SYSTEM_GROUP != 0);
-    let builtin = entry.sid("objectSid")?.is_some_and(|sid| sid.to_string().starts_with("S-1-5-32-"));
-    Ok(((system || builtin) && config.builtin_groups == BuiltinGroups::Ignored).then_some("built-in group"))
+/// Tells why an account is nobody's: one of the system, a service, a trust, or Exchange itself.
+pub fn of_account(entry: &Entry, head: &DomainHead) -> Result<Option<Exclusion>> {
+    if let Some(exclusion) = of_managed_account(entry)? {
+        return Ok(Some(exclusion));
+    }
+    if is_of_class(entry, "computer")? {
+        return Ok(Some("computer among the users"));
+    }
+    account(entry, head)
 }
 
-fn account(entry: &Entry, controller: &Controller) -> Result<Option<Exclusion>> {
+/// Tells whether an account is one whose password only computers know.
+pub fn of_managed_account(entry: &Entry) -> Result<Option<Exclusion>> {
+    const MANAGED: [&str; 3] =
+        ["msDS-GroupManagedServiceAccount", "msDS-ManagedServiceAccount", "msDS-DelegatedManagedServiceAccount"];
+    for class in MANAGED {
+        if is_of_class(entry, class)? {
+            return Ok(Some("managed service account"));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells whether an entry has an object class.
+pub fn is_of_class(entry: &Entry, class: &str) -> Result<bool> {
+    Ok(entry.texts("objectClass")?.iter().any(|known| known.eq_ignore_ascii_case(class)))
+}
+
+fn account(entry: &Entry, head: &DomainHead) -> Result<Option<Exclusion>> {
     let flags = entry.i64("userAccountControl")?.unwrap_or(0);
     let name = entry.text("sAMAccountName")?.unwrap_or_default().to_ascii_lowercase();
     if flags & INTERDOMAIN_TRUST != 0 {
         return Ok(Some("account of a trust"));
     }
     let sid = entry.sid("objectSid")?;
-    let own = sid.as_ref().is_some_and(|sid| controller.domain_sid.is_some() && sid.domain() == controller.domain_sid);
+    let own = sid.as_ref().is_some_and(|sid| head.sid.is_some() && sid.domain() == head.sid);
     if own && sid.and_then(|sid| sid.rid()).is_some_and(|rid| SYSTEM_RIDS.contains(&rid)) {
         return Ok(Some("account of the system"));
     }

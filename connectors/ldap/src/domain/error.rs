@@ -1,10 +1,10 @@
-//! Failures of this connector in the one error type. Result codes are translated by `tenantry-ldap`; here is what only
-//! this provider can mean by them. It must not decide whether to try again: the gate does.
+//! Failures of reading a domain in the one error type. Result codes are translated by the session; here is what only a
+//! domain controller can mean by them. It must not decide whether to try again: the gate does.
 
 use tenantry::{Error, ErrorKind, Retry};
 
 /// Refuses a setting, naming its key.
-pub(crate) fn setting(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub fn setting(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::config(message).with_context("key", key)
 }
 

@@ -4,7 +4,7 @@
 //! changes: so a slice holds at most as many objects as it is wide. It must not know what the objects are.
 
 use tenantry::Result;
-use tenantry_ldap::Filter;
+use crate::Filter;
 
 /// How many full pages a slice may hold: what an interruption costs at most. Every slice is a search of its own, which
 /// some servers answer by going through the whole class.

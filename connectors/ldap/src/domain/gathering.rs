@@ -9,15 +9,16 @@ use std::sync::Arc;
 use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Context, DeltaPage, SnapshotPage};
 use tenantry::model::{Edges, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
-use tenantry_ldap::{Dn, Entry, NextRange, RangedValues, SearchRequest, Sid};
+use crate::{Dn, Entry, NextRange, RangedValues, SearchRequest, Sid};
 use uuid::Uuid;
 
-use crate::controller::Controller;
-use crate::endpoint::Shared;
-use crate::listing::{Class, Detail, Found, Listed, identity};
-use crate::map::Moment;
-use crate::members::{self, Kinds, Known, Reading};
-use crate::probe;
+use crate::domain::controller::Controller;
+use crate::domain::reader::Shared;
+use crate::domain::listing::{Class, Detail, Found, Listed, identity};
+use crate::domain::map::Moment;
+use crate::domain::members::{self, Kinds, Known, Reading};
+use crate::domain::profile::Membership;
+use crate::domain::probe;
 
 /// Groups on a page: each may bring 1,500 members with it.
 const GROUPS_ON_A_PAGE: u32 = 200;
@@ -129,7 +130,7 @@ impl Gathering {
 
     /// Returns the attributes by which [`take`](Self::take) understands entries of a class.
     pub(crate) fn attributes(&self, class: Class) -> Vec<&'static str> {
-        class.listed_attributes(self.detail)
+        self.shared.listed_attributes(class, self.detail)
     }
 
     /// Returns the next page that is ready.
@@ -202,13 +203,13 @@ impl Gathering {
         entries: &'a [Entry],
         base: Option<&Dn>,
     ) -> Result<(bool, Vec<(Uuid, String, &'a Entry)>)> {
-        let moment = Moment { now: self.cx.gate().clock().now_unix_millis(), lockout: self.controller.lockout };
+        let moment = Moment { now: self.cx.gate().clock().now_unix_millis(), lockout: self.controller.head.lockout };
         let mut page = Page::default();
         let mut groups = Vec::new();
         let mut moved = false;
         for entry in entries {
             let shared = &*self.shared;
-            let mut listed = class.read(entry, self.detail, &shared.config, &self.controller, &moment);
+            let mut listed = shared.read(class, entry, self.detail, &self.controller.head, &moment);
             if base.is_some_and(|base| lies_outside(entry, base)) {
                 listed = Listed::Excluded("outside of the base");
             }
@@ -222,7 +223,7 @@ impl Gathering {
                         page.quarantined.push(record);
                     }
                 }
-                Listed::Object(Found { guid, mut patch, primary, dn }) => {
+                Listed::Object(Found { guid, mut patch, primary, membership, dn }) => {
                     if self.outside.contains(&guid) || !self.listed.insert(guid) {
                         continue;
                     }
@@ -232,7 +233,9 @@ impl Gathering {
                         patch.primary_group = self.primary_group(sid).await?.map(|group| Some(SourceId::Guid(group)));
                     }
                     page.patches.push(patch);
-                    if class == Class::Groups && self.detail == Detail::Full {
+                    // What is computed elsewhere is neither a list nor an empty one: nothing is said of it.
+                    let listed = class == Class::Groups && membership == Membership::Listed;
+                    if listed && self.detail == Detail::Full {
                         groups.push((guid, dn, entry));
                     }
                 }

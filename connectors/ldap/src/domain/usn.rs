@@ -8,20 +8,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{Context, DeltaPager, DeltaStep};
-use tenantry::model::{ObjectKey, ObjectKind, SourceId, Tombstone};
+use tenantry::model::{ObjectKey, SourceId, Tombstone};
 use tenantry::{ErrorKind, Result};
-use tenantry_ldap::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
+use crate::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
 use uuid::Uuid;
 
-use crate::cursor::{Position, Since};
-use crate::delta::or_expired;
-use crate::endpoint::Shared;
-use crate::error::{base_gone, nameless_container};
-use crate::gathering::{Gathering, lies_outside};
-use crate::listing::{Class, Detail, identity};
-use crate::resume::{self, Resumed};
-use crate::search::Search;
-use crate::{lookup, members, probe};
+use crate::domain::cursor::{Position, Since};
+use crate::domain::delta::or_expired;
+use crate::domain::reader::Shared;
+use crate::domain::error::{base_gone, nameless_container};
+use crate::domain::gathering::{Gathering, lies_outside};
+use crate::domain::listing::{Class, Detail, identity};
+use crate::domain::profile::Profile;
+use crate::domain::resume::{self, Resumed};
+use crate::domain::search::Search;
+use crate::domain::{lookup, members, probe};
 
 /// Classes that users, groups and computers can lie in. The domain's head is no such: it stays where it is. Group
 /// policies are containers by class, but hold none.
@@ -99,9 +100,9 @@ impl UsnDelta {
     }
 
     fn plan(&mut self) {
-        for class in Class::ALL {
+        for &class in self.shared().classes() {
             self.steps.push_back(Step::Inside(class));
-            if class.configured(&self.shared().config).is_some() {
+            if self.shared().configured(class).is_some() {
                 self.steps.push_back(Step::Unmatched(class));
             }
             if self.base.is_some() {
@@ -129,24 +130,24 @@ impl UsnDelta {
         };
         let (operation, request) = match step {
             Step::Inside(class) => {
-                let filter = Filter::and([self.changed()?, class.filter(config)?]);
+                let filter = Filter::and([self.changed()?, shared.filter(*class)?]);
                 (class.operation_on_changes(), whole(*class, shared.base(controller), filter))
             }
             Step::Expiring(ends) => {
-                let filter = Filter::and([Class::Users.filter(config)?, (**ends).clone()]);
+                let filter = Filter::and([shared.filter(Class::Users)?, (**ends).clone()]);
                 ("list expired users", whole(Class::Users, shared.base(controller), filter))
             }
             Step::Below(container, class) => {
-                let filter = class.filter(config)?;
+                let filter = shared.filter(*class)?;
                 ("list a moved container", whole(*class, guid::as_dn(container), filter))
             }
             Step::Unmatched(class) => {
-                let Some(configured) = class.configured(config) else { return Ok(None) };
-                let filter = Filter::and([self.changed()?, class.selection(config)?, configured.negate()]);
+                let Some(configured) = shared.configured(*class) else { return Ok(None) };
+                let filter = Filter::and([self.changed()?, shared.selection(*class)?, configured.negate()]);
                 ("list what no longer matches", ids(filter))
             }
             Step::Elsewhere(class) => {
-                ("list what lies elsewhere", ids(Filter::and([self.changed()?, class.filter(config)?])))
+                ("list what lies elsewhere", ids(Filter::and([self.changed()?, shared.filter(*class)?])))
             }
             Step::Containers => {
                 ("list changed containers", ids(Filter::and([self.changed()?, Filter::parse(CONTAINERS)?])))
@@ -156,7 +157,8 @@ impl UsnDelta {
                 if !probe::tombstones(&shared.connection, cx, controller, Some(self.gathering.pin())).await? {
                     return Ok(None);
                 }
-                let kinds = Filter::parse("(|(objectClass=user)(objectClass=group)(objectClass=contact))")?;
+                let classes = shared.profile.tombstones().iter().map(|(class, _)| Filter::equals("objectClass", class));
+                let kinds = Filter::or(classes.collect::<Result<Vec<_>>>()?)?;
                 let filter = Filter::and([Filter::parse("(isDeleted=TRUE)")?, self.changed()?, kinds]);
                 let request = SearchRequest::new(probe::deleted_objects(controller), filter)
                     .scope(Scope::OneLevel)
@@ -189,7 +191,11 @@ impl UsnDelta {
                     self.containers.push(place(entry).map_err(nameless_container)?);
                 }
             }
-            Step::Deleted => self.gathering.take_tombstones(entries.iter().filter_map(tombstone)),
+            Step::Deleted => {
+                let profile = &*self.gathering.shared.profile;
+                let tombstones: Vec<_> = entries.iter().filter_map(|entry| tombstone(profile, entry)).collect();
+                self.gathering.take_tombstones(tombstones);
+            }
         }
         Ok(())
     }
@@ -207,7 +213,7 @@ impl UsnDelta {
             }
         }
         for (guid, _) in tops.iter().rev() {
-            for class in Class::ALL.into_iter().rev() {
+            for &class in self.shared().classes().iter().rev() {
                 self.steps.push_front(Step::Below(*guid, class));
             }
         }
@@ -254,18 +260,13 @@ impl DeltaPager for UsnDelta {
     }
 }
 
-/// Reads what is left of a deleted object. Where it lay does not matter: who was never imported is not known.
-pub(crate) fn tombstone(entry: &Entry) -> Option<Tombstone> {
+/// Reads what is left of a deleted object; nothing if it is none that comes in. Where it lay does not matter: who was
+/// never imported is not known.
+pub(crate) fn tombstone(profile: &dyn Profile, entry: &Entry) -> Option<Tombstone> {
     let (guid, _) = identity(entry).ok()?;
     let classes = entry.texts("objectClass").ok()?;
     let is = |name: &str| classes.iter().any(|class| class.eq_ignore_ascii_case(name));
-    let kind = if is("group") {
-        ObjectKind::Group
-    } else if is("computer") {
-        ObjectKind::Computer
-    } else {
-        ObjectKind::User
-    };
-    let object = ObjectKey { kind, id: SourceId::Guid(guid) };
+    let (_, kind) = profile.tombstones().iter().find(|(class, _)| is(class))?;
+    let object = ObjectKey { kind: *kind, id: SourceId::Guid(guid) };
     lookup::is_deleted(entry).then(|| Tombstone { object, kind: lookup::tombstone(entry) })
 }

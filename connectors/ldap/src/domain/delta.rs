@@ -8,14 +8,15 @@ use async_trait::async_trait;
 use tenantry::endpoint::{Context, Cursor, DeltaPager, DeltaStep};
 use tenantry::{ErrorKind, Result};
 
-use crate::config::{Checked, DeltaMethod};
-use crate::controller::Controller;
-use crate::cursor::{Position, Since};
-use crate::dirsync;
-use crate::endpoint::Shared;
-use crate::listing::Class;
-use crate::probe;
-use crate::usn::UsnDelta;
+use crate::domain::config::DeltaMethod;
+use crate::domain::controller::Controller;
+use crate::domain::cursor::{Position, Since};
+use crate::domain::dirsync;
+use crate::domain::reader::Shared;
+use crate::domain::listing::Class;
+use crate::domain::probe;
+use crate::domain::usn::UsnDelta;
+use crate::Filter;
 
 /// Attributes whose values change while the object's own change number stays: links and their other ends, what depends on
 /// the place, and what each controller counts for itself. All lower case.
@@ -39,21 +40,25 @@ const SILENT: &[&str] = &[
     "logoncount",
 ];
 
-/// Names an attribute in a configured filter that changes without a trace on the object: who matches such a filter is
-/// told by no delta.
-pub(crate) fn hindrance(config: &Checked) -> Option<(Class, String)> {
-    // Names of other ends of links end like this by convention.
-    let untold = |name: &str| config.delta == DeltaMethod::DirSync && dirsync::never_tells(name);
-    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl") || untold(name);
-    Class::ALL.into_iter().find_map(|class| {
-        let filter = class.configured(config)?;
-        probe::attributes_of(filter.as_str()).into_iter().find(silent).map(|name| (class, name))
+/// Names an attribute in a filter of what comes in that changes without a trace on the object: who matches such a filter
+/// is told by no delta.
+pub(crate) fn hindrance(shared: &Shared) -> Option<(Class, String)> {
+    shared.classes().iter().find_map(|&class| {
+        let attribute = untold(shared.configured(class)?, shared.config.delta)?;
+        Some((class, attribute))
     })
 }
 
+fn untold(filter: &Filter, method: DeltaMethod) -> Option<String> {
+    // Names of other ends of links end like this by convention.
+    let never = |name: &str| method == DeltaMethod::DirSync && dirsync::never_tells(name);
+    let silent = |name: &String| SILENT.contains(&name.as_str()) || name.ends_with("bl") || never(name);
+    probe::attributes_of(filter.as_str()).into_iter().find(silent)
+}
+
 /// Tells whether changes can be read at all.
-pub(crate) fn is_possible(config: &Checked) -> bool {
-    config.delta != DeltaMethod::Off && hindrance(config).is_none()
+pub(crate) fn is_possible(shared: &Shared) -> bool {
+    shared.config.delta != DeltaMethod::Off && hindrance(shared).is_none()
 }
 
 /// Begins to read the changes since a cursor, by the configured method.
@@ -111,18 +116,11 @@ impl DeltaPager for Expired {
 
 #[cfg(test)]
 mod tests {
-    use tenantry::Secret;
-
     use super::*;
-    use crate::config::ActiveDirectoryConfig;
 
     #[test]
     fn a_filter_by_what_changes_without_a_trace_forbids_deltas_and_is_named() {
-        let hindered = |filter: &str| {
-            let mut config = ActiveDirectoryConfig::new("ldaps://dc1.corp.example", "sync", Secret::new("pw"));
-            config.users = Some(filter.to_owned());
-            hindrance(&config.check().unwrap()).map(|(_, name)| name)
-        };
+        let hindered = |filter: &str| untold(&Filter::parse(filter).unwrap(), DeltaMethod::Usn);
         assert_eq!(hindered("(&(department=*)(!(title=member)))"), None);
         for (filter, name) in [
             ("(memberOf=CN=Import,DC=corp,DC=example)", "memberof"),

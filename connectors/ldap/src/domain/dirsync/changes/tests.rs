@@ -5,7 +5,7 @@ use super::*;
 const DOMAIN: &str = "DC=corp,DC=example";
 
 fn reads() -> Reads {
-    Reads { kinds: Kinds::default(), selecting: ["description".to_owned()].into() }
+    Reads { kinds: Kinds::default(), selecting: ["description".to_owned()].into(), harmless: &["mail", "description"] }
 }
 
 fn id(n: u128) -> Uuid {

@@ -10,9 +10,9 @@ use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Cursor};
 use uuid::Uuid;
 
-use crate::dirsync::Access;
-use crate::error::foreign_checkpoint;
-use crate::listing::Class;
+use crate::domain::dirsync::Access;
+use crate::domain::error::foreign_checkpoint;
+use crate::domain::listing::Class;
 
 const VERSION: u16 = 1;
 /// Counts up when a cursor of an older layout may no longer be used. One that cannot be read has expired.
