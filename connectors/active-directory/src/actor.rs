@@ -109,7 +109,8 @@ struct Attempted<'a> {
 impl Attempted<'_> {
     async fn run(&self) -> Result<ActionOutcome> {
         for _ in 0..TRIES {
-            let controller = self.endpoint.domain.connection().controller(self.cx).await.map_err(|error| self.honest(error))?;
+            let controller =
+                self.endpoint.domain.connection().controller(self.cx).await.map_err(|error| self.honest(error))?;
             let entry = match self.read(&controller).await {
                 Ok(Ok(entry)) => entry,
                 Ok(Err(refusal)) => return Ok(ActionOutcome::Refused(refusal)),
@@ -125,7 +126,8 @@ impl Attempted<'_> {
                 Err(refusal) => return Ok(ActionOutcome::Refused(refusal)),
             };
             let pin = controller.database();
-            let written = self.endpoint.domain.connection().modify(self.cx, pin, &self.name(), &changes, &self.unknown).await;
+            let written =
+                self.endpoint.domain.connection().modify(self.cx, pin, &self.name(), &changes, &self.unknown).await;
             let Err(error) = written else { return self.read_back(&controller).await };
             match code(&error) {
                 // Somebody else changed it, or an earlier try of ours did and its answer was lost.
@@ -196,7 +198,8 @@ impl Attempted<'_> {
             .page_size(1)
             .control(Control::domain_scope().optional());
         let pin = Some(controller.database());
-        let entry = match self.endpoint.domain.connection().page(self.cx, "read the account", pin, &request, None).await {
+        let entry = match self.endpoint.domain.connection().page(self.cx, "read the account", pin, &request, None).await
+        {
             Ok(Paged::Page(page, _)) => page.entries.into_iter().next(),
             Ok(Paged::CookieLost) => None,
             Err(error) if *error.kind() == ErrorKind::NotFound => None,

@@ -37,7 +37,8 @@ impl ActiveDirectory {
             return Err(Error::config("this endpoint is not of kind active-directory").with_context("kind", info.kind));
         }
         let accounts = Accounts { contacts: config.contacts, builtin_groups: config.builtin_groups };
-        let domain = Domain::new(config.domain, accounts).map_err(|error| error.with_context("endpoint", &info.name))?;
+        let domain =
+            Domain::new(config.domain, accounts).map_err(|error| error.with_context("endpoint", &info.name))?;
         Ok(Self { info, accounts, domain, own: Known::default() })
     }
 

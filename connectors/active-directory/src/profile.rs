@@ -90,12 +90,12 @@ impl Profile for Accounts {
         map::GROUP_ATTRIBUTES
     }
 
-    fn tombstones(&self) -> &'static [(&'static str, ObjectKind)] {
+    fn tombstones(&self) -> &'static [(&'static str, Option<ObjectKind>)] {
         &[
-            ("group", ObjectKind::Group),
-            ("computer", ObjectKind::Computer),
-            ("user", ObjectKind::User),
-            ("contact", ObjectKind::User),
+            ("group", Some(ObjectKind::Group)),
+            ("computer", Some(ObjectKind::Computer)),
+            ("user", Some(ObjectKind::User)),
+            ("contact", Some(ObjectKind::User)),
         ]
     }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use tenantry::{Result, Secret};
 use crate::{Credentials, Dn, Encryption, Filter, Limits, PlainText, SearchRequest, Server, Settings, Trust};
+use tenantry::{Result, Secret};
 
 use crate::domain::error::setting;
 use crate::domain::listing::Class;

@@ -7,13 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tenantry::endpoint::Context;
-use tenantry::gate::Cost;
-use tenantry::{Error, ErrorKind, Result};
 use crate::{
     Change, Control, Cookie, Entry, PageProgress, RangeBatch, SearchPage, SearchRequest, Server, Session, Settings,
 };
 use crate::{code, is_cookie_lost};
+use tenantry::endpoint::Context;
+use tenantry::gate::Cost;
+use tenantry::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -256,12 +256,7 @@ impl Connection {
     }
 
     /// Reads a search that finds few.
-    pub async fn all(
-        &self,
-        cx: &Context,
-        operation: &'static str,
-        request: &SearchRequest,
-    ) -> Result<Vec<Entry>> {
+    pub async fn all(&self, cx: &Context, operation: &'static str, request: &SearchRequest) -> Result<Vec<Entry>> {
         self.all_of(cx, operation, None, request).await
     }
 
@@ -279,12 +274,7 @@ impl Connection {
     }
 
     /// Reads the first entry that a search finds.
-    pub async fn first(
-        &self,
-        cx: &Context,
-        operation: &'static str,
-        request: &SearchRequest,
-    ) -> Result<Option<Entry>> {
+    pub async fn first(&self, cx: &Context, operation: &'static str, request: &SearchRequest) -> Result<Option<Entry>> {
         let mut first = None;
         let stop = |entry| {
             first = Some(entry);

@@ -1,7 +1,7 @@
 //! Which domain controller answers, and which domain it holds. It must not know what is imported from it.
 
-use tenantry::{Error, Result};
 use crate::{Control, Dn, Entry, Session, Sid, filetime, generalized_time};
+use tenantry::{Error, Result};
 use uuid::Uuid;
 
 use crate::domain::cursor::Position;

@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use tenantry::endpoint::{Context, Cursor, DeltaPager, DeltaStep};
 use tenantry::{ErrorKind, Result};
 
+use crate::Filter;
 use crate::domain::config::DeltaMethod;
 use crate::domain::controller::Controller;
 use crate::domain::cursor::{Position, Since};
 use crate::domain::dirsync;
-use crate::domain::reader::Shared;
 use crate::domain::listing::Class;
 use crate::domain::probe;
+use crate::domain::reader::Shared;
 use crate::domain::usn::UsnDelta;
-use crate::Filter;
 
 /// Attributes whose values change while the object's own change number stays: links and their other ends, what depends on
 /// the place, and what each controller counts for itself. All lower case.

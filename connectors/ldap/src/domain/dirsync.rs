@@ -24,10 +24,10 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
+use crate::{Control, Cookie, Dn, Filter, SearchRequest};
 use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{Context, DeltaPage, DeltaPager, DeltaStep};
-use crate::{Control, Cookie, Dn, Filter, SearchRequest};
 use uuid::Uuid;
 
 pub(crate) use access::{Access, REPLICATE, beginning};
@@ -38,12 +38,12 @@ use crate::domain::dirsync::access::is_denied;
 use crate::domain::dirsync::changes::{Changes, Reads};
 use crate::domain::dirsync::objects::{AT_ONCE, Lists};
 use crate::domain::dirsync::walk::{More, Question, Round, Walk};
-use crate::domain::reader::Shared;
 use crate::domain::error::base_gone;
 use crate::domain::gathering::{Gathering, Page};
 use crate::domain::listing::{Class, Detail};
 use crate::domain::members::{self, Kinds, Known};
 use crate::domain::probe;
+use crate::domain::reader::Shared;
 use crate::domain::resume::{self, Resumed};
 use crate::domain::search::Search;
 

@@ -1,8 +1,8 @@
 //! Which objects are left out by design, and why: accounts of the system, of Exchange, of trusts, and what the
 //! configuration excludes. It must not decide by what it cannot read.
 
-use tenantry::Result;
 use crate::{Dn, Entry};
+use tenantry::Result;
 
 use crate::domain::controller::DomainHead;
 use crate::domain::listing::Class;

@@ -6,19 +6,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::{Dn, Entry, NextRange, RangedValues, SearchRequest, Sid};
 use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Context, DeltaPage, SnapshotPage};
 use tenantry::model::{Edges, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
-use crate::{Dn, Entry, NextRange, RangedValues, SearchRequest, Sid};
 use uuid::Uuid;
 
 use crate::domain::controller::Controller;
-use crate::domain::reader::Shared;
 use crate::domain::listing::{Class, Detail, Found, Listed, identity};
 use crate::domain::map::Moment;
 use crate::domain::members::{self, Kinds, Known, Reading};
-use crate::domain::profile::Membership;
 use crate::domain::probe;
+use crate::domain::profile::Membership;
+use crate::domain::reader::Shared;
 
 /// Groups on a page: each may bring 1,500 members with it.
 const GROUPS_ON_A_PAGE: u32 = 200;

@@ -2,11 +2,11 @@
 //!
 //! It must not know in which order or by which pages entries come, nor what an attribute means.
 
+use crate::dn::Mangling;
+use crate::{Dn, Entry, ExtendedDn, Sid};
 use serde::{Deserialize, Serialize};
 use tenantry::model::{ObjectKind, Patch, Quarantined, SourceId};
 use tenantry::{Error, Result};
-use crate::dn::Mangling;
-use crate::{Dn, Entry, ExtendedDn, Sid};
 use uuid::Uuid;
 
 use crate::domain::controller::DomainHead;
@@ -134,8 +134,7 @@ pub fn read(
         Err(error) => return aside(Some(guid), describe(&error)),
     }
     if dn.mangled().is_some_and(|mangled| mangled.mangling == Mangling::Conflict) {
-        let reason =
-            "two objects got the same name at the same time; rename or delete one of them in the directory";
+        let reason = "two objects got the same name at the same time; rename or delete one of them in the directory";
         return aside(Some(guid), reason.to_owned());
     }
     if detail == Detail::Ids {

@@ -4,19 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use tenantry::Result;
 use tenantry::endpoint::{Context, Evidence, Membership, ObjectRef, Presence, Reason};
 use tenantry::model::{SourceId, TombstoneKind};
-use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::domain::controller::Controller;
-use crate::domain::reader::Shared;
 use crate::domain::error::base_gone;
 use crate::domain::listing::{Class, Detail, Listed, identity};
 use crate::domain::map::Moment;
 use crate::domain::members::{self, Reading};
 use crate::domain::probe;
+use crate::domain::reader::Shared;
 
 /// Ids in one search.
 const AT_ONCE: usize = 100;

@@ -5,13 +5,12 @@
 //! Active Directory leaves out attributes that have no value, so what was asked for and did not come is empty. It also
 //! leaves out what may not be read: attributes that every account has are taken as unknown when they are absent.
 
-use tenantry::Result;
-use tenantry::model::{
-    AttributeName, Attributes, GroupKind, ObjectKind, Patch, SourceId, Timestamp, UserKind, UserState,
-    Value, names,
-};
 use crate::filetime::{self, Expiry, Interval};
 use crate::{Dn, Entry, ExtendedDn, Sid};
+use tenantry::Result;
+use tenantry::model::{
+    AttributeName, Attributes, GroupKind, ObjectKind, Patch, SourceId, Timestamp, UserKind, UserState, Value, names,
+};
 use uuid::Uuid;
 
 /// Attributes of users and contacts.
@@ -73,14 +72,7 @@ pub enum Account {
 }
 
 /// Reads a user or contact, with the attributes [`USER_ATTRIBUTES`].
-pub fn user(
-    entry: &Entry,
-    guid: Uuid,
-    dn: &Dn,
-    kind: UserKind,
-    account: Account,
-    moment: &Moment,
-) -> Result<Patch> {
+pub fn user(entry: &Entry, guid: Uuid, dn: &Dn, kind: UserKind, account: Account, moment: &Moment) -> Result<Patch> {
     let mut patch = begin(entry, ObjectKind::User, guid, dn)?;
     if let Some(guid) = entry.guid("mS-DS-ConsistencyGuid").ok().flatten() {
         patch = patch.anchored("consistency-guid", guid.to_string());

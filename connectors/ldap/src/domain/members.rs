@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 use std::mem;
 
+use crate::{Control, Entry, ExtendedDn, ExtendedDnForm, Filter, NextRange, RangedValues, SearchRequest, guid};
 use tenantry::Result;
 use tenantry::endpoint::Context;
 use tenantry::model::{Edges, Member, MemberKind, SourceId, Via};
-use crate::{Control, Entry, ExtendedDn, ExtendedDnForm, Filter, NextRange, RangedValues, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::domain::connection::Connection;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::{Control, Filter, RangedValues, Scope, SearchRequest};
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
-use crate::{Control, Filter, RangedValues, Scope, SearchRequest};
 use uuid::Uuid;
 
 use crate::domain::connection::Connection;
@@ -90,10 +90,8 @@ pub(crate) async fn filter_attributes(
 
 /// Tells whether any object matches.
 pub(crate) async fn is_found(connection: &Connection, cx: &Context, filter: Filter, base: &str) -> Result<bool> {
-    let request = SearchRequest::new(base, filter)
-        .attributes(["1.1"])
-        .page_size(1)
-        .control(Control::domain_scope().optional());
+    let request =
+        SearchRequest::new(base, filter).attributes(["1.1"]).page_size(1).control(Control::domain_scope().optional());
     let found = connection.first(cx, "look for filtered attributes", &request).await.map_err(base_gone)?;
     Ok(found.is_some())
 }

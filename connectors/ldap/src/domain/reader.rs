@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tenantry::Result;
 use tenantry::endpoint::{
     Checkpoint, Context, CoverageInfo, Cursor, DeltaPager, Membership, ObjectRef, Presence, SnapshotPager, Verification,
 };
 use tenantry::model::SourceId;
-use tenantry::Result;
 use uuid::Uuid;
 
 use crate::domain::config::{Checked, DomainConfig};
@@ -54,7 +54,8 @@ impl Domain {
         let config = config.check()?;
         let mut configured = BTreeMap::new();
         for &class in profile.classes() {
-            let filters: Vec<_> = profile.restriction(class)?.into_iter().chain(config.filter(class).cloned()).collect();
+            let filters: Vec<_> =
+                profile.restriction(class)?.into_iter().chain(config.filter(class).cloned()).collect();
             if !filters.is_empty() {
                 configured.insert(class, Filter::and(filters));
             }
@@ -154,7 +155,12 @@ impl Domain {
     }
 
     /// Reads a second time whether some are members of a group.
-    pub async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
+    pub async fn check_members(
+        &self,
+        cx: &Context,
+        group: &ObjectRef,
+        members: &[SourceId],
+    ) -> Result<Vec<Membership>> {
         lookup::check_members(&self.0, cx, group, members).await
     }
 
@@ -274,7 +280,11 @@ impl Shared {
             let probed = self.profile.probed(class)?;
             let readable = probe::filter_attributes(&self.connection, cx, &probed, configured, &base).await?;
             rights.extend(readable.into_iter().map(|(attribute, granted)| {
-                (format!("read {attribute} of {}s", class.kind()), granted, "to decide by the configured filter".to_owned())
+                (
+                    format!("read {attribute} of {}s", class.kind()),
+                    granted,
+                    "to decide by the configured filter".to_owned(),
+                )
             }));
         }
         Ok(rights)

@@ -2,17 +2,17 @@
 //!
 //! It must not know how changes are told.
 
-use tenantry::Result;
-use tenantry::endpoint::Context;
 use crate::filetime::{self, Interval};
 use crate::{Dn, Filter};
+use tenantry::Result;
+use tenantry::endpoint::Context;
 use uuid::Uuid;
 
 use crate::domain::controller::{self, Controller, NOW};
 use crate::domain::cursor::Position;
-use crate::domain::reader::Shared;
 use crate::domain::error::base_unseen;
 use crate::domain::gathering::Gathering;
+use crate::domain::reader::Shared;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// What Active Directory assumes where no lifetime of tombstones is set.

@@ -2,9 +2,9 @@
 //!
 //! It must not know what becomes of the entries.
 
+use crate::{Entry, PageProgress, SearchRequest};
 use tenantry::Result;
 use tenantry::endpoint::Context;
-use crate::{Entry, PageProgress, SearchRequest};
 use uuid::Uuid;
 
 use crate::domain::connection::{Connection, HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};

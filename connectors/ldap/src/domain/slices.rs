@@ -3,8 +3,8 @@
 //! Every object has such a number of its own on one controller, also one that came by replication, and it never
 //! changes: so a slice holds at most as many objects as it is wide. It must not know what the objects are.
 
-use tenantry::Result;
 use crate::Filter;
+use tenantry::Result;
 
 /// How many full pages a slice may hold: what an interruption costs at most. Every slice is a search of its own, which
 /// some servers answer by going through the whole class.

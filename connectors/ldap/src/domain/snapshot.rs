@@ -4,21 +4,21 @@
 
 use std::sync::Arc;
 
+use crate::{Control, Filter, PageProgress, SearchRequest};
 use async_trait::async_trait;
 use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Context, SnapshotPager, SnapshotStep};
 use tenantry::model::Scope;
-use crate::{Control, Filter, PageProgress, SearchRequest};
 
 use crate::domain::connection::{HeldCookie, Paged, STALLED_PAGES, cookies_do_not_work};
 use crate::domain::controller::NOW;
 use crate::domain::cursor::{Position, Since, SliceStart};
 use crate::domain::delta;
-use crate::domain::reader::Shared;
 use crate::domain::error::{another_server, base_gone, broken_off};
 use crate::domain::gathering::Gathering;
 use crate::domain::listing::{Class, Detail};
 use crate::domain::members;
+use crate::domain::reader::Shared;
 use crate::domain::slices::Slices;
 
 /// How often a slice begins anew without anything new coming of it.

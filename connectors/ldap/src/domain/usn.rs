@@ -6,20 +6,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
 use async_trait::async_trait;
 use tenantry::endpoint::{Context, DeltaPager, DeltaStep};
-use tenantry::model::{ObjectKey, SourceId, Tombstone};
+use tenantry::model::{ObjectKey, ObjectKind, SourceId, Tombstone};
 use tenantry::{ErrorKind, Result};
-use crate::{Control, Dn, Entry, Filter, Scope, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::domain::cursor::{Position, Since};
 use crate::domain::delta::or_expired;
-use crate::domain::reader::Shared;
 use crate::domain::error::{base_gone, nameless_container};
 use crate::domain::gathering::{Gathering, lies_outside};
 use crate::domain::listing::{Class, Detail, identity};
 use crate::domain::profile::Profile;
+use crate::domain::reader::Shared;
 use crate::domain::resume::{self, Resumed};
 use crate::domain::search::Search;
 use crate::domain::{lookup, members, probe};
@@ -157,7 +157,8 @@ impl UsnDelta {
                 if !probe::tombstones(&shared.connection, cx, controller, Some(self.gathering.pin())).await? {
                     return Ok(None);
                 }
-                let classes = shared.profile.tombstones().iter().map(|(class, _)| Filter::equals("objectClass", class));
+                let ours = shared.profile.tombstones().iter().filter(|(_, kind)| kind.is_some());
+                let classes = ours.map(|(class, _)| Filter::equals("objectClass", class));
                 let kinds = Filter::or(classes.collect::<Result<Vec<_>>>()?)?;
                 let filter = Filter::and([Filter::parse("(isDeleted=TRUE)")?, self.changed()?, kinds]);
                 let request = SearchRequest::new(probe::deleted_objects(controller), filter)
@@ -193,7 +194,9 @@ impl UsnDelta {
             }
             Step::Deleted => {
                 let profile = &*self.gathering.shared.profile;
-                let tombstones: Vec<_> = entries.iter().filter_map(|entry| tombstone(profile, entry)).collect();
+                // The search asked for classes that come in.
+                let read = |entry| tombstone(profile, entry, Some(ObjectKind::User));
+                let tombstones: Vec<_> = entries.iter().filter_map(read).collect();
                 self.gathering.take_tombstones(tombstones);
             }
         }
@@ -261,12 +264,12 @@ impl DeltaPager for UsnDelta {
 }
 
 /// Reads what is left of a deleted object; nothing if it is none that comes in. Where it lay does not matter: who was
-/// never imported is not known.
-pub(crate) fn tombstone(profile: &dyn Profile, entry: &Entry) -> Option<Tombstone> {
+/// never imported is not known. `otherwise` is what it is taken for if its class is none of the profile's.
+pub(crate) fn tombstone(profile: &dyn Profile, entry: &Entry, otherwise: Option<ObjectKind>) -> Option<Tombstone> {
     let (guid, _) = identity(entry).ok()?;
     let classes = entry.texts("objectClass").ok()?;
     let is = |name: &str| classes.iter().any(|class| class.eq_ignore_ascii_case(name));
-    let (_, kind) = profile.tombstones().iter().find(|(class, _)| is(class))?;
-    let object = ObjectKey { kind: *kind, id: SourceId::Guid(guid) };
+    let known = profile.tombstones().iter().find(|(class, _)| is(class)).map(|(_, kind)| *kind);
+    let object = ObjectKey { kind: known.unwrap_or(otherwise)?, id: SourceId::Guid(guid) };
     lookup::is_deleted(entry).then(|| Tombstone { object, kind: lookup::tombstone(entry) })
 }

@@ -1,17 +1,17 @@
 //! The check before an endpoint is saved: who answers, which rights, what will not be seen, how much work.
 //! It must not change anything.
 
+use crate::{Control, SearchRequest};
 use tenantry::endpoint::{Context, Estimate, Right, Verification};
 use tenantry::{Error, ErrorKind, Result};
-use crate::{Control, SearchRequest};
 
 use crate::domain::config::DeltaMethod;
 use crate::domain::connection::Paged;
 use crate::domain::controller::Controller;
 use crate::domain::dirsync::{Access, REPLICATE};
-use crate::domain::reader::{READ_DELETED, READ_MEMBERS, Shared};
 use crate::domain::error::base_gone;
 use crate::domain::listing::Class;
+use crate::domain::reader::{READ_DELETED, READ_MEMBERS, Shared};
 use crate::domain::{delta, probe};
 
 /// Pages counted of each class; beyond that the count is left open.

@@ -1,9 +1,9 @@
 //! By which right the account may ask for changes, and where the first delta goes on. It must not know what changed.
 
+use crate::{DirSync, Filter, code};
 use serde::{Deserialize, Serialize};
 use tenantry::endpoint::Context;
 use tenantry::{Error, ErrorKind, Result};
-use crate::{DirSync, Filter, code};
 
 use crate::domain::controller::Controller;
 use crate::domain::cursor::{DirSyncPosition, Position};

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tenantry::Result;
-use tenantry::model::{MemberKind, TombstoneKind};
 use crate::dn::Mangling;
 use crate::ranges::is_attribute;
 use crate::{Attribute, Dn, Entry, ExtendedDn};
+use tenantry::Result;
+use tenantry::model::{MemberKind, TombstoneKind};
 use uuid::Uuid;
 
 use crate::domain::listing::identity;

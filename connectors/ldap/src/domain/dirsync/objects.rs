@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use tenantry::model::{ObjectKey, ObjectKind, Quarantined, SourceId, Tombstone, TombstoneKind};
 use tenantry::{ErrorKind, Result};
-use crate::{Control, Dn, Entry, Filter, SearchRequest, guid};
 use uuid::Uuid;
 
 use crate::domain::gathering::Gathering;
@@ -158,7 +158,7 @@ pub(crate) async fn bury(gathering: &mut Gathering, gone: &BTreeMap<Uuid, Tombst
         match read.get(guid) {
             Some(entry) if !is_deleted(entry) => back.push(*guid),
             // Nothing for a class that does not come in: a tombstone keeps its class, while its category is gone.
-            Some(entry) => tombstones.extend(usn::tombstone(&*gathering.shared.profile, entry)),
+            Some(entry) => tombstones.extend(usn::tombstone(&*gathering.shared.profile, entry, None)),
             None => {
                 let object = ObjectKey { kind: ObjectKind::User, id: SourceId::Guid(*guid) };
                 tombstones.push(Tombstone { object, kind: *kind });

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use crate::{Control, Cookie, DirSync, DirSyncAnswer, Entry, Filter, SearchRequest, is_cookie_lost};
 use tenantry::endpoint::Context;
 use tenantry::{Error, Result};
-use crate::{Control, Cookie, DirSync, DirSyncAnswer, Entry, Filter, SearchRequest, is_cookie_lost};
 use uuid::Uuid;
 
 use crate::domain::connection::Connection;
