@@ -1,0 +1,8 @@
+//! The route through Exchange Web Services, for when only a mailbox's credential is there. It knows nothing of LDAP.
+
+mod config;
+mod endpoint;
+mod error;
+
+pub use config::{EwsAuth, EwsConfig};
+pub use endpoint::Ews;
