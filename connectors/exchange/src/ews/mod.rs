@@ -3,6 +3,7 @@
 mod config;
 mod endpoint;
 mod error;
+mod ntlm;
 
 pub use config::{EwsAuth, EwsConfig};
 pub use endpoint::Ews;
