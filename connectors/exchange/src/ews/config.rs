@@ -1,12 +1,15 @@
 //! The settings of one endpoint, and their check before anything is sent. It opens nothing and reads no file.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use tenantry::endpoint::CallLimits;
+use tenantry::gate::Limit;
 use tenantry::{Result, Secret};
 use tenantry_http::{HttpSettings, Origin};
 use url::Url;
 
+use super::api::ACCOUNT;
 use super::error::setting;
 
 /// How the account shows who it is.
@@ -36,6 +39,9 @@ pub struct EwsConfig {
     /// How many requests are under way at most: Exchange allows 10 (2010) or 27 (later) for an account, mailbox programs
     /// of the same account among them.
     pub concurrent: usize,
+    /// How many requests are made in a second at most. Exchange counts the time that they take in its directory, and
+    /// does not publish how much of it an account has.
+    pub per_second: u32,
     /// The most requests of one listing. Where they do not suffice, it is told as cut short.
     pub max_calls: u32,
 }
@@ -50,6 +56,7 @@ impl EwsConfig {
             auth: EwsAuth::default(),
             http: HttpSettings::default(),
             concurrent: 3,
+            per_second: 50,
             max_calls: 250_000,
         }
     }
@@ -82,6 +89,8 @@ impl EwsConfig {
         let concurrent = NonZeroUsize::new(self.concurrent)
             .filter(|calls| calls.get() <= 27)
             .ok_or_else(|| setting("concurrency", "write 1 to 27 requests at the same time"))?;
+        let per_second = NonZeroU32::new(self.per_second)
+            .ok_or_else(|| setting("per_second", "a pace of nothing lets nothing pass"))?;
         if self.max_calls == 0 {
             return Err(setting("max_calls", "a listing without requests lists nothing"));
         }
@@ -93,6 +102,7 @@ impl EwsConfig {
             auth: self.auth,
             http: self.http,
             concurrent,
+            per_second,
             max_calls: self.max_calls,
         })
     }
@@ -116,6 +126,7 @@ pub(crate) struct Checked {
     pub(crate) auth: EwsAuth,
     pub(crate) http: HttpSettings,
     pub(crate) concurrent: NonZeroUsize,
+    pub(crate) per_second: NonZeroU32,
     pub(crate) max_calls: u32,
 }
 
@@ -127,8 +138,13 @@ impl std::fmt::Debug for Checked {
 
 impl Checked {
     /// Returns how many calls the account bears: what it is throttled by cannot be read.
-    pub(crate) fn limits(&self) -> CallLimits {
-        CallLimits::default().with_concurrency(self.concurrent)
+    ///
+    /// The pace is this side's own. Its bucket is held while the server asks to be left alone: for the account, in all
+    /// that it does.
+    pub(crate) fn limits(&self) -> Result<CallLimits> {
+        let key = format!("{} {}", self.origin, self.user.to_lowercase());
+        let limit = Limit::new(self.per_second, Duration::from_secs(1))?;
+        Ok(CallLimits::default().with_concurrency(self.concurrent).with_quota(ACCOUNT, key, limit))
     }
 }
 
@@ -139,7 +155,7 @@ mod tests {
     #[test]
     fn each_wrong_setting_is_refused_by_the_name_of_its_key_and_no_secret_is_shown() {
         type Change = fn(&mut EwsConfig);
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 13] = [
             ("url", |c| c.url = "mail.corp.example".into()),
             ("url", |c| c.url = "https://mail.corp.example/".into()),
             ("url", |c| c.url = "http://mail.corp.example/EWS/Exchange.asmx".into()),
@@ -154,6 +170,7 @@ mod tests {
             ("password", |c| c.password = Secret::new("")),
             ("concurrency", |c| c.concurrent = 0),
             ("concurrency", |c| c.concurrent = 28),
+            ("per_second", |c| c.per_second = 0),
             ("max_calls", |c| c.max_calls = 0),
         ];
         let good =
