@@ -1,4 +1,4 @@
-//! The server's certificate authority and certificate, made at start; it knows no LDAP.
+//! The server's certificate authority and certificate, made at start; it knows no protocol.
 
 use std::sync::Arc;
 

@@ -1,0 +1,1 @@
+//! What the connector does over the wire, one module for each subject.
