@@ -2,5 +2,7 @@
 //! what becomes of it.
 
 mod ews;
+mod ldap;
 
 pub use ews::{Ews, EwsAuth, EwsConfig};
+pub use ldap::{Ldap, LdapConfig};

@@ -274,7 +274,8 @@ pub fn addresses(entry: &Entry) -> Result<(Option<&str>, Vec<&str>)> {
     Ok((primary, aliases.collect()))
 }
 
-fn is_address(text: &&str) -> bool {
+/// Tells whether a text is one mail address.
+pub fn is_address(text: &&str) -> bool {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
         && !text.contains(blank)

@@ -28,7 +28,7 @@ pub enum Membership {
 pub struct Decisive {
     /// Its name.
     pub attribute: &'static str,
-    /// What it is needed for, behind "to".
+    /// What it is needed for, as in "to tell …".
     pub purpose: &'static str,
 }
 

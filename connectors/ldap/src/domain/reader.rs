@@ -273,7 +273,7 @@ impl Shared {
             let any = self.classes().iter().map(|class| self.profile.probed(*class)).collect::<Result<Vec<_>>>()?;
             let filter = Filter::and([Filter::or(any)?, Filter::present(decisive.attribute)?]);
             let granted = probe::is_found(&self.connection, cx, filter, &controller.domain).await?;
-            rights.push((format!("read {}", decisive.attribute), granted, format!("to {}", decisive.purpose)));
+            rights.push((format!("read {}", decisive.attribute), granted, decisive.purpose.to_owned()));
         }
         for &class in self.classes() {
             let Some(configured) = self.config.filter(class) else { continue };
