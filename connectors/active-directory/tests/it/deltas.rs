@@ -1,7 +1,6 @@
 //! What a delta tells is what happened: all of it, and nothing that did not.
 
 mod cursors;
-mod histories;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -12,11 +11,11 @@ use tenantry_active_directory::{Contacts, DeltaMethod};
 use tenantry_fakes::ldap::{ComputerKind, Guid, Logged, Settings};
 use uuid::Uuid;
 
-use crate::domain::{GROUPS, PEOPLE, directory, id, running, start, start_with, text, timed_context};
+use crate::domain::{
+    GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, running, start, start_with, text, timed_context,
+};
 use crate::known::{follow, key};
 
-const OLD: &str = "OU=Old,OU=People,DC=corp,DC=example";
-const OUTSIDE: &str = "OU=Outside,DC=corp,DC=example";
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.
 const START: i64 = 1_768_478_400;
 const HOUR: i64 = 3600;

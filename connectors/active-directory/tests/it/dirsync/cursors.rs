@@ -4,8 +4,9 @@ use tenantry::ErrorKind;
 use tenantry::endpoint::{Cursor, Endpoint};
 use tenantry_fakes::ldap::{DirSyncDenial, Directory, Fault, Settings, When};
 
-use super::{Known, START, delta, start};
+use super::{START, start};
 use crate::domain::{Domain, PEOPLE, directory, id, start_with};
+use crate::followed::{Known, delta, start_by_rounds_of};
 
 async fn expired(domain: &Domain, cursor: &Cursor) -> bool {
     delta(&domain.endpoint(), domain, cursor).await.unwrap().is_none()
@@ -180,7 +181,7 @@ async fn answers_that_run_in_a_circle_end_in_an_error() {
 async fn a_connection_that_breaks_in_between_loses_no_change() {
     let directory = directory();
     let users: Vec<_> = (0..30).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
-    let domain = super::start_by_rounds_of(directory.clone(), 10).await;
+    let domain = start_by_rounds_of(directory.clone(), 10).await;
     let mut known = Known::listed(&domain).await;
     for at in 1..12 {
         for user in &users {

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry::endpoint::{Cursor, DeltaPage, DeltaStep, Endpoint};
 use tenantry::model::{MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, Tombstone, Unreadable, Via};
 use tenantry::{Context, Result};
-use tenantry_active_directory::ActiveDirectory;
 use tenantry_fakes::ldap::Guid;
 use uuid::Uuid;
 
 use crate::domain::{Domain, Listing, id, list, uuid};
+use crate::view::View;
 
 /// What a delta told, up to its end.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Told {
 }
 
 /// Reads a delta to its end; nothing if the cursor has expired.
-pub(crate) async fn changes(endpoint: &ActiveDirectory, cx: &Context, since: &Cursor) -> Result<Option<Told>> {
+pub(crate) async fn changes(endpoint: &View, cx: &Context, since: &Cursor) -> Result<Option<Told>> {
     let mut pager = endpoint.as_delta().expect("deltas are on").delta(cx, since).await?;
     let mut told = Told::default();
     loop {
@@ -152,7 +152,7 @@ impl Known {
 /// Somebody who listed a domain once.
 pub(crate) struct Follower {
     pub(crate) domain: Domain,
-    pub(crate) endpoint: ActiveDirectory,
+    pub(crate) endpoint: View,
     pub(crate) known: Known,
     pub(crate) cursor: Cursor,
 }

@@ -10,11 +10,15 @@ use tenantry::model::{
     EndpointName, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Via,
 };
 use tenantry::{Context, EndpointInfo, Result, Secret};
-use tenantry_active_directory::{ActiveDirectory, ActiveDirectoryConfig};
 use tenantry_fakes::ldap::{Directory, FakeLdap, Guid, Settings};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::view::{self, Config, View};
+
+/// The base of a view of histories, what is excluded of it, and what lies beside it.
+pub(crate) const OLD: &str = "OU=Old,OU=People,DC=corp,DC=example";
+pub(crate) const OUTSIDE: &str = "OU=Outside,DC=corp,DC=example";
 pub(crate) const ROOT: &str = "DC=corp,DC=example";
 pub(crate) const PEOPLE: &str = "OU=People,DC=corp,DC=example";
 pub(crate) const GROUPS: &str = "OU=Groups,DC=corp,DC=example";
@@ -34,6 +38,7 @@ pub(crate) fn running() -> Directory {
 
 fn furnished(directory: Directory) -> Directory {
     directory.add_user("CN=Users,DC=corp,DC=example", "reader").password(PASSWORD).create();
+    view::furnish(&directory);
     directory.add_ou(PEOPLE);
     directory.add_ou(GROUPS);
     directory
@@ -43,7 +48,7 @@ fn furnished(directory: Directory) -> Directory {
 pub(crate) struct Domain {
     pub(crate) fake: FakeLdap,
     pub(crate) directory: Directory,
-    pub(crate) config: ActiveDirectoryConfig,
+    pub(crate) config: Config,
     pub(crate) cx: Context,
 }
 
@@ -53,7 +58,7 @@ pub(crate) async fn start(directory: Directory) -> Domain {
 
 pub(crate) async fn start_with(directory: Directory, settings: Settings) -> Domain {
     let fake = FakeLdap::start_with(directory.clone(), settings).await;
-    let mut config = ActiveDirectoryConfig::new(fake.ldaps_url(), "reader@corp.example", Secret::new(PASSWORD));
+    let mut config = Config::new(fake.ldaps_url(), "reader@corp.example", Secret::new(PASSWORD));
     config.domain.ca = Some(fake.ca_pem().as_bytes().to_vec());
     Domain { fake, directory, config, cx: context() }
 }
@@ -71,7 +76,7 @@ pub(crate) fn timed_context() -> (Context, ManualClock) {
 }
 
 impl Domain {
-    pub(crate) fn endpoint(&self) -> ActiveDirectory {
+    pub(crate) fn endpoint(&self) -> View {
         endpoint(self.config.clone())
     }
 
@@ -80,9 +85,9 @@ impl Domain {
     }
 }
 
-pub(crate) fn endpoint(config: ActiveDirectoryConfig) -> ActiveDirectory {
-    let info = EndpointInfo::new(EndpointName::new("ad").unwrap(), ActiveDirectory::KIND);
-    ActiveDirectory::new(info, config).unwrap()
+pub(crate) fn endpoint(config: Config) -> View {
+    let info = EndpointInfo::new(EndpointName::new("directory").unwrap(), View::KIND);
+    View::new(info, config).unwrap()
 }
 
 /// What a listing gave.
@@ -101,7 +106,7 @@ pub(crate) struct Listing {
     pub(crate) most_members_on_a_page: usize,
 }
 
-pub(crate) async fn list(endpoint: &ActiveDirectory, cx: &Context, from: Option<&Checkpoint>) -> Result<Listing> {
+pub(crate) async fn list(endpoint: &View, cx: &Context, from: Option<&Checkpoint>) -> Result<Listing> {
     let mut listing = Listing::default();
     read(endpoint.snapshot(cx, from).await?, &mut listing).await?;
     Ok(listing)

@@ -3,10 +3,9 @@
 use proptest::prelude::*;
 use tenantry_fakes::ldap::{ComputerKind, Directory, Guid};
 
-use super::{Known, start_by_rounds_of};
-use crate::domain::{GROUPS, PEOPLE, directory};
-
-const OLD: &str = "OU=Old,OU=People,DC=corp,DC=example";
+use crate::domain::{GROUPS, OLD, PEOPLE, directory};
+use crate::followed::{Known, start_by_rounds_of};
+use crate::view;
 
 /// One thing that an administrator does; the numbers choose among what is there.
 #[derive(Debug, Clone)]
@@ -18,6 +17,7 @@ enum Step {
     Set(usize, usize),
     Clear(usize, usize),
     Disable(usize),
+    Enrol(usize, u8),
     Join(usize, usize),
     Leave(usize, usize),
     Delete(usize),
@@ -40,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (n(), n()).prop_map(|(a, b)| Step::Set(a, b)),
         3 => (n(), n()).prop_map(|(a, b)| Step::Clear(a, b)),
         1 => n().prop_map(Step::Disable),
+        2 => (n(), any::<u8>()).prop_map(|(a, b)| Step::Enrol(a, b)),
         6 => (n(), n()).prop_map(|(a, b)| Step::Join(a, b)),
         4 => (n(), n()).prop_map(|(a, b)| Step::Leave(a, b)),
         2 => n().prop_map(Step::Delete),
@@ -121,11 +122,14 @@ impl World {
         match *step {
             Step::AddUser(n) => {
                 let name = self.name("user");
-                self.objects.push(directory.add_user(&self.unit(n)?, &name).create());
+                let user = directory.add_user(&self.unit(n)?, &name).create();
+                view::enrol(&directory, user, 0);
+                self.objects.push(user);
             }
             Step::AddGroup(n) => {
                 let name = self.name("group");
                 let group = directory.add_group(&self.unit(n)?, &name).create();
+                view::enrol(&directory, group, 0);
                 self.objects.push(group);
                 self.groups.push(group);
             }
@@ -147,6 +151,7 @@ impl World {
                 let flags: i64 = directory.get(object, "userAccountControl").first()?.parse().ok()?;
                 directory.set(object, "userAccountControl", [(flags ^ 2).to_string()]);
             }
+            Step::Enrol(n, how) => view::enrol(&directory, pick(&self.objects, n)?, how),
             Step::Join(group, member) => {
                 directory.add_member(pick(&self.groups, group)?, pick(&self.objects, member)?);
             }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry::Endpoint;
 use tenantry::model::{AttributeName, SourceId, names};
-use tenantry::testkit::conformance::{self, Done, Dump, NewUser, Place, Remote};
-use tenantry_active_directory::{ActiveDirectoryConfig, DeltaMethod};
+use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Place, Remote};
+use tenantry_ldap::domain::DeltaMethod;
 use tenantry_fakes::ldap::{ComputerKind, Directory, FakeLdap, Fault, Guid, When, WriteRights};
 
 use crate::domain::{Domain, PASSWORD, ROOT, endpoint, id, start};
+use crate::view::{self, Config};
 
 const FIRST: &str = "OU=First,OU=Corp,DC=corp,DC=example";
 const SECOND: &str = "OU=Second,OU=Corp,DC=corp,DC=example";
@@ -33,6 +34,7 @@ struct Controller {
 fn empty(seed: u64) -> Directory {
     let directory = Directory::seeded(ROOT, seed);
     directory.add_user(READER, "reader").password(PASSWORD).create();
+    view::furnish(&directory);
     for unit in [BASE, FIRST, SECOND, ELSEWHERE] {
         directory.add_ou(unit);
     }
@@ -41,7 +43,7 @@ fn empty(seed: u64) -> Directory {
     directory
 }
 
-fn configure(config: &mut ActiveDirectoryConfig) {
+fn configure(config: &mut Config) {
     config.domain.base = Some(BASE.into());
     config.domain.page_size = 10;
 }
@@ -61,7 +63,9 @@ impl Controller {
         self.guids[id]
     }
 
+    /// Makes an object one that comes in.
     fn put(&mut self, guid: Guid) -> SourceId {
+        view::enrol(self.directory(), guid, 0);
         let source = SourceId::Guid(id(guid));
         self.guids.insert(source.clone(), guid);
         source
@@ -71,7 +75,7 @@ impl Controller {
         self.domain.fake.faults().on(when, fault);
     }
 
-    fn by(&mut self, fake: FakeLdap, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> Arc<dyn Endpoint> {
+    fn by(&mut self, fake: FakeLdap, change: impl FnOnce(&mut Config)) -> Arc<dyn Endpoint> {
         let mut config = self.domain.config.clone();
         config.domain.urls = vec![fake.ldaps_url()];
         config.domain.ca = Some(fake.ca_pem().as_bytes().to_vec());
@@ -111,6 +115,9 @@ impl Remote for Controller {
     }
 
     async fn put_computer(&mut self, name: &str) -> Done<SourceId> {
+        if !view::COMPUTERS {
+            return Err(Declined::because("this view has no computers"));
+        }
         let guid = self.directory().add_computer(SECOND, name, ComputerKind::Workstation).create();
         Ok(self.put(guid))
     }
@@ -130,6 +137,9 @@ impl Remote for Controller {
     }
 
     async fn set_primary_group(&mut self, user: &SourceId, group: &SourceId) -> Done {
+        if !view::PRIMARY_GROUPS {
+            return Err(Declined::because("this view has no primary groups"));
+        }
         let sid = self.directory().sid_of(self.guid(group)).map(|sid| sid.to_string()).unwrap_or_default();
         let rid = sid.rsplit('-').next().unwrap_or_default();
         self.directory().set(self.guid(user), "primaryGroupID", [rid]);
@@ -144,7 +154,7 @@ impl Remote for Controller {
     }
 
     async fn set_mail(&mut self, user: &SourceId, mail: Option<&str>) -> Done {
-        self.directory().set(self.guid(user), "mail", mail);
+        view::address(self.directory(), self.guid(user), mail);
         Ok(())
     }
 

@@ -10,9 +10,9 @@ use tenantry::model::ObjectKind;
 use tenantry_fakes::ldap::{ComputerKind, Directory, Fault, Guid, Settings, When};
 use uuid::Uuid;
 
-use super::{OLD, OUTSIDE};
-use crate::domain::{PEOPLE, ROOT, context, id, running, start_with};
+use crate::domain::{OLD, OUTSIDE, PEOPLE, ROOT, context, id, running, start_with};
 use crate::known::{Follower, Known, follow};
+use crate::view;
 
 /// Places by number: in the base, in it but excluded, outside. The first two lie in units that move.
 const PLACES: [&str; 5] = ["ou=a", "ou=b", PEOPLE, OLD, OUTSIDE];
@@ -25,6 +25,7 @@ enum Change {
     AddComputer { place: usize },
     Title { object: usize, value: u8 },
     Match { object: usize, matching: bool },
+    Enrol { object: usize, how: u8 },
     Rename { object: usize },
     Move { object: usize, place: usize },
     Delete { object: usize },
@@ -45,6 +46,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => one().prop_map(|place| Change::AddComputer { place }),
         3 => (one(), any::<u8>()).prop_map(|(object, value)| Change::Title { object, value }),
         3 => (one(), any::<bool>()).prop_map(|(object, matching)| Change::Match { object, matching }),
+        3 => (one(), any::<u8>()).prop_map(|(object, how)| Change::Enrol { object, how }),
         2 => one().prop_map(|object| Change::Rename { object }),
         4 => (one(), one()).prop_map(|(object, place)| Change::Move { object, place }),
         3 => one().prop_map(|object| Change::Delete { object }),
@@ -112,11 +114,13 @@ impl World {
                 let name = self.name("user");
                 let builder = directory.add_user(&self.place(place), &name);
                 let user = if matching { builder.attribute("department", "Sales") } else { builder }.create();
+                view::enrol(&directory, user, 0);
                 self.objects.push((user, ObjectKind::User));
             }
             Change::AddGroup { place } => {
                 let name = self.name("group");
                 let group = directory.add_group(&self.place(place), &name).create();
+                view::enrol(&directory, group, 0);
                 self.objects.push((group, ObjectKind::Group));
             }
             Change::AddComputer { place } => {
@@ -135,6 +139,10 @@ impl World {
                 } else {
                     directory.clear(object, "department");
                 }
+            }
+            Change::Enrol { object, how } => {
+                let Some(object) = self.pick(None, object) else { return };
+                view::enrol(&directory, object, how);
             }
             Change::Rename { object } => {
                 let name = self.name("renamed");
@@ -196,7 +204,7 @@ impl World {
             let dn = self.directory.dn_of(*guid).to_lowercase();
             let below = |place: &str| dn.ends_with(&format!(",{}", place.to_lowercase()));
             let matches = *kind != ObjectKind::User || !self.directory.get(*guid, "department").is_empty();
-            if !below(PEOPLE) || below(OLD) || !matches {
+            if !below(PEOPLE) || below(OLD) || !matches || !view::comes_in(&self.directory, *guid) {
                 continue;
             }
             let mut members: Vec<Uuid> = match kind {
