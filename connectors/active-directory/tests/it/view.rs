@@ -9,6 +9,9 @@ pub(crate) const COMPUTERS: bool = true;
 /// Whether primary groups are told.
 pub(crate) const PRIMARY_GROUPS: bool = true;
 
+/// Checks of the suite that this view has no use for.
+pub(crate) const NOT_TRIED: &[&str] = &[];
+
 /// Adds what a domain needs for this view.
 pub(crate) fn furnish(_: &Directory) {}
 

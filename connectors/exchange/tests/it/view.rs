@@ -9,6 +9,21 @@ pub(crate) const COMPUTERS: bool = false;
 /// Whether primary groups are told.
 pub(crate) const PRIMARY_GROUPS: bool = false;
 
+/// Checks of the suite that this view has no use for: primary groups do not matter to Exchange, and accounts are changed
+/// through Active Directory's own connector.
+pub(crate) const NOT_TRIED: &[&str] = &[
+    "snapshot::names_primary_groups",
+    "actor::knows_without_the_network_what_it_offers",
+    "actor::begin_changes_nothing",
+    "actor::begin_tells_what_concerns_every_account",
+    "actor::touches_nothing_else",
+    "actor::twice_is_once",
+    "actor::leaves_alone_what_is_not_its_own",
+    "actor::a_refusal_is_no_error",
+    "actor::reads_back_what_it_did",
+    "actor::a_cancellation_tells_whether_something_was_sent",
+];
+
 const TYPE: &str = "msExchRecipientTypeDetails";
 const DATABASE: &str = "CN=DB01,CN=Databases,CN=Microsoft Exchange,CN=Services,CN=Configuration,DC=corp,DC=example";
 

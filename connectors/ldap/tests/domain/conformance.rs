@@ -311,7 +311,7 @@ impl Remote for Controller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connector_does_what_the_engine_counts_on() {
-    conformance::run(Controller::start).await.assert();
+    conformance::run(Controller::start).await.assert_but(view::NOT_TRIED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,5 +321,5 @@ async fn so_it_does_where_changes_come_by_dir_sync() {
         controller.domain.config.domain.delta = DeltaMethod::DirSync;
         controller
     };
-    conformance::run(begin).await.assert();
+    conformance::run(begin).await.assert_but(view::NOT_TRIED);
 }
