@@ -9,6 +9,7 @@ mod delta_and_snapshot_agree;
 mod delta_order;
 mod deltas;
 mod dump;
+mod dying;
 mod edits;
 mod facets;
 mod figures;
