@@ -27,5 +27,6 @@ mod queries;
 mod removals;
 mod spans;
 mod state_file;
+mod told;
 mod watching;
 mod world;
