@@ -4,15 +4,19 @@
 //! secret. It knows which connectors exist and what their keys mean; it opens no connection.
 
 // Without a connector some forms of values have no key that takes them.
-#![cfg_attr(not(all(feature = "active-directory", feature = "office365")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "active-directory", feature = "exchange", feature = "office365")), allow(dead_code))]
 
 #[cfg(feature = "active-directory")]
 mod active_directory;
 mod customer;
+#[cfg(any(feature = "active-directory", feature = "exchange"))]
+mod domain;
 mod endpoint;
 mod environment;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod guard;
-#[cfg(feature = "office365")]
+#[cfg(any(feature = "office365", feature = "exchange"))]
 mod http;
 mod key;
 #[cfg(feature = "office365")]
@@ -29,9 +33,13 @@ mod value;
 #[cfg(feature = "active-directory")]
 pub use active_directory::ActiveDirectorySettings;
 pub use customer::Customer;
+#[cfg(any(feature = "active-directory", feature = "exchange"))]
+pub use domain::DomainSettings;
 pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};
-#[cfg(feature = "office365")]
+#[cfg(feature = "exchange")]
+pub use exchange::{EwsSettings, ExchangeSettings};
+#[cfg(any(feature = "office365", feature = "exchange"))]
 pub use http::HttpKeys;
 #[cfg(feature = "office365")]
 pub use office365::Office365Settings;
