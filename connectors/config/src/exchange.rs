@@ -146,8 +146,15 @@ fn read_ews(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<EwsSetti
         .and_then(|field| secret::read(field, reading));
     let auths = [("ntlm", EwsAuth::Ntlm), ("basic", EwsAuth::Basic)];
     let auth = table.take("auth").and_then(|field| field.choice(&auths, reading)).unwrap_or_default();
+    let share_at = table.place_of("quota_share");
     let concurrency = table.take("concurrency").and_then(|field| field.number(reading));
     let (http, _) = http::read_beside(table, &[], plain, reading);
+    if let (Some(_), Some(at)) = (http.quota_share, share_at) {
+        let remedy = "remove it; concurrency says how many requests are under way at most";
+        let path = table.path_of("quota_share");
+        reading.problem(at, &path, "quota_share has no effect: Exchange publishes no quota", remedy);
+        return None;
+    }
     let url = check(url.as_ref()?, address?, http.insecure, reading);
     Some(EwsSettings {
         url: url?,
@@ -161,10 +168,11 @@ fn read_ews(table: &mut Table<'_>, reading: &mut Reading<'_>) -> Option<EwsSetti
 
 /// Refuses what the connector would refuse, with the line.
 fn check(field: &Field<'_>, address: &str, insecure: bool, reading: &mut Reading<'_>) -> Option<String> {
-    let parsed = Origin::parse(address, insecure).map(|_| address.to_owned());
+    const REMEDY: &str = "write it like https://mail.corp.example/EWS/Exchange.asmx";
+    let parsed = Origin::parse(address, insecure).and_then(|_| EwsConfig::check_url(address));
     let refuse = |error: tenantry::Error| {
-        let (message, remedy) = http::split(error.message(), "write it like https://mail.corp.example/EWS/Exchange.asmx");
+        let (message, remedy) = http::split(error.message(), REMEDY);
         field.refuse(message, remedy, reading);
     };
-    parsed.map_err(refuse).ok()
+    parsed.map(|()| address.to_owned()).map_err(refuse).ok()
 }

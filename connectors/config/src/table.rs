@@ -67,6 +67,11 @@ impl<'t> Table<'t> {
         self.at
     }
 
+    /// Returns where the value of a key is written that was not taken yet.
+    pub(crate) fn place_of(&self, key: &str) -> Option<usize> {
+        self.entries.get(key).map(|(_, value)| value.span().start)
+    }
+
     /// Returns the path of a key of this table.
     pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }

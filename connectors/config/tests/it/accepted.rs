@@ -108,7 +108,7 @@ fn the_connector_is_told_what_the_file_says() {
     let config = ActiveDirectoryConfig::from(&settings(more));
     assert_eq!(config.domain.urls, ["ldaps://dc1.mining88.example:636"]);
     assert_eq!((config.domain.starttls, config.domain.insecure), (false, false));
-    assert_eq!((config.bind.as_str(), config.password.expose()), ("sync@mining88.example", CANARY));
+    assert_eq!((config.domain.bind.as_str(), config.domain.password.expose()), ("sync@mining88.example", CANARY));
     assert_eq!(config.domain.base.as_deref(), Some("DC=corp,DC=example"));
     assert_eq!(
         [&config.domain.users, &config.domain.groups, &config.domain.computers].map(|filter| filter.as_deref().unwrap()),
@@ -120,7 +120,7 @@ fn the_connector_is_told_what_the_file_says() {
     assert_eq!(config.domain.timeout, Duration::from_secs(45));
     let other = ActiveDirectoryConfig::from(&settings("builtin_groups = true\n"));
     assert_eq!((other.contacts, other.builtin_groups), (Contacts::Ignored, BuiltinGroups::Imported));
-    assert!(other.base.is_none() && other.users.is_none() && other.ca.is_none());
+    assert!(other.domain.base.is_none() && other.domain.users.is_none() && other.domain.ca.is_none());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn plain_text_needs_the_word_insecure() {
 #[test]
 fn insecure_leaves_the_encrypted_servers_of_the_list_encrypted() {
     let text = replaced("url", "url = [\"ldap://127.0.0.1\", \"ldaps://127.0.0.1\"]\ninsecure = true");
-    let encryption: Vec<_> = only_settings(&text).servers.iter().map(tenantry_ldap::Server::encryption).collect();
+    let encryption: Vec<_> = only_settings(&text).domain.servers.iter().map(tenantry_ldap::Server::encryption).collect();
     assert_eq!(encryption, [Encryption::Plain, Encryption::Tls]);
 }
 
@@ -155,7 +155,7 @@ fn the_connector_is_told_how_changes_are_found() {
         ("delta = \"off\"\n", DeltaMethod::Off),
     ] {
         let settings = settings(text);
-        assert_eq!((settings.domain.delta, ActiveDirectoryConfig::from(&settings).delta), (method, method));
+        assert_eq!((settings.domain.delta, ActiveDirectoryConfig::from(&settings).domain.delta), (method, method));
     }
 }
 

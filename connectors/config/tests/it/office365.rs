@@ -64,11 +64,11 @@ fn every_key_arrives() {
     assert_eq!(config.login_url.as_deref(), Some("http://127.0.0.1:9000"));
     assert_eq!(config.graph_url.as_deref(), Some("http://lab.example:9000/v1.0"));
     assert_eq!(config.proxy.as_deref(), Some("http://proxy.example:3128"));
-    assert_eq!(config.domain.ca.as_deref(), Some(CA_PEM.as_bytes()));
-    assert!(config.domain.insecure);
+    assert_eq!(config.ca.as_deref(), Some(CA_PEM.as_bytes()));
+    assert!(config.insecure);
     assert_eq!(config.enrichments, [Enrichment::Mfa, Enrichment::SignIns, Enrichment::Mailboxes]);
     assert_eq!((config.page_size, config.concurrency), (100, 7));
-    assert_eq!((config.domain.timeout, config.lane_time), (Duration::from_secs(30), Duration::ZERO));
+    assert_eq!((config.timeout, config.lane_time), (Duration::from_secs(30), Duration::ZERO));
     let quota = config.quota;
     assert!((quota.share - 0.25).abs() < 1e-9);
     let rest = [quota.writes, quota.reports, quota.sign_ins, quota.mailboxes];

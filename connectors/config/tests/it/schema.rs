@@ -122,6 +122,25 @@ fn every_right_value_of_every_key_of_a_tenant_in_the_cloud_fits() {
 }
 
 #[test]
+fn every_right_value_of_every_key_of_an_exchange_organisation_fits() {
+    assert_accepted_fits(MAIL);
+    for line in RIGHT.iter().filter(|line| !["computers", "contacts", "builtin"].iter().any(|key| line.starts_with(key))) {
+        assert_accepted_fits(&format!("{MAIL}{line}\n"));
+    }
+    assert_accepted_fits(WEB_MAIL);
+    for line in ["auth = \"ntlm\"", "auth = \"basic\"", "concurrency = 1", "concurrency = 27", "timeout = \"1h\"", "insecure = false"] {
+        assert_accepted_fits(&format!("{WEB_MAIL}{line}\n"));
+    }
+}
+
+#[test]
+fn what_belongs_to_the_other_route_of_an_exchange_organisation_does_not_fit() {
+    for text in [format!("{MAIL}user = \"x\"\n"), format!("{WEB_MAIL}bind = \"x\"\n"), MAIL.replace("\"ldap\"", "\"ews\"")] {
+        assert!(misfit_of(&text).is_some() && parse(&text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn what_is_wrong_of_a_tenant_in_the_cloud_does_not_fit() {
     for line in [
         "colour = 1",
