@@ -49,7 +49,8 @@ fn the_route_ews_has_an_address_an_account_and_the_keys_of_http() {
     let all = ews(&text);
     assert_eq!((all.auth, all.concurrency, all.user.as_str()), (EwsAuth::Basic, Some(2), r"MINING88\sync"));
     assert_eq!(all.http.timeout, Some(Duration::from_secs(30)));
-    let built = parse(&text).unwrap().endpoints[0].build().unwrap();
+    assert_eq!(all.http.ca.as_deref(), Some(CA_PEM.as_bytes()));
+    let built = parse(&text.replace("ca_file", "#")).unwrap().endpoints[0].build().unwrap();
     assert!(built.as_delta().is_none());
     assert!(!format!("{built:?} {all:?}").contains(CANARY));
 }

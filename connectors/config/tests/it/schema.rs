@@ -110,6 +110,16 @@ const RIGHT_CLOUD: &[&str] = &[
 const QUOTAS: &str = "quota = { application = { permits = 1, per = 1 }, writes = { permits = 1, per = 1 }, \
                       reports = { permits = 1, per = 1 }, sign_ins = { permits = 1, per = 1 } }";
 
+/// Every key of the route through Exchange Web Services, with values that are accepted.
+const RIGHT_WEB_MAIL: &[&str] = &[
+    "auth = \"ntlm\"",
+    "auth = \"basic\"",
+    "concurrency = 1",
+    "concurrency = 27",
+    "timeout = \"1h\"",
+    "insecure = false",
+];
+
 const CERTIFICATE: &str = "certificate_file = \"graph.pem\"\nprivate_key = { file = \"graph.key\" }";
 
 #[test]
@@ -128,7 +138,7 @@ fn every_right_value_of_every_key_of_an_exchange_organisation_fits() {
         assert_accepted_fits(&format!("{MAIL}{line}\n"));
     }
     assert_accepted_fits(WEB_MAIL);
-    for line in ["auth = \"ntlm\"", "auth = \"basic\"", "concurrency = 1", "concurrency = 27", "timeout = \"1h\"", "insecure = false"] {
+    for line in RIGHT_WEB_MAIL {
         assert_accepted_fits(&format!("{WEB_MAIL}{line}\n"));
     }
 }
@@ -288,7 +298,7 @@ fn every_key_of_the_schema_is_tried_here() {
     keys(&schema(), "", &mut found);
     assert!(found.len() > 90, "{found:?}");
     let (right, cloud) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"));
-    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}");
+    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
     for path in found {
         let leaf = path.rsplit('.').next().unwrap();
         assert!(tried.contains(leaf), "{path}");

@@ -225,8 +225,8 @@ async fn what_nobody_should_change_is_refused_also_to_the_administrator() -> Don
     }
     let world = by_administrator().await?;
     let mut deputy = world.config.clone();
-    deputy.bind = world.reader.upn.clone();
-    deputy.password = Secret::new(PASSWORD);
+    deputy.domain.bind = world.reader.upn.clone();
+    deputy.domain.password = Secret::new(PASSWORD);
     world.dc.samba_tool(&["group", "addmembers", "Domain Admins", "reader"])?;
     world.dc.replace(&person(8), "adminCount", "1")?;
     let guids = |filters: &[&str]| filters.iter().map(|filter| world.guid(filter)).collect::<Result<Vec<_>, _>>();

@@ -86,12 +86,12 @@ async fn a_bind_in_plain_text_needs_both_sides_to_allow_it() -> Done {
     }
     let world = World::with(SambaDc::provision()?, |_| {}).await?;
     let mut plain = world.config.clone();
-    plain.urls = vec![world.dc.ldap_url()];
-    plain.starttls = false;
+    plain.domain.urls = vec![world.dc.ldap_url()];
+    plain.domain.starttls = false;
     let error = world.register(plain.clone()).await.expect_err("refused before anything is sent");
     assert!(error.to_string().contains("insecure = true"), "{error}");
 
-    plain.insecure = true;
+    plain.domain.insecure = true;
     let demanded = refused(&world, |config| *config = plain.clone()).await?;
     assert!(demanded.contains("the server demands signing or TLS; use ldaps:// or StartTLS"), "{demanded}");
     assert!(demanded.contains("result code: 8"), "{demanded}");
