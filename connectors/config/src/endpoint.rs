@@ -176,9 +176,7 @@ pub(crate) fn keys_of(kind: EndpointKind) -> &'static [KeySets] {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => &[&[domain::KEYS, active_directory::KEYS]],
         #[cfg(feature = "exchange")]
-        EndpointKind::Exchange => {
-            &[&[exchange::LDAP, domain::KEYS], &[exchange::EWS, exchange::EWS_KEYS, http::KEYS]]
-        }
+        EndpointKind::Exchange => &[&[exchange::LDAP, domain::KEYS], &[exchange::EWS, exchange::EWS_KEYS, http::KEYS]],
         #[cfg(feature = "office365")]
         EndpointKind::Office365 => &[&[office365::KEYS, http::KEYS]],
         _ => &[],

@@ -11,9 +11,7 @@ use tenantry_active_directory::{Contacts, DeltaMethod};
 use tenantry_fakes::ldap::{ComputerKind, Guid, Logged, Settings};
 use uuid::Uuid;
 
-use crate::domain::{
-    GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, running, start, start_with, text, timed_context,
-};
+use crate::domain::{GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, running, start, start_with, text, timed_context};
 use crate::known::{follow, key};
 
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.

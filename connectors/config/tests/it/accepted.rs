@@ -111,7 +111,8 @@ fn the_connector_is_told_what_the_file_says() {
     assert_eq!((config.domain.bind.as_str(), config.domain.password.expose()), ("sync@mining88.example", CANARY));
     assert_eq!(config.domain.base.as_deref(), Some("DC=corp,DC=example"));
     assert_eq!(
-        [&config.domain.users, &config.domain.groups, &config.domain.computers].map(|filter| filter.as_deref().unwrap()),
+        [&config.domain.users, &config.domain.groups, &config.domain.computers]
+            .map(|filter| filter.as_deref().unwrap()),
         ["(a=1)", "(b=2)", "(c=3)"]
     );
     assert_eq!(config.domain.exclude, ["OU=x,DC=corp,DC=example"]);
@@ -136,7 +137,8 @@ fn plain_text_needs_the_word_insecure() {
 #[test]
 fn insecure_leaves_the_encrypted_servers_of_the_list_encrypted() {
     let text = replaced("url", "url = [\"ldap://127.0.0.1\", \"ldaps://127.0.0.1\"]\ninsecure = true");
-    let encryption: Vec<_> = only_settings(&text).domain.servers.iter().map(tenantry_ldap::Server::encryption).collect();
+    let encryption: Vec<_> =
+        only_settings(&text).domain.servers.iter().map(tenantry_ldap::Server::encryption).collect();
     assert_eq!(encryption, [Encryption::Plain, Encryption::Tls]);
 }
 

@@ -26,7 +26,8 @@ fn ews(text: &str) -> EwsSettings {
 
 #[test]
 fn the_route_ldap_has_the_keys_of_a_domain() {
-    let more = "base = \"DC=mining88,DC=example\"\nusers = \"(department=*)\"\ndelta = \"dirsync\"\nid_listing = \"6h\"\n";
+    let more =
+        "base = \"DC=mining88,DC=example\"\nusers = \"(department=*)\"\ndelta = \"dirsync\"\nid_listing = \"6h\"\n";
     let config = parse(&format!("{MAIL}{more}")).unwrap();
     let endpoint = &config.endpoints[0];
     assert_eq!(endpoint.kind, EndpointKind::Exchange);
@@ -77,7 +78,12 @@ fn what_cannot_be_is_refused_with_line_and_remedy() {
     assert_problem(&plain, 7, "endpoint.url", &["http"]);
     ews(&format!("{plain}insecure = true\n"));
     assert_problem(&format!("{WEB_MAIL}insecure = true\n"), 10, "endpoint.insecure", &["no effect"]);
-    assert_problem(&format!("{WEB_MAIL}quota_share = 0.5\n"), 10, "endpoint.quota_share", &["no effect", "concurrency"]);
+    assert_problem(
+        &format!("{WEB_MAIL}quota_share = 0.5\n"),
+        10,
+        "endpoint.quota_share",
+        &["no effect", "concurrency"],
+    );
     let online = WEB_MAIL.replace("mail.mining88.example", "outlook.office365.com");
     assert_problem(&online, 7, "endpoint.url", &["Exchange Online", "office365"]);
     assert_problem(&WEB_MAIL.replace("Exchange.asmx", ""), 7, "endpoint.url", &["Exchange.asmx"]);

@@ -134,7 +134,9 @@ fn every_right_value_of_every_key_of_a_tenant_in_the_cloud_fits() {
 #[test]
 fn every_right_value_of_every_key_of_an_exchange_organisation_fits() {
     assert_accepted_fits(MAIL);
-    for line in RIGHT.iter().filter(|line| !["computers", "contacts", "builtin"].iter().any(|key| line.starts_with(key))) {
+    for line in
+        RIGHT.iter().filter(|line| !["computers", "contacts", "builtin"].iter().any(|key| line.starts_with(key)))
+    {
         assert_accepted_fits(&format!("{MAIL}{line}\n"));
     }
     assert_accepted_fits(WEB_MAIL);
@@ -145,7 +147,9 @@ fn every_right_value_of_every_key_of_an_exchange_organisation_fits() {
 
 #[test]
 fn what_belongs_to_the_other_route_of_an_exchange_organisation_does_not_fit() {
-    for text in [format!("{MAIL}user = \"x\"\n"), format!("{WEB_MAIL}bind = \"x\"\n"), MAIL.replace("\"ldap\"", "\"ews\"")] {
+    for text in
+        [format!("{MAIL}user = \"x\"\n"), format!("{WEB_MAIL}bind = \"x\"\n"), MAIL.replace("\"ldap\"", "\"ews\"")]
+    {
         assert!(misfit_of(&text).is_some() && parse(&text).is_err(), "{text}");
     }
 }
@@ -298,7 +302,8 @@ fn every_key_of_the_schema_is_tried_here() {
     keys(&schema(), "", &mut found);
     assert!(found.len() > 90, "{found:?}");
     let (right, cloud) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"));
-    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
+    let tried =
+        format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
     for path in found {
         let leaf = path.rsplit('.').next().unwrap();
         assert!(tried.contains(leaf), "{path}");

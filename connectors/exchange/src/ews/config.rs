@@ -107,7 +107,8 @@ impl EwsConfig {
 
 /// Reads the address of the service.
 fn service(text: &str) -> Result<Url> {
-    const SHAPE: &str = "this is no address of Exchange Web Services; write https://mail.corp.example/EWS/Exchange.asmx";
+    const SHAPE: &str =
+        "this is no address of Exchange Web Services; write https://mail.corp.example/EWS/Exchange.asmx";
     let url = Url::parse(text).map_err(|_| setting("url", SHAPE))?;
     if is_online(&url) {
         return Err(setting(

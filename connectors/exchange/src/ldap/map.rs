@@ -56,9 +56,7 @@ pub(crate) fn group(entry: &Entry, guid: Uuid, dn: &Dn, group: &Group) -> Result
     let (_, aliases) = map::addresses(entry)?;
     attributes.set(AttributeName::extra("aliases"), Value::list(aliases));
     recipient(entry, group.name, attributes)?;
-    for (name, source) in
-        [("dynamic_filter", "msExchDynamicDLFilter"), ("dynamic_base", "msExchDynamicDLBaseDN")]
-    {
+    for (name, source) in [("dynamic_filter", "msExchDynamicDLFilter"), ("dynamic_base", "msExchDynamicDLBaseDN")] {
         if entry.is_present(source) {
             attributes.set(AttributeName::extra(name), plain(entry, source)?);
         }

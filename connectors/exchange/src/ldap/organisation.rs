@@ -26,7 +26,8 @@ impl Organisation {
                 .attributes(["cn", "objectClass", "serialNumber"])
                 .control(Control::domain_scope().optional()))
         };
-        let below = connection.all(cx, "look for the organisation", &request("(objectClass=*)", Scope::OneLevel)?).await?;
+        let below =
+            connection.all(cx, "look for the organisation", &request("(objectClass=*)", Scope::OneLevel)?).await?;
         let is = |entry: &&tenantry_ldap::Entry| {
             let classes = entry.texts("objectClass").unwrap_or_default();
             classes.iter().any(|class| class.eq_ignore_ascii_case("msExchOrganizationContainer"))

@@ -67,12 +67,8 @@ const fn person(name: &'static str) -> Recipient {
     Recipient::User(User { name, kind: UserKind::Person, account: Account::Decides, is_elsewhere: false })
 }
 
-const MAIL_USER: Recipient = Recipient::User(User {
-    name: "mail-user",
-    kind: UserKind::Person,
-    account: Account::Decides,
-    is_elsewhere: true,
-});
+const MAIL_USER: Recipient =
+    Recipient::User(User { name: "mail-user", kind: UserKind::Person, account: Account::Decides, is_elsewhere: true });
 
 const fn contact(name: &'static str) -> Recipient {
     Recipient::User(User { name, kind: UserKind::Contact, account: Account::None, is_elsewhere: true })
@@ -106,11 +102,8 @@ const USERS: &[(i64, Recipient)] = &[
 ];
 
 /// The types of contacts.
-const CONTACTS: &[(i64, Recipient)] = &[
-    (64, contact("mail-contact")),
-    (32_768, contact("mail-forest-contact")),
-    (131_072, Recipient::None(NOT_ENABLED)),
-];
+const CONTACTS: &[(i64, Recipient)] =
+    &[(64, contact("mail-contact")), (32_768, contact("mail-forest-contact")), (131_072, Recipient::None(NOT_ENABLED))];
 
 /// The types of groups.
 const GROUPS: &[(i64, Recipient)] = &[

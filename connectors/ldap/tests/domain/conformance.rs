@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tenantry::Endpoint;
 use tenantry::model::{AttributeName, SourceId, names};
 use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Place, Remote};
-use tenantry_ldap::domain::DeltaMethod;
 use tenantry_fakes::ldap::{ComputerKind, Directory, FakeLdap, Fault, Guid, When, WriteRights};
+use tenantry_ldap::domain::DeltaMethod;
 
 use crate::domain::{Domain, PASSWORD, ROOT, endpoint, id, start};
 use crate::view::{self, Config};

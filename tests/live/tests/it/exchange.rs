@@ -67,18 +67,17 @@ fn person(ldif: &mut LdifWriter, login: &str, details: Option<i64>, flags: u32, 
     ];
     lines.extend(details.map(|details| ("msExchRecipientTypeDetails", details.to_string())));
     match details {
-        Some(128 | 2_147_483_648 | 8_589_934_592) => lines.push(("targetAddress", format!("SMTP:{login}@cloud.example"))),
+        Some(128 | 2_147_483_648 | 8_589_934_592) => {
+            lines.push(("targetAddress", format!("SMTP:{login}@cloud.example")))
+        }
         _ => lines.push(("homeMDB", database.to_owned())),
     }
     ldif.entry(&format!("CN={login},{UNIT}"), lines);
 }
 
 fn group(ldif: &mut LdifWriter, name: &str, kind: &str, details: Option<i64>, members: &[&str]) {
-    let mut lines = vec![
-        ("objectClass", "group".to_owned()),
-        ("sAMAccountName", name.to_owned()),
-        ("groupType", kind.to_owned()),
-    ];
+    let mut lines =
+        vec![("objectClass", "group".to_owned()), ("sAMAccountName", name.to_owned()), ("groupType", kind.to_owned())];
     if let Some(details) = details {
         lines.push(("mailNickname", name.to_owned()));
         lines.push(("mail", address(name)));
@@ -143,7 +142,8 @@ impl Organisation {
         let service = Service::new(Arc::new(SqliteStore::open(folder.path().join("state.db"))?));
         let (customer, name) = (CustomerId::new("c1")?, EndpointName::new("mail")?);
         let endpoint = Ldap::new(EndpointInfo::new(name.clone(), Ldap::KIND), config)?;
-        let check = endpoint.verify(&Context::new(tenantry::gate::Gate::builder().build(), CancellationToken::new())).await?;
+        let check =
+            endpoint.verify(&Context::new(tenantry::gate::Gate::builder().build(), CancellationToken::new())).await?;
         assert!(check.server.contains("Exchange organisation First Organization"), "{}", check.server);
         assert!(check.rights.iter().any(|right| right.granted && right.name == "read msExchRecipientTypeDetails"));
         service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await?;
@@ -198,7 +198,7 @@ impl Organisation {
         ];
         let found = client.search(BASE, filter, &asked)?;
         let ids: BTreeMap<String, Uuid> = client
-            .search(BASE, "(objectClass=*)", &["objectGUID"])?
+            .search(UNIT, "(objectClass=*)", &["objectGUID"])?
             .iter()
             .map(|entry| (entry.dn.to_lowercase(), guid_of(entry)))
             .collect();
@@ -218,7 +218,7 @@ impl Organisation {
             }
         }
         let known: BTreeSet<(String, String)> =
-            self.replica.memberships().into_iter().map(|(group, member, ..)| (group, member)).collect();
+            self.replica.memberships().into_iter().map(|edge| (edge.group, edge.member)).collect();
         assert_eq!(known, memberships);
         Ok(())
     }
@@ -234,12 +234,17 @@ fn compare(entry: &LdifEntry, record: &serde_json::Value) {
     assert_eq!(address.as_str(), primary, "{alias}");
     let more = &record["attributes"];
     assert_eq!(more["mail_nickname"].as_str(), Some(alias));
-    let mut told: Vec<_> = more["proxy_addresses"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
+    let mut told: Vec<_> =
+        more["proxy_addresses"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
     let mut held: Vec<_> = proxies.iter().map(String::as_str).collect();
     told.sort_unstable();
     held.sort_unstable();
     assert_eq!(told, held, "{alias}");
-    assert_eq!(more["hidden_from_address_lists"] == true, entry.text("msExchHideFromAddressLists") == Some("TRUE"), "{alias}");
+    assert_eq!(
+        more["hidden_from_address_lists"] == true,
+        entry.text("msExchHideFromAddressLists") == Some("TRUE"),
+        "{alias}"
+    );
     let details = entry.text("msExchRecipientTypeDetails").unwrap_or_default();
     let kind = match details {
         "4" => "shared",
