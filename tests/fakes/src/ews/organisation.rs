@@ -62,6 +62,7 @@ impl Organisation {
             },
             mailbox: true,
             may_impersonate: false,
+            wrong: 0,
         };
         Self {
             inner: Arc::new(Inner {
@@ -252,6 +253,11 @@ impl Organisation {
     /// Gives the service account another password.
     pub fn set_password(&self, password: &str) {
         password.clone_into(&mut locked(&self.inner.accounts)[0].credentials.password);
+    }
+
+    /// Returns how many wrong passwords came for the service account since the last right one.
+    pub fn wrong_passwords(&self) -> u32 {
+        locked(&self.inner.accounts)[0].wrong
     }
 
     /// Gives the service account a mailbox or takes it away: without one it resolves nothing.
