@@ -16,7 +16,9 @@ pub(crate) fn utf16(text: &str) -> Vec<u8> {
 /// MD5 of some parts.
 pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
     let mut digest = Md5::new();
-    parts.iter().for_each(|part| digest.update(part));
+    for part in parts {
+        digest.update(part);
+    }
     digest.finalize().into()
 }
 
@@ -55,7 +57,11 @@ mod tests {
     use super::*;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        use std::fmt::Write as _;
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// RFC 1320, RFC 1321 and RFC 2202.
@@ -66,7 +72,7 @@ mod tests {
         assert_eq!(hex(&hmac_md5(&[0x0b; 16], &[b"Hi ", b"There"])), "9294727a3638bb1c13f48ef8158bfc9d");
     }
 
-    /// MS-NLMP 4.2.4.2.3: the random session key under NTLMv2's key.
+    /// MS-NLMP 4.2.4.2.3: the random session key under version 2's key.
     #[test]
     fn the_cipher_is_that_of_the_published_example() {
         let key = [0x8d, 0xe4, 0x0c, 0xca, 0xdb, 0xc1, 0x4a, 0x82, 0xf1, 0x5c, 0xb0, 0xad, 0x0d, 0xe9, 0x5c, 0xa3];

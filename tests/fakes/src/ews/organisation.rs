@@ -132,7 +132,7 @@ impl Organisation {
     /// Gives a recipient first and last name, and the shown name made of them.
     pub fn rename(&self, id: Id, first: &str, last: &str) {
         self.edit(id, |recipient| {
-            recipient.display_name = format!("{first} {last}").trim().to_owned();
+            format!("{first} {last}").trim().clone_into(&mut recipient.display_name);
             recipient.full_name.clear();
             (recipient.first_name, recipient.last_name) = (first.to_owned(), last.to_owned());
         });
