@@ -2,7 +2,8 @@
 //!
 //! One [`Organisation`] is the state, the settings, the faults and the record; all handles are clones of one another.
 //! [`FakeEws`] serves it on two free loopback ports, one plain and one with TLS; [`Organisation::reply`] answers without
-//! any socket. It answers `ResolveNames` and `ExpandDL` and nothing else, as an importer without rights would ask.
+//! any socket. It answers `ResolveNames` and `ExpandDL`, which are what an importer without rights can ask; `ConvertId`, by which clients
+//! learn the version, finds nothing.
 //!
 //! ```
 //! use tenantry_fakes::ews::{Call, FakeEws, Fault, Kind, On, Organisation, Recipient, Rule, Size, Version};
