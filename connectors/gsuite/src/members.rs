@@ -16,6 +16,9 @@ use crate::wire::{MEMBER_FIELDS, Member, Page, mask};
 /// A page without anybody on it is legal; so many in a row are not.
 pub(crate) const EMPTY_PAGES: u32 = 50;
 
+/// Memberships on a page, about.
+pub(crate) const EDGES: usize = 10_000;
+
 /// What one group's reading gave.
 #[derive(Debug)]
 pub(crate) enum Read {

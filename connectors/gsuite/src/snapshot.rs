@@ -18,9 +18,9 @@ use crate::config::Devices;
 use crate::cursor::{Position, Since, Stage};
 use crate::error::{repeated, too_long, unusable_checkpoint};
 use crate::map::{self, Units};
-use crate::members::{EMPTY_PAGES, Read, Walk};
+use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
-use crate::owners::{Owners, hash};
+use crate::owners::{Owners, hash, short_hash};
 use crate::wire::{
     CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, User, mask,
     salvaged_id,
@@ -32,8 +32,6 @@ const HOUR: i64 = 3_600_000;
 const STALE: i64 = HOUR - 300_000;
 /// Groups whose members are read between two checkpoints.
 const WINDOW: usize = 256;
-/// Memberships on a page, about.
-const EDGES: usize = 10_000;
 
 /// Whether attributes and members come too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +130,7 @@ impl Snapshot {
 
     /// Lists the ids of groups again, for a listing that goes on among their members.
     async fn recall_groups(&mut self) -> Result<()> {
-        let url = self.url(Stage::Groups, false, Detail::Ids);
+        let url = listing_url(&self.api, Stage::Groups, false, Detail::Ids);
         let (mut token, mut seen) = (None::<String>, HashSet::new());
         loop {
             let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
@@ -155,50 +153,6 @@ impl Snapshot {
         self.cx.gate().clock().now_unix_millis()
     }
 
-    /// The address of a stage's listing, without a page.
-    fn url(&self, stage: Stage, backwards: bool, detail: Detail) -> Url {
-        let config = &self.api.config;
-        let fields = |items: &str, full: &str, ids: &str| mask(items, if detail == Detail::Full { full } else { ids });
-        let size = |most: u32| config.page_size.min(most).to_string();
-        let domain = config.domain.as_deref().unwrap_or_default();
-        // With a domain the account must not be named, or the other way round.
-        let customer = if domain.is_empty() { config.customer.as_str() } else { "" };
-        let order = if backwards { "DESCENDING" } else { "ASCENDING" };
-        match stage {
-            Stage::Users => {
-                let fields = fields("users", USER_FIELDS, "id");
-                let size = size(500);
-                let query = [
-                    ("customer", customer),
-                    ("domain", domain),
-                    ("maxResults", &size),
-                    ("orderBy", "email"),
-                    ("sortOrder", order),
-                    ("fields", &fields),
-                ];
-                self.api.url(&["users"], &query)
-            }
-            Stage::Groups | Stage::Members | Stage::Done => {
-                let fields = fields("groups", GROUP_FIELDS, "id");
-                let size = size(200);
-                let query = [("customer", customer), ("domain", domain), ("maxResults", &size), ("fields", &fields)];
-                self.api.url(&["groups"], &query)
-            }
-            Stage::ChromeOs => {
-                let fields = fields("chromeosdevices", CHROMEOS_FIELDS, "deviceId");
-                let size = size(300);
-                let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-                self.api.url(&["customer", &config.customer, "devices", "chromeos"], &query)
-            }
-            Stage::Mobile => {
-                let fields = fields("mobiledevices", MOBILE_FIELDS, "resourceId");
-                let size = size(100);
-                let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-                self.api.url(&["customer", &config.customer, "devices", "mobile"], &query)
-            }
-        }
-    }
-
     async fn list(&mut self) -> Result<SnapshotPage> {
         let stage = self.position.stage;
         let operation = match stage {
@@ -207,7 +161,7 @@ impl Snapshot {
             Stage::Mobile => Operation::ListMobile,
             _ => Operation::ListGroups,
         };
-        let url = self.url(stage, self.position.frontier.is_some(), self.detail);
+        let url = listing_url(&self.api, stage, self.position.frontier.is_some(), self.detail);
         let read = self.api.page(&self.cx, operation, &url, self.position.token.as_deref()).await;
         let mut page = SnapshotPage::default();
         let read = match read {
@@ -411,6 +365,12 @@ impl Snapshot {
         let mut groups = std::mem::take(&mut self.groups);
         groups.sort_unstable();
         groups.dedup();
+        if let Some(since) = &mut self.position.since {
+            let mut known: Vec<u32> = groups.iter().map(|group| short_hash(group)).collect();
+            known.sort_unstable();
+            known.dedup();
+            since.known = Some(known);
+        }
         if let Some(last) = &self.position.group {
             groups.retain(|group| **group > **last);
         }
@@ -475,6 +435,50 @@ impl Snapshot {
     }
 }
 
+/// Makes the address of a stage's listing, without a page.
+pub(crate) fn listing_url(api: &Api, stage: Stage, backwards: bool, detail: Detail) -> Url {
+    let config = &api.config;
+    let fields = |items: &str, full: &str, ids: &str| mask(items, if detail == Detail::Full { full } else { ids });
+    let size = |most: u32| config.page_size.min(most).to_string();
+    let domain = config.domain.as_deref().unwrap_or_default();
+    // With a domain the account must not be named, or the other way round.
+    let customer = if domain.is_empty() { config.customer.as_str() } else { "" };
+    let order = if backwards { "DESCENDING" } else { "ASCENDING" };
+    match stage {
+        Stage::Users => {
+            let fields = fields("users", USER_FIELDS, "id");
+            let size = size(500);
+            let query = [
+                ("customer", customer),
+                ("domain", domain),
+                ("maxResults", &size),
+                ("orderBy", "email"),
+                ("sortOrder", order),
+                ("fields", &fields),
+            ];
+            api.url(&["users"], &query)
+        }
+        Stage::Groups | Stage::Members | Stage::Done => {
+            let fields = fields("groups", GROUP_FIELDS, "id");
+            let size = size(200);
+            let query = [("customer", customer), ("domain", domain), ("maxResults", &size), ("fields", &fields)];
+            api.url(&["groups"], &query)
+        }
+        Stage::ChromeOs => {
+            let fields = fields("chromeosdevices", CHROMEOS_FIELDS, "deviceId");
+            let size = size(300);
+            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
+            api.url(&["customer", &config.customer, "devices", "chromeos"], &query)
+        }
+        Stage::Mobile => {
+            let fields = fields("mobiledevices", MOBILE_FIELDS, "resourceId");
+            let size = size(100);
+            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
+            api.url(&["customer", &config.customer, "devices", "mobile"], &query)
+        }
+    }
+}
+
 fn following(stage: Stage) -> Stage {
     match stage {
         Stage::Users => Stage::Groups,
@@ -485,7 +489,7 @@ fn following(stage: Stage) -> Stage {
     }
 }
 
-fn parse<T: DeserializeOwned>(item: &RawValue) -> Option<T> {
+pub(crate) fn parse<T: DeserializeOwned>(item: &RawValue) -> Option<T> {
     serde_json::from_str(item.get()).ok()
 }
 

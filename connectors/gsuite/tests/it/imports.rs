@@ -221,7 +221,8 @@ async fn a_log_that_loses_entries_costs_freshness_and_removes_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_listing_comes_when_the_last_one_is_too_old() {
     let mut tenant = tenant(1, AuditLog::default()).await;
-    tenant.config.changes = tenantry_gsuite::Changes::AuditLog { full: Duration::ZERO };
+    tenant.config.changes =
+        tenantry_gsuite::Changes::AuditLog { full: Duration::ZERO, members: Duration::from_hours(6) };
     let store = Store1::new(&tenant, "old").await;
     store.import(false).await;
     assert_eq!(store.import(false).await.mode, Mode::Snapshot);
