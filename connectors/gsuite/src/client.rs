@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 use google_apis_common::GetToken;
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
-use tenantry::gate::Clock;
+use tenantry::gate::{Clock, Cost};
 use tenantry::{Context, Error, ErrorKind, Result, Retry};
 use tenantry_http::{Answer, Client, TokenSource, Tokens};
 use url::Url;
 
 use crate::config::Checked;
 use crate::error;
-use crate::operation::Operation;
+use crate::operation::{MOBILE, Operation, REPORTS, USER};
 use crate::sign_in::{Hosted, SignIn};
 use crate::wire::Page;
 
@@ -106,6 +106,14 @@ impl Api {
     ) -> Result<Answer> {
         let tokens = self.tokens(cx.gate().clock());
         self.ask_with(cx, operation, tokens, request).await
+    }
+
+    /// Signs in for some scopes only, to see whether they are delegated.
+    pub(crate) async fn sign_in(&self, cx: &Context, scopes: Vec<&'static str>) -> Result<()> {
+        let tokens = self.tokens_of(scopes, cx.gate().clock());
+        let tokens = &tokens;
+        let cost = Cost::default().on(USER, 0).on(MOBILE, 0).on(REPORTS, 0);
+        cx.gate().call(cost, "sign in", |_| async move { tokens.lease().await.map(drop) }).await
     }
 
     /// Makes a request with other tokens.

@@ -9,3 +9,4 @@ mod imports;
 mod listing;
 mod sign_in;
 mod trouble;
+mod verification;
