@@ -7,7 +7,7 @@ use tenantry::model::{
     UserState, Value, names,
 };
 
-use crate::wire::{ChromeOs, ExternalId, Group, Member, Mobile, Name, User};
+use crate::wire::{ChromeOs, ExternalId, Group, Member, Mobile, User};
 
 /// Addresses that Google makes for itself.
 const TEST_DOMAIN: &str = ".test-google-a.com";
@@ -36,19 +36,20 @@ pub(crate) fn user(user: &User, units: &Units) -> Patch {
     attributes.set(names::PRIMARY_EMAIL, Value::text(Some(&user.primary_email)));
     // One signs in by it, whatever else.
     attributes.set(names::USERNAME, Value::text(Some(&user.primary_email)));
-    let nobody = Name::default();
-    let name = user.name.as_ref().unwrap_or(&nobody);
-    attributes.set(names::FIRST_NAME, Value::text(name.given_name.as_deref()));
-    attributes.set(names::LAST_NAME, Value::text(name.family_name.as_deref()));
-    attributes.set(names::DISPLAY_NAME, Value::text(name.full_name.as_deref()));
+    // Everybody has a name there; who was just made may be shown without it for a while.
+    if let Some(name) = &user.name {
+        attributes.set(names::FIRST_NAME, Value::text(name.given_name.as_deref()));
+        attributes.set(names::LAST_NAME, Value::text(name.family_name.as_deref()));
+        attributes.set(names::DISPLAY_NAME, Value::text(name.full_name.as_deref()));
+    }
     attributes.set(names::ALIASES, aliases(&user.aliases, &user.non_editable_aliases));
     if let (Some(suspended), Some(archived)) = (user.suspended, user.archived) {
         let state = if suspended || archived { UserState::Suspended } else { UserState::Active };
         attributes.set(names::STATE, state);
-        attributes.set(extra("suspended_at_source"), suspended);
     } else if user.suspended == Some(true) || user.archived == Some(true) {
         attributes.set(names::STATE, UserState::Suspended);
     }
+    set_known(attributes, extra("suspended_at_source"), user.suspended);
     set_known(attributes, extra("archived_at_source"), user.archived);
     attributes.set(extra("suspension_reason"), Value::text(user.suspension_reason.as_deref()));
     if let Some(enrolled) = user.enrolled {

@@ -249,7 +249,7 @@ impl Snapshot {
                     }
                     None => None,
                 },
-                _ => parse::<Group>(item).filter(|group| !group.id.is_empty()).map(|group| map::group(&group)),
+                _ => self.take_group(item),
             };
             if stage == Stage::Groups
                 && let Some(id) = salvaged_id(item)
@@ -264,16 +264,25 @@ impl Snapshot {
         Ok(false)
     }
 
+    /// Learns the account's domains from the addresses in it. There may be some in which only groups are.
+    fn learn_domain(&mut self, address: &str) {
+        if let Some((_, domain)) = address.rsplit_once('@')
+            && !self.position.domains.contains(domain)
+        {
+            self.position.domains.insert(domain.to_ascii_lowercase());
+        }
+    }
+
+    fn take_group(&mut self, item: &RawValue) -> Option<Patch> {
+        let group = parse::<Group>(item).filter(|group| !group.id.is_empty())?;
+        self.learn_domain(&group.email);
+        Some(map::group(&group))
+    }
+
     fn take_user(&mut self, item: &RawValue) -> Option<Patch> {
         let user = parse::<User>(item).filter(|user| !user.id.is_empty() && user.primary_email.contains('@'))?;
         let addresses = std::iter::once(&user.primary_email).chain(&user.aliases).chain(&user.non_editable_aliases);
-        for address in addresses {
-            if let Some((_, domain)) = address.rsplit_once('@')
-                && !self.position.domains.contains(domain)
-            {
-                self.position.domains.insert(domain.to_ascii_lowercase());
-            }
-        }
+        addresses.for_each(|address| self.learn_domain(address));
         let has_devices = self.api.config.chromeos == Devices::Imported || self.api.config.mobile == Devices::Imported;
         if has_devices {
             self.owners.add(&user.primary_email, &user.id);

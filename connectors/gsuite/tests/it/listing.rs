@@ -102,6 +102,17 @@ async fn members_of_every_type_come_as_edges_and_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_in_a_domain_of_the_account_that_has_no_users_is_no_stranger() {
+    let tenant = start(small()).await;
+    let account = &tenant.account;
+    account.add_domain("lists.example");
+    let list = account.add_group("news@lists.example", "News", |_| {});
+    let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    account.add_member(&all, Member::group(&list));
+    assert_eq!(tenant.listing().await.members[&all].get(&list), Some(&MemberKind::Group));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_that_take_longer_than_an_hour_are_listed_from_both_ends() {
     let mut tenant = start(generated()).await;
     tenant.config.page_size = 100;
