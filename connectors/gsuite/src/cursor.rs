@@ -102,3 +102,37 @@ impl Since {
         Some(since)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fuzzing_begins_with_is_still_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/google_cursor");
+        for seed in std::fs::read_dir(folder).unwrap() {
+            let path = seed.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let since = Since::read(&Cursor::new(CURSOR, bytes.as_slice()));
+            assert!(
+                since.is_some() || Position::read(&Checkpoint::new(CHECKPOINT, bytes)).is_ok(),
+                "{}",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn a_cursor_keeps_the_known_groups_and_that_of_another_version_or_garbage_is_none() {
+        let text = r#"{"customer":"C1","log":2,"full":1,"rights":[],"domains":[],"turns":{"marks":[]}}"#;
+        let mut since = Since::read(&Cursor::new(CURSOR, text.as_bytes())).unwrap();
+        for known in [None, Some(vec![]), Some(vec![1, u32::MAX])] {
+            since.known = known;
+            assert_eq!(Since::read(&since.write()), Some(since.clone()));
+        }
+        let torn = [text.as_bytes(), b"\n123"].concat();
+        for (version, bytes) in [(1, text.as_bytes()), (CURSOR, b"{}"), (CURSOR, &torn), (CURSOR, b"")] {
+            assert_eq!(Since::read(&Cursor::new(version, bytes)), None);
+        }
+    }
+}

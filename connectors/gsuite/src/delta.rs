@@ -27,9 +27,9 @@ use crate::map::{self, Units};
 use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
 use crate::owners::{hash, short_hash};
-use crate::snapshot::{Detail, listing_url, parse, senseless, units};
+use crate::snapshot::{Detail, listing_url, senseless, units};
 use crate::turns::Turns;
-use crate::wire::{Group, salvaged_id};
+use crate::wire::{self, salvaged_id};
 
 /// Objects on a page of changes.
 const OBJECTS: usize = 50;
@@ -169,7 +169,7 @@ impl Delta {
         }
         groups.last = hashes;
         for item in &read.items {
-            let Some(group) = parse::<Group>(item).filter(|group| !group.id.is_empty()) else {
+            let Some(group) = wire::group(item) else {
                 page.quarantined.push(senseless(ObjectKind::Group, item));
                 continue;
             };
@@ -227,7 +227,7 @@ impl Delta {
         let found: Vec<Named> = stream::iter(read).buffered(8).try_collect().await?;
         let mut page = DeltaPage::default();
         for named in found {
-            self.take(named, &mut page);
+            Self::take(named, &mut page);
         }
         Ok(page)
     }
@@ -236,12 +236,12 @@ impl Delta {
     async fn read_unseen(&mut self, email: &str) -> Result<DeltaPage> {
         let mut page = DeltaPage::default();
         let named = patch_of(&self.api, &self.cx, ObjectKind::Group, email, &None).await?;
-        self.take(named, &mut page);
+        Self::take(named, &mut page);
         self.members.extend(page.patches.iter().map(|patch| patch.object.id.to_string().into_boxed_str()));
         Ok(page)
     }
 
-    fn take(&self, named: Named, page: &mut DeltaPage) {
+    fn take(named: Named, page: &mut DeltaPage) {
         match named {
             Named::Patch(patch) => page.patches.push(*patch),
             Named::Senseless(record) => page.quarantined.push(record),

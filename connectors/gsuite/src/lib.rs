@@ -24,6 +24,9 @@ mod cursor;
 mod delta;
 mod endpoint;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hints;
 mod key;
 mod lookup;

@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::owners::hash;
 use crate::snapshot::{senseless, units};
 use crate::wire::{
-    CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, User, mask, salvaged_id,
+    self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, mask, salvaged_id,
 };
 
 /// Look-ups under way at a time; the gate decides how many of them reach the server.
@@ -85,16 +85,16 @@ fn read(api: &Api, kind: ObjectKind, object: &RawValue, units: &Units) -> Presen
         api.config.domain.as_ref().is_some_and(|own| !own.eq_ignore_ascii_case(domain))
     };
     if kind == ObjectKind::Group {
-        return match serde_json::from_str::<Group>(object.get()) {
-            Ok(group) if outside(&group.email) => Presence::OutOfScope,
-            Ok(group) => present(map::group(&group)),
-            Err(_) => Presence::Present(None),
+        return match wire::group(object) {
+            Some(group) if outside(&group.email) => Presence::OutOfScope,
+            Some(group) => present(map::group(&group)),
+            None => Presence::Present(None),
         };
     }
-    match serde_json::from_str::<User>(object.get()) {
-        Ok(user) if outside(&user.primary_email) => Presence::OutOfScope,
-        Ok(user) => present(map::user(&user, units)),
-        Err(_) => Presence::Present(None),
+    match wire::user(object) {
+        Some(user) if outside(&user.primary_email) => Presence::OutOfScope,
+        Some(user) => present(map::user(&user, units)),
+        None => Presence::Present(None),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn user(user: &User, units: &Units) -> Patch {
         attributes.set(names::LAST_NAME, Value::text(name.family_name.as_deref()));
         attributes.set(names::DISPLAY_NAME, Value::text(name.full_name.as_deref()));
     }
-    attributes.set(names::ALIASES, aliases(&user.aliases, &user.non_editable_aliases));
+    attributes.set(names::ALIASES, aliases(&user.primary_email, &user.aliases, &user.non_editable_aliases));
     if let (Some(suspended), Some(archived)) = (user.suspended, user.archived) {
         let state = if suspended || archived { UserState::Suspended } else { UserState::Active };
         attributes.set(names::STATE, state);
@@ -92,8 +92,12 @@ pub(crate) fn normal_path(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
 }
 
-fn aliases(aliases: &[String], fixed: &[String]) -> Value {
-    let real = |alias: &&String| !alias.to_ascii_lowercase().ends_with(TEST_DOMAIN) && alias.contains('@');
+/// Other addresses than the primary one.
+fn aliases(primary: &str, aliases: &[String], fixed: &[String]) -> Value {
+    let real = |alias: &&String| {
+        let made = alias.len() > TEST_DOMAIN.len() && alias.to_ascii_lowercase().ends_with(TEST_DOMAIN);
+        !made && alias.contains('@') && !alias.eq_ignore_ascii_case(primary)
+    };
     Value::list(aliases.iter().chain(fixed).filter(real).map(String::as_str))
 }
 
@@ -110,7 +114,7 @@ pub(crate) fn group(group: &Group) -> Patch {
         .with(names::NAME, Value::text(group.name.as_deref()))
         .with(names::EMAIL, Value::text(Some(&group.email)))
         .with(names::DESCRIPTION, Value::text(group.description.as_deref()));
-    patch.attributes.set(extra("aliases"), aliases(&group.aliases, &group.non_editable_aliases));
+    patch.attributes.set(extra("aliases"), aliases(&group.email, &group.aliases, &group.non_editable_aliases));
     set_known(&mut patch.attributes, extra("admin_created"), group.admin_created);
     patch
 }

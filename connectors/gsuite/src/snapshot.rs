@@ -22,8 +22,7 @@ use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
 use crate::owners::{Owners, hash, short_hash};
 use crate::wire::{
-    CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, User, mask,
-    salvaged_id,
+    self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, mask, salvaged_id,
 };
 
 /// A listing behind which its token is worthless.
@@ -274,13 +273,13 @@ impl Snapshot {
     }
 
     fn take_group(&mut self, item: &RawValue) -> Option<Patch> {
-        let group = parse::<Group>(item).filter(|group| !group.id.is_empty())?;
+        let group = wire::group(item)?;
         self.learn_domain(&group.email);
         Some(map::group(&group))
     }
 
     fn take_user(&mut self, item: &RawValue) -> Option<Patch> {
-        let user = parse::<User>(item).filter(|user| !user.id.is_empty() && user.primary_email.contains('@'))?;
+        let user = wire::user(item)?;
         let addresses = std::iter::once(&user.primary_email).chain(&user.aliases).chain(&user.non_editable_aliases);
         addresses.for_each(|address| self.learn_domain(address));
         let has_devices = self.api.config.chromeos == Devices::Imported || self.api.config.mobile == Devices::Imported;
@@ -498,7 +497,7 @@ fn following(stage: Stage) -> Stage {
     }
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(item: &RawValue) -> Option<T> {
+fn parse<T: DeserializeOwned>(item: &RawValue) -> Option<T> {
     serde_json::from_str(item.get()).ok()
 }
 

@@ -62,6 +62,17 @@ pub(crate) fn salvaged_id(item: &RawValue) -> Option<String> {
     any.id.or(any.resource_id).or(any.device_id).filter(|id| !id.is_empty())
 }
 
+/// Reads a user, who has an id and an address.
+pub(crate) fn user(item: &RawValue) -> Option<User> {
+    let user: User = serde_json::from_str(item.get()).ok()?;
+    (!user.id.is_empty() && user.primary_email.contains('@')).then_some(user)
+}
+
+/// Reads a group, which has an id.
+pub(crate) fn group(item: &RawValue) -> Option<Group> {
+    serde_json::from_str(item.get()).ok().filter(|group: &Group| !group.id.is_empty())
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names of the wire")]

@@ -31,7 +31,7 @@ async fn checked(tenant: &Tenant) -> Verification {
 async fn with_privileges(privileges: impl FnOnce(&mut std::collections::BTreeSet<Privilege>)) -> Tenant {
     let mut tenant = start(small()).await;
     tenant.account.add_user("sync@corp.example", "Sync", "Robot", |_| {});
-    tenant.config.admin = "sync@corp.example".to_owned();
+    "sync@corp.example".clone_into(&mut tenant.config.admin);
     let mut granted = Privilege::all();
     privileges(&mut granted);
     tenant.fake.service().edit_settings(|settings| {
