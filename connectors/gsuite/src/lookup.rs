@@ -165,6 +165,10 @@ async fn device(api: &Arc<Api>, cx: &Context, id: &SourceId, text: &str, units: 
     let mut denied = false;
     for (operation, kind, fields) in order {
         match find(api, cx, operation, &["customer", &api.config.customer, "devices", kind, text], fields).await? {
+            // Ids that are GUIDs may be spelled in capitals there.
+            Found::Object(object) if !salvaged_id(&object).is_some_and(|id| id.eq_ignore_ascii_case(text)) => {
+                return Ok(Presence::Unknown(Reason::Failed));
+            }
             Found::Object(object) => {
                 let patch = if kind == "mobile" {
                     match serde_json::from_str::<Mobile>(object.get()) {

@@ -161,6 +161,34 @@ async fn who_is_gone_is_told_from_who_can_be_had_back_and_an_address_proves_noth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_success_is_nobodys_end() {
+    let account = small();
+    let device = account.add_chromeos("SN1", |_| {});
+    let phone = account.add_mobile("IM1", "Anna", "anna@corp.example", |_| {});
+    let tenant = start(account).await;
+    let id = |object: Option<tenantry_fakes::google::Fields>| object.unwrap()["id"].as_str().unwrap().to_owned();
+    let anna = id(tenant.account.user("anna@corp.example"));
+    let team = id(tenant.account.group("team@corp.example"));
+    let asked = [
+        object(ObjectKind::User, &anna),
+        object(ObjectKind::Group, &team),
+        object(ObjectKind::Computer, &device),
+        object(ObjectKind::Computer, &phone),
+    ];
+    let endpoint = tenant.endpoint();
+    let found = endpoint.lookup(&tenant.cx, &asked).await.unwrap();
+    assert!(found.iter().all(|presence| matches!(presence, Presence::Present(Some(_)))), "{found:?}");
+    for operation in ["users.get", "groups.get", "chromeosdevices.get", "mobiledevices.get", "members.get"] {
+        tenant.fake.faults().on(When::Calls(operation), Fault::EmptySuccess);
+    }
+    let found = endpoint.lookup(&tenant.cx, &asked).await.unwrap();
+    assert!(found.iter().all(|presence| matches!(presence, Presence::Unknown(_))), "{found:?}");
+    let members = [SourceId::Id(anna.into())];
+    let checked = endpoint.check_members(&tenant.cx, &asked[1], &members).await.unwrap();
+    assert_eq!(checked, [Membership::Unknown]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memberships_are_read_a_second_time_one_by_one_or_as_a_list() {
     let tenant = start(generated()).await;
     let endpoint = tenant.endpoint();
