@@ -1,7 +1,7 @@
 //! What a fuzzer may call: the readers of pages, refusals, key files and resume points, each with what must hold of its
 //! answers.
 //!
-//! It exists under `cfg(fuzzing)` only, is no part of the interface, and must not hold a reader of its own.
+//! It exists under `cfg(fuzzing)` and in tests only, is no part of the interface, and must not hold a reader of its own.
 
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 
@@ -48,11 +48,11 @@ pub fn page(bytes: &[u8]) {
         }
         if let Ok(device) = serde_json::from_str::<ChromeOs>(item.get()) {
             let owner = Value::text(device.owner());
-            map::chromeos(&device, Some(owner), &units);
+            let _ = map::chromeos(&device, Some(owner), &units);
         }
         if let Ok(device) = serde_json::from_str::<Mobile>(item.get()) {
             let owner = Value::text(device.owner());
-            map::mobile(&device, Some(owner));
+            let _ = map::mobile(&device, Some(owner));
         }
         if let Ok(member) = serde_json::from_str::<Member>(item.get()) {
             let (near, far) = (map::member(&member, |_| true), map::member(&member, |_| false));
@@ -98,5 +98,42 @@ pub fn key(bytes: &[u8]) {
     if let Err(error) = crate::check_key(&Secret::new(text), false) {
         assert_eq!(*error.kind(), ErrorKind::Config);
         assert!(!format!("{error} {error:?}").contains("k4n4ri"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a seed with a few of them changed, the same for a number.
+    fn changed(seed: &[u8], mut number: u64) -> Vec<u8> {
+        let mut next = move |end: usize| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((number >> 33) % end.max(1) as u64).unwrap()
+        };
+        let mut bytes = seed.to_vec();
+        for _ in 0..next(4) {
+            let at = next(bytes.len());
+            match next(4) {
+                0 => bytes[at] = b"\"{}[]:,0\\u"[next(10)],
+                1 => drop(bytes.remove(at)),
+                2 => bytes.insert(at, bytes[next(bytes.len())]),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_fuzzing_begins_with_holds_also_when_a_few_bytes_are_others() {
+        let doors: [(&str, fn(&[u8])); 4] =
+            [("google_page", page), ("google_refusal", refusal), ("google_cursor", cursor), ("google_key", key)];
+        for (name, door) in doors {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(name);
+            for seed in std::fs::read_dir(folder).unwrap() {
+                let seed = std::fs::read(seed.unwrap().path()).unwrap();
+                (0..300).for_each(|number| door(&changed(&seed, number)));
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ mod cursor;
 mod delta;
 mod endpoint;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod hints;

@@ -170,15 +170,17 @@ impl Snapshot {
                 return Ok(page);
             }
         };
-        let hashes: Vec<_> = read.items.iter().filter_map(|item| salvaged_id(item)).map(|id| hash(&id)).collect();
-        if !hashes.is_empty() && hashes == self.last {
-            return Err(repeated());
-        }
         self.empty = if read.items.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > EMPTY_PAGES {
             return Err(repeated());
         }
         let met = self.take(&read, &mut page).await?;
+        let taken = page.patches.iter().map(|patch| &patch.object.id);
+        let set_aside = page.quarantined.iter().filter_map(|record| record.id.as_ref());
+        let hashes: Vec<_> = taken.chain(set_aside).map(id_hash).collect();
+        if !hashes.is_empty() && hashes == self.last {
+            return Err(repeated());
+        }
         self.last = hashes;
         match read.next().filter(|_| !met) {
             Some(next) => {
@@ -250,10 +252,9 @@ impl Snapshot {
                 },
                 _ => self.take_group(item),
             };
-            if stage == Stage::Groups
-                && let Some(id) = salvaged_id(item)
-            {
-                self.groups.push(id.into());
+            if stage == Stage::Groups {
+                let id = patch.as_ref().map(|patch| patch.object.id.to_string()).or_else(|| salvaged_id(item));
+                self.groups.extend(id.map(String::into_boxed_str));
             }
             match patch {
                 Some(patch) => page.patches.push(patch),
@@ -506,6 +507,14 @@ pub(crate) fn source_id(kind: ObjectKind, id: &str) -> SourceId {
     match kind {
         ObjectKind::Computer => SourceId::parse(id),
         _ => SourceId::Id(id.into()),
+    }
+}
+
+/// Hashes an id as it is spelled.
+fn id_hash(id: &SourceId) -> u64 {
+    match id {
+        SourceId::Id(text) => hash(&**text),
+        other => hash(&other.to_string()),
     }
 }
 

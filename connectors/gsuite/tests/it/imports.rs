@@ -195,15 +195,18 @@ async fn a_membership_that_the_log_lost_comes_by_turns_at_the_cost_of_few_groups
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_that_the_log_does_not_tell_of_yet_comes_with_its_members_and_without_a_full_listing() {
+async fn groups_that_the_log_does_not_tell_of_yet_come_with_their_members_and_without_a_full_listing() {
     let tenant = tenant(4, AuditLog { lag_seconds: 0, lost_percent: 100 }).await;
     let store = Store1::new(&tenant, "new-group").await;
     store.import(false).await;
-    let group = tenant.account.add_group("fresh@corp.example", "Fresh", |_| {});
-    let user = tenant.account.user_ids().swap_remove(5);
-    tenant.account.add_member(&group, Member::user(&user));
+    // More than take their turn.
+    for number in 0..4 {
+        let group = tenant.account.add_group(&format!("fresh{number}@corp.example"), "Fresh", |_| {});
+        let user = tenant.account.user_ids().swap_remove(5 + number);
+        tenant.account.add_member(&group, Member::user(&user));
+    }
     let report = store.import(false).await;
-    assert_eq!((report.mode, report.created, report.members_added), (Mode::Delta, 1, 1), "{report:?}");
+    assert_eq!((report.mode, report.created, report.members_added), (Mode::Delta, 4, 4), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
