@@ -147,6 +147,17 @@ impl Api {
 
     /// Reads a page of a listing. A refused token is an error of its own.
     pub(crate) async fn page(&self, cx: &Context, operation: Operation, url: &Url, sent: Option<&str>) -> Result<Page> {
+        self.page_answer(cx, operation, url, sent).await?.json()
+    }
+
+    /// Asks for a page of a listing, and leaves the reading to others.
+    pub(crate) async fn page_answer(
+        &self,
+        cx: &Context,
+        operation: Operation,
+        url: &Url,
+        sent: Option<&str>,
+    ) -> Result<Answer> {
         let url = match sent {
             Some(token) => {
                 let mut url = url.clone();
@@ -155,7 +166,7 @@ impl Api {
             }
             None => url.clone(),
         };
-        match self.get(cx, operation, &url).await {
+        match self.ask(cx, operation, || Request::new(Method::GET, url.clone())).await {
             Err(error) if sent.is_some() && error.context("status") == Some("400") => {
                 Err(error::token_refused().with_source(error))
             }

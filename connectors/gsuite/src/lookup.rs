@@ -245,7 +245,7 @@ pub(crate) async fn check_members(
         async move {
             Ok::<_, Error>(
                 match find(api, cx, Operation::ReadMember, &["groups", &id, "members", &member], "id").await? {
-                    Found::Object(object) => match serde_json::from_str::<Member>(object.get()) {
+                    Found::Object(object) => match serde_json::from_str::<Member<'_>>(object.get()) {
                         Ok(found) if found.id == member => Membership::Member,
                         _ => Membership::Unknown,
                     },

@@ -7,7 +7,7 @@ use tenantry::model::{
     UserState, Value, names,
 };
 
-use crate::wire::{ChromeOs, ExternalId, Group, Member, Mobile, User};
+use crate::wire::{ChromeOs, ExternalId, Group, Member, MemberType, Mobile, User};
 
 /// Addresses that Google makes for itself.
 const TEST_DOMAIN: &str = ".test-google-a.com";
@@ -120,19 +120,19 @@ pub(crate) fn group(group: &Group) -> Patch {
 }
 
 /// Says what a member is; `own` tells whether a domain is one of the account's.
-pub(crate) fn member(member: &Member, own: impl Fn(&str) -> bool) -> tenantry::model::Member {
+pub(crate) fn member(member: &Member<'_>, own: impl Fn(&str) -> bool) -> tenantry::model::Member {
     let domain = member.email.as_deref().and_then(|email| email.rsplit('@').next()).map(str::to_ascii_lowercase);
     let foreign = domain.is_some_and(|domain| !own(&domain));
-    let kind = match member.kind.as_deref() {
-        Some("CUSTOMER") => MemberKind::Everyone,
+    let kind = match member.kind {
+        Some(MemberType::Customer) => MemberKind::Everyone,
         // Addresses of others come as users and groups; the documented type for them is not in use.
-        Some("EXTERNAL") => MemberKind::External,
-        Some("USER" | "GROUP") if foreign => MemberKind::External,
-        Some("USER") => MemberKind::User,
-        Some("GROUP") => MemberKind::Group,
-        _ => MemberKind::Unknown,
+        Some(MemberType::External) => MemberKind::External,
+        Some(MemberType::User | MemberType::Group) if foreign => MemberKind::External,
+        Some(MemberType::User) => MemberKind::User,
+        Some(MemberType::Group) => MemberKind::Group,
+        Some(MemberType::Other) | None => MemberKind::Unknown,
     };
-    tenantry::model::Member { id: SourceId::Id(member.id.as_str().into()), kind }
+    tenantry::model::Member { id: SourceId::Id((&*member.id).into()), kind }
 }
 
 /// Makes a Chrome OS device's patch; `owner` is unknown where it was not looked for.

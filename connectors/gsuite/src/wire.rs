@@ -1,5 +1,7 @@
 //! The API's objects as they come, as far as they are asked for. It must not know what becomes of them.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -134,12 +136,40 @@ pub(crate) struct Group {
     pub(crate) admin_created: Option<bool>,
 }
 
+/// One page of members. There are ten times as many of them as of anything else: they are read in place.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Member {
-    pub(crate) id: String,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MembersPage<'a> {
+    #[serde(borrow, default)]
+    pub(crate) members: Vec<Member<'a>>,
+    next_page_token: Option<String>,
+}
+
+impl MembersPage<'_> {
+    /// Returns the next page's token; an empty one is none.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.next_page_token.as_deref().filter(|token| !token.is_empty())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Member<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Cow<'a, str>,
     pub(crate) email: Option<String>,
     #[serde(rename = "type")]
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<MemberType>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum MemberType {
+    User,
+    Group,
+    Customer,
+    External,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Debug, Deserialize)]

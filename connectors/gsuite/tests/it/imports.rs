@@ -195,6 +195,31 @@ async fn a_membership_that_the_log_lost_comes_by_turns_at_the_cost_of_few_groups
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_the_log_shows_late_is_not_missed_by_the_runs_in_between() {
+    let (tenant, clock, time) = timed(9, AuditLog { lag_seconds: 180, lost_percent: 0 }).await;
+    let store = Store1::with_clock(&tenant, "late", clock).await;
+    store.import(false).await;
+    let users = tenant.account.user_ids();
+    let active = users.iter().filter(|id| tenant.account.user(id).unwrap()["suspended"] == false);
+    let some: Vec<_> = active.skip(1).take(8).cloned().collect();
+    some.iter().for_each(|id| tenant.account.suspend_user(id, true));
+    // Each run takes the log further than what it does not show yet.
+    let suspended = |store: &Store1| {
+        let state = store.state();
+        let is = |id: &&String| state[&(ObjectKind::User, (*id).clone())].0["state"].contains("suspended");
+        some.iter().filter(is).count()
+    };
+    time.advance(Duration::from_secs(20));
+    assert_eq!(store.import(false).await.mode, Mode::Delta);
+    assert!(suspended(&store) < 8, "nothing was late");
+    for _ in 0..2 {
+        time.advance(Duration::from_secs(120));
+        assert_eq!(store.import(false).await.mode, Mode::Delta);
+    }
+    assert_eq!(suspended(&store), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_that_the_log_does_not_tell_of_yet_come_with_their_members_and_without_a_full_listing() {
     let tenant = tenant(4, AuditLog { lag_seconds: 0, lost_percent: 100 }).await;
     let store = Store1::new(&tenant, "new-group").await;

@@ -32,6 +32,10 @@ async fn everything_comes_once_and_every_scope_is_closed() {
     }
     let owned = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::Computer);
     assert!(owned.clone().all(|patch| text(patch, "owner").is_some_and(|id| account.user(&id).is_some())));
+    // Units below others have their ids, too.
+    let users = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::User);
+    assert!(users.clone().any(|patch| text(patch, "attributes.org_unit_path").unwrap().matches('/').count() > 1));
+    assert!(users.clone().all(|patch| text(patch, "attributes.org_unit_id").is_some()));
     let guests = listing.objects.values().filter(|patch| text(patch, "kind").as_deref() == Some("guest")).count();
     let true_guests =
         account.user_ids().iter().filter(|id| account.user(id).unwrap().contains_key("isGuestUser")).count();
@@ -154,6 +158,15 @@ async fn who_is_gone_is_told_from_who_can_be_had_back_and_an_address_proves_noth
     assert_eq!(found[3], Presence::Gone(Evidence::NotFound));
     account.undelete_user(&anna);
     assert!(matches!(endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap()[0], Presence::Present(Some(_))));
+    // Nor is somebody gone for good whom the deleted ones cannot be asked for.
+    account.delete_user(&bo);
+    let about = When::About("users.list", "showDeleted".to_owned());
+    for refusal in [tenantry_fakes::google::Refusal::forbidden(), tenantry_fakes::google::Refusal::backend()] {
+        tenant.fake.faults().on(about.clone(), Fault::Refuse(refusal));
+        let found = endpoint.lookup(&tenant.cx, &asked[1..2]).await;
+        assert!(found.as_ref().is_err() || matches!(found.as_ref().unwrap()[0], Presence::Unknown(_)), "{found:?}");
+        tenant.fake.faults().clear();
+    }
     // A lost right is never somebody's end.
     tenant.fake.faults().on(When::Calls("users.get"), Fault::Refuse(tenantry_fakes::google::Refusal::forbidden()));
     let found = endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap();
