@@ -83,14 +83,26 @@ async fn a_refused_page_token_ends_the_listing_without_closing_anything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_repeat_are_an_error_and_empty_ones_are_not() {
-    let tenant = start(some()).await;
+    let mut tenant = start(some()).await;
+    tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 1_000_000);
+    tenant.config.page_size = 5;
+    let operations = [
+        ("users.list", Scope::Users),
+        ("groups.list", Scope::Groups),
+        ("members.list", Scope::Computers),
+        ("chromeosdevices.list", Scope::Computers),
+        ("mobiledevices.list", Scope::Computers),
+    ];
     for fault in [Fault::RepeatFirstPage, Fault::RepeatToken] {
-        tenant.fake.faults().on(When::Calls("users.list"), fault.clone());
-        let (error, listing) = fails(&tenant).await;
-        assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?}");
-        assert!(listing.closed.is_empty());
-        tenant.fake.faults().clear();
+        for (operation, scope) in &operations {
+            tenant.fake.faults().on(When::Calls(operation), fault.clone());
+            let (error, listing) = fails(&tenant).await;
+            assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?} of {operation}");
+            assert!(!listing.closed.contains(scope));
+            tenant.fake.faults().clear();
+        }
     }
+    tenant.config.page_size = 500;
     tenant.fake.faults().on(When::Page("users.list", 2), Fault::EmptyPage);
     tenant.fake.faults().on(When::Page("groups.list", 1), Fault::EmptyPage);
     // The last page has a token all the same, and the page behind it has nothing on it.
