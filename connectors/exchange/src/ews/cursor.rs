@@ -33,12 +33,8 @@ struct Head {
 
 impl Position {
     pub(crate) fn write(&self) -> Checkpoint {
-        let head = Head {
-            identity: self.identity.clone(),
-            walk: self.walk.clone(),
-            done: self.done,
-            seen: self.seen.len(),
-        };
+        let head =
+            Head { identity: self.identity.clone(), walk: self.walk.clone(), done: self.done, seen: self.seen.len() };
         let mut bytes = Vec::with_capacity(4096 + self.seen.len() * 8);
         let head = serde_json::to_vec(&head).unwrap_or_default();
         bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or_default().to_le_bytes());

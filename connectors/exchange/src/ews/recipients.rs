@@ -74,10 +74,8 @@ impl Members {
 /// Reads the direct members of a group.
 pub(crate) async fn members(api: &Api, cx: &Context, group: &SourceId, address: &str) -> Result<Members> {
     let mut edges = Edges { group: group.clone(), via: Via::Explicit, members: Vec::new() };
-    let open = |reason: &str| Unreadable {
-        scope: Scope::Members(group.clone(), Via::Explicit),
-        reason: reason.to_owned(),
-    };
+    let open =
+        |reason: &str| Unreadable { scope: Scope::Members(group.clone(), Via::Explicit), reason: reason.to_owned() };
     let set = match api.expand(cx, address).await {
         Ok(Some(set)) => set,
         // An empty group and an unknown one are told alike.

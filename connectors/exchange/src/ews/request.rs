@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn only_the_directory_is_searched_and_older_releases_are_not_asked_for_a_shape() {
-        for (words, version, shape) in [(Words::Full, "Exchange2010_SP2", true), (Words::Old, "Exchange2007_SP1", false)] {
+        for (words, version, shape) in
+            [(Words::Full, "Exchange2010_SP2", true), (Words::Old, "Exchange2007_SP1", false)]
+        {
             let message = resolve(words, "an");
             assert!(message.contains(r#"SearchScope="ActiveDirectory""#));
             assert!(message.contains(r#"ReturnFullContactData="true""#));
