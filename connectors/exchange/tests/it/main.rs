@@ -1,1 +1,9 @@
-//! What the connector does over the wire, one module for each subject.
+//! The connector against a fake organisation: a module for each promise that it makes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod conformance;
+mod listing;
+mod organisation;
+mod sign_in;
+mod trouble;
