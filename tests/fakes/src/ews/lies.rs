@@ -1,5 +1,7 @@
 //! What faults do to an answer; it knows no recipient.
 
+use std::fmt::Write as _;
+
 use http::StatusCode;
 
 use super::faults::Fault;
@@ -174,7 +176,8 @@ fn spoiled(text: &str, fault: &Fault) -> Option<Vec<u8>> {
             let mut doctype = String::from("<!DOCTYPE b [<!ENTITY e0 \"eeeeeeeeee\">");
             for level in 1..10 {
                 let before = format!("&e{};", level - 1).repeat(10);
-                doctype.push_str(&format!("<!ENTITY e{level} \"{before}\">"));
+                // Writing to a string cannot fail.
+                let _ = write!(doctype, "<!ENTITY e{level} \"{before}\">");
             }
             doctype.push_str("]>");
             with(&doctype, &inside("&e9;")?)
@@ -182,7 +185,8 @@ fn spoiled(text: &str, fault: &Fault) -> Option<Vec<u8>> {
         Fault::ExternalEntity => with("<!DOCTYPE b [<!ENTITY e SYSTEM \"file:///etc/hostname\">]>", &inside("&e;")?),
         Fault::BadText => {
             let at = name? + head.len();
-            Some([text[..at].as_bytes(), &[0xff, 0xc3, 0x28], text[at..].as_bytes()].concat())
+            let (before, after) = text.as_bytes().split_at(at);
+            Some([before, &[0xff, 0xc3, 0x28], after].concat())
         }
         _ => None,
     }

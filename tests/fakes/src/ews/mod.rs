@@ -46,12 +46,14 @@
 //! ```
 
 mod account;
+mod digest;
 mod expand;
 mod faults;
 mod fold;
 mod index;
 mod lies;
 mod log;
+mod ntlm;
 mod organisation;
 mod recipient;
 mod refusal;
@@ -75,6 +77,9 @@ pub use organisation::Organisation;
 pub use recipient::{Id, Kind, Member, PersonalContact, Recipient, Routing, Rule};
 pub use seed::Size;
 pub use server::FakeEws;
-pub use settings::{AddressOrder, Budget, ExtendedProtection, Nothing, Paging, Settings, VersionInfo, VersionRefusal};
+pub use settings::{
+    AddressOrder, Budget, CertificateSignature, ExtendedProtection, Nothing, Paging, Settings, VersionInfo,
+    VersionRefusal,
+};
 pub use sign_in::Connection;
 pub use version::Version;

@@ -14,7 +14,7 @@ use super::refusal::{Refusal, SoapFault};
 use super::request::{Asked, Read, Told, read};
 use super::resolve::resolve;
 use super::settings::Settings;
-use super::sign_in::{Connection, Signed};
+use super::sign_in::{Connection, Proved, Signed};
 use super::version::Version;
 use super::write::{self, Message};
 use crate::http::{Ending, Reply, Request};
@@ -87,8 +87,8 @@ impl Organisation {
                 "<html><body><h1>404 - File or directory not found.</h1></body></html>",
             ));
         }
-        let account = match self.sign_in(connection, request, settings) {
-            Signed::In(account) => account,
+        let (account, proved) = match self.sign_in(connection, request, settings) {
+            Signed::In(account, proved) => (account, proved),
             Signed::Out(reply) => return plain(reply),
         };
         line.account = Some(account.credentials.name());
@@ -105,7 +105,11 @@ impl Organisation {
             Ok(ticket) => ticket,
             Err(refusal) => return (refused(settings, &refusal), None),
         };
-        (self.call(connection, request, settings, &account, line), Some(ticket))
+        let mut made = self.call(connection, request, settings, &account, line);
+        if proved == Proved::JustNow && made.reply.status != StatusCode::UNAUTHORIZED {
+            made.reply = made.reply.with_header("persistent-auth", "true");
+        }
+        (made, Some(ticket))
     }
 
     /// Counts a call that begins.
