@@ -9,6 +9,10 @@ pub(crate) enum Words {
     Full,
     /// Since 2007 SP1.
     Old,
+    /// 2007 without a service pack.
+    Oldest,
+    /// The same where it does not know scopes: the account's own contacts come too, and are told by their marks.
+    Bare,
 }
 
 impl Words {
@@ -16,6 +20,17 @@ impl Words {
         match self {
             Self::Full => "Exchange2010_SP2",
             Self::Old => "Exchange2007_SP1",
+            Self::Oldest | Self::Bare => "Exchange2007",
+        }
+    }
+
+    /// Returns those of the release before.
+    pub(crate) fn older(self) -> Option<Self> {
+        match self {
+            Self::Full => Some(Self::Old),
+            Self::Old => Some(Self::Oldest),
+            Self::Oldest => Some(Self::Bare),
+            Self::Bare => None,
         }
     }
 }
@@ -24,13 +39,16 @@ impl Words {
 pub(crate) fn resolve(words: Words, entry: &str) -> String {
     let shape = match words {
         Words::Full => r#" ContactDataShape="AllProperties""#,
-        Words::Old => "",
+        Words::Old | Words::Oldest | Words::Bare => "",
     };
-    // Without a scope the account's own contacts come too.
+    let scope = match words {
+        Words::Bare => "",
+        _ => r#" SearchScope="ActiveDirectory""#,
+    };
     envelope(
         words,
         &format!(
-            r#"<m:ResolveNames ReturnFullContactData="true" SearchScope="ActiveDirectory"{shape}><m:UnresolvedEntry>{}</m:UnresolvedEntry></m:ResolveNames>"#,
+            r#"<m:ResolveNames ReturnFullContactData="true"{scope}{shape}><m:UnresolvedEntry>{}</m:UnresolvedEntry></m:ResolveNames>"#,
             escape(entry)
         ),
     )

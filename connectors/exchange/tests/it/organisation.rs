@@ -29,7 +29,7 @@ pub(crate) async fn start(organisation: Organisation) -> Site {
 
 pub(crate) fn config(fake: &FakeEws) -> EwsConfig {
     let credentials = fake.organisation().credentials();
-    let mut config = EwsConfig::new(fake.url(), credentials.name(), Secret::new(credentials.password()));
+    let mut config = EwsConfig::new(fake.url(), credentials.name(), Secret::new(credentials.password));
     config.auth = EwsAuth::Basic;
     config.per_second = 10_000;
     config.http.ca_pem = Some(fake.ca_pem().as_bytes().to_vec());
