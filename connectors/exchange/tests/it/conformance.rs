@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tenantry::Endpoint;
 use tenantry::model::SourceId;
 use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Remote};
-use tenantry_fakes::ews::{Fault, FakeEws, Id, On, Organisation, Recipient};
+use tenantry_exchange::EwsAuth;
+use tenantry_fakes::ews::{FakeEws, Fault, Id, On, Organisation, Recipient};
 
 use crate::organisation::{Site, config, endpoint, start};
 
@@ -23,6 +24,7 @@ struct Exchange {
 impl Exchange {
     async fn start() -> Self {
         let mut site = start(Organisation::new("corp.example")).await;
+        site.config.auth = EwsAuth::Ntlm;
         // A server that is silent on purpose is given up soon.
         site.config.http.timeout = Duration::from_secs(5);
         Self { site, others: Vec::new(), ids: BTreeMap::new(), made: 0 }
@@ -34,6 +36,13 @@ impl Exchange {
         let source = SourceId::address(&address.unwrap());
         self.ids.insert(source.clone(), id);
         source
+    }
+
+    fn by(&mut self, fake: FakeEws) -> Arc<dyn Endpoint> {
+        let mut config = config(&fake);
+        config.auth = EwsAuth::Ntlm;
+        self.others.push(fake);
+        Arc::new(endpoint(config))
     }
 
     fn id(&self, source: &SourceId) -> Done<Id> {
@@ -120,9 +129,20 @@ impl Remote for Exchange {
         Ok(())
     }
 
+    /// A challenge that nobody answers is no attempt: an attempt is refused twice on its connection.
     async fn sign_ins(&mut self) -> Done<u64> {
-        let tries = self.site.fake.log().all().into_iter().filter(|line| line.account.is_none() && line.status == Some(401));
-        Ok(tries.count() as u64)
+        let mut refused = BTreeMap::<u64, u64>::new();
+        for line in self.site.fake.log().all().iter().filter(|line| line.status == Some(401)) {
+            *refused.entry(line.connection).or_default() += 1;
+        }
+        Ok(refused.values().map(|times| times - 1).sum())
+    }
+
+    async fn put_unintelligible(&mut self) -> Done<Option<SourceId>> {
+        self.made += 1;
+        let name = format!("Odd {}", self.made);
+        self.site.organisation.add(Recipient::user("").displayed(&name).address("X500:/o=Corp/cn=odd"));
+        Ok(None)
     }
 
     async fn fall_silent(&mut self) -> Done {
@@ -137,13 +157,15 @@ impl Remote for Exchange {
         Ok(())
     }
 
+    async fn other_server(&mut self) -> Done<Arc<dyn Endpoint>> {
+        let fake = FakeEws::start(self.site.organisation.clone()).await;
+        Ok(self.by(fake))
+    }
+
+    /// A forest is known by its name alone: one of the same name cannot be told.
     async fn other_directory(&mut self) -> Done<Arc<dyn Endpoint>> {
-        let fake = FakeEws::start(Organisation::new("corp.example")).await;
-        let mut config = config(&fake);
-        // Another server of the same name is another organisation's where its name is all that is known of it.
-        config.url = config.url.replace("127.0.0.1", "localhost");
-        self.others.push(fake);
-        Ok(Arc::new(endpoint(config)))
+        let fake = FakeEws::start(Organisation::new("other.example")).await;
+        Ok(self.by(fake))
     }
 
     async fn dump(&mut self) -> Done<Dump> {
@@ -154,7 +176,25 @@ impl Remote for Exchange {
 
 /// What Exchange Web Services have not: computers, places, filters, primary groups, rights that can be read, attributes
 /// denied by themselves, pages, deltas, actions. Ids are addresses, and nobody is said to be gone.
-const NOT_THERE: &[&str] = &[];
+const NOT_THERE: &[&str] = &[
+    "coverage::shows_a_withdrawn_right",
+    "coverage::shows_a_right_lost_on_the_way",
+    "coverage::shows_a_changed_filter",
+    "snapshot::leaves_out_what_is_out_of_scope",
+    "snapshot::names_primary_groups",
+    "snapshot::keeps_ids",
+    "snapshot::tells_no_value_as_empty",
+    "snapshot::leaves_out_what_was_not_read",
+    "snapshot::fits_the_shapes",
+    "resuming::takes_the_cursor_before_the_data",
+    "resuming::tells_the_first_cursor",
+    "paging::goes_on_at_empty_pages",
+    "paging::repeated_pages_are_an_error",
+    "lookup::tells_moved_from_gone",
+    "lookup::calls_gone_what_is_gone",
+    "delta::",
+    "actor::",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connector_does_what_the_engine_counts_on() {

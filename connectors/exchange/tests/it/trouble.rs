@@ -143,8 +143,8 @@ async fn a_server_that_does_not_tell_its_release_or_tells_an_unknown_one_is_read
 
 #[tokio::test]
 async fn a_server_that_keeps_rows_back_never_gets_a_listing_closed_that_it_contradicts() {
-    let size = Size { users: 400, hidden_percent: 0, legacy_percent: 0, ..Size::default() };
-    for seed in 0..4 {
+    let size = Size { users: 120, hidden_percent: 0, legacy_percent: 0, ..Size::default() };
+    for seed in 0..3 {
         let site = start(Organisation::seeded(seed, size)).await;
         // Rows are dropped by their place in an answer: told here, kept back there.
         site.fake.faults().on(On::call(Call::ResolveNames), Fault::DropRows { percent: 10, seed });

@@ -55,7 +55,8 @@ fn a_mailbox_is_a_user_of_whom_much_is_unknown() {
 
 #[test]
 fn two_addresses_are_all_and_three_may_be_some() {
-    let all = patch(&result("Mailbox", "a@corp.example", Some(contact(&["smtp:old@corp.example", "SMTP:a@corp.example"]))));
+    let all =
+        patch(&result("Mailbox", "a@corp.example", Some(contact(&["smtp:old@corp.example", "SMTP:a@corp.example"]))));
     assert_eq!(all.attributes.get(&names::ALIASES), Some(&Value::list(["old@corp.example"])));
     assert_eq!(all.attributes.get(&AttributeName::extra("some_aliases")), Some(&Value::Empty));
     let none = patch(&result("Mailbox", "a@corp.example", Some(contact(&["SMTP:a@corp.example"]))));
@@ -84,7 +85,8 @@ fn an_older_server_that_leaves_out_a_title_does_not_say_that_there_is_none() {
 
 #[test]
 fn the_primary_address_is_found_wherever_it_stands() {
-    let mut resolution = result("Mailbox", "/o=Corp/cn=ann", Some(contact(&["smtp:old@corp.example", "SMTP:new@corp.example"])));
+    let mut resolution =
+        result("Mailbox", "/o=Corp/cn=ann", Some(contact(&["smtp:old@corp.example", "SMTP:new@corp.example"])));
     resolution.mailbox.routing = "EX".into();
     assert_eq!(primary(&resolution), Some("new@corp.example"));
     resolution.contact = None;
@@ -101,10 +103,14 @@ fn what_is_not_of_the_directory_is_left_out() {
     own.mailbox.is_own = true;
     let mut stored = result("Contact", "x@corp.example", Some(contact(&[])));
     stored.contact.as_mut().unwrap().source = Some("Store".into());
-    for left in [own, stored, result("PrivateDL", "x@corp.example", None), result("PublicFolder", "x@corp.example", None)] {
+    for left in
+        [own, stored, result("PrivateDL", "x@corp.example", None), result("PublicFolder", "x@corp.example", None)]
+    {
         assert!(matches!(object(&left, true), Mapped::Left(_)), "{left:?}");
     }
-    for system in ["HealthMailbox0123@corp.example", "SystemMailbox{bb558c35}@corp.example", "DiscoverySearchMailbox {D9}@x"] {
+    for system in
+        ["HealthMailbox0123@corp.example", "SystemMailbox{bb558c35}@corp.example", "DiscoverySearchMailbox {D9}@x"]
+    {
         let mut mailbox = result("Mailbox", "x@corp.example", None);
         mailbox.mailbox.name = system.into();
         assert!(matches!(object(&mailbox, true), Mapped::Left(_)), "{system}");
