@@ -4,3 +4,6 @@
 mod ews;
 
 pub use ews::{Ews, EwsAuth, EwsConfig};
+
+#[cfg(fuzzing)]
+pub use ews::fuzzing;

@@ -96,6 +96,17 @@ pub(crate) struct Set<T> {
     pub(crate) total: Option<u64>,
 }
 
+/// As many results as a server gives.
+const MOST: usize = 100;
+
+impl Set<Resolution> {
+    /// As many as come at once, or the last one not among them: there may be more. A server that does not say so is
+    /// believed only where fewer came.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.items.len() >= MOST || self.has_last == Some(false)
+    }
+}
+
 /// What an operation came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {

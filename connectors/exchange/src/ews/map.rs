@@ -240,4 +240,6 @@ fn is_address(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;

@@ -120,13 +120,13 @@ proptest! {
 
     #[test]
     fn splitting_finds_every_visible_recipient_whatever_the_alphabet_of_the_addresses(
-        people in people(prop_oneof!["[Ѐ-ѯ]{1,6}", "[Α-ω]{1,6}", "[äöüßéèñçøåłžş]{1,4}", "[א-ת]{1,4}", local()]),
+        people in people(prop_oneof!["[Ѐ-џ]{1,6}", "[Α-ω]{1,6}", "[äöüßéèñçøåłžş]{1,4}", "[א-ת]{1,4}", local()]),
         cap in 2_usize..8,
     ) {
         let model = Model::new(people, cap, "");
         let (found, walk) = model.walk(PLENTY);
         let all = model.everybody();
-        // A letter that is a mark, or rare in its script, is honestly said to have been too much.
+        // A letter that is a mark is honestly said to have been too much.
         prop_assert!(found == all || walk.gap().is_some(), "{:?}", all.difference(&found).collect::<Vec<_>>());
         prop_assert!(found.is_subset(&all));
     }
