@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod conformance;
+mod imports;
 mod listing;
 mod organisation;
 mod sign_in;
