@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::faults::Fault;
 use super::recipient::Id;
 use super::refusal::{Refusal, SoapFault};
-use super::write::Message;
+use super::write::{Mailbox, Message};
 use crate::http::{Ending, Reply};
 
 /// How rows are bent.
@@ -17,6 +17,8 @@ pub(crate) struct Bend {
     hide: Vec<(u8, u64)>,
     drop: Vec<(u8, u64)>,
     twice: bool,
+    pub(crate) never_last: bool,
+    bare: bool,
 }
 
 fn mix(mut x: u64) -> u64 {
@@ -39,6 +41,8 @@ impl Bend {
                 Fault::HidePercent { percent, seed } => bend.hide.push((*percent, *seed)),
                 Fault::DropRows { percent, seed } => bend.drop.push((*percent, *seed)),
                 Fault::DuplicateRows => bend.twice = true,
+                Fault::NeverLast => bend.never_last = true,
+                Fault::BareRows => bend.bare = true,
                 _ => {}
             }
         }
@@ -48,6 +52,11 @@ impl Bend {
     /// Whether a recipient is there for whoever asks.
     pub(crate) fn shows(&self, id: Id) -> bool {
         !self.hide.iter().any(|(percent, seed)| hit(*percent, *seed, u64::from(id.0)))
+    }
+
+    /// Leaves out what need not be told of a row.
+    pub(crate) fn mailbox(&self, mailbox: Mailbox) -> Mailbox {
+        if self.bare { Mailbox { routing: "", kind: "", ..mailbox } } else { mailbox }
     }
 
     /// Leaves out and doubles rows.

@@ -161,6 +161,7 @@ impl Organisation {
             Asked::Resolve(asked) => (Call::ResolveNames, "ResolveNames", asked.entry.clone()),
             Asked::Expand(asked) if asked.item.is_empty() => (Call::ExpandDl, "ExpandDL", asked.address.clone()),
             Asked::Expand(asked) => (Call::ExpandDl, "ExpandDL", asked.item.clone()),
+            Asked::Convert(_) => (Call::Other, "ConvertId", String::new()),
         };
         (line.call, line.entry) = (call, entry);
         let faults = self.inner.faults.decide(call, &line.entry);
@@ -194,10 +195,18 @@ impl Organisation {
                     ),
                     Asked::Resolve(asked) => resolve(state, settings, &bend, asked),
                     Asked::Expand(asked) => expand(state, settings, &bend, asked),
+                    // There is no item here whose id could be converted. Clients ask to learn the version.
+                    Asked::Convert(_) => {
+                        Message::error("ErrorInvalidSmtpAddress", "The SMTP address format is invalid.")
+                    }
                 }
             })
         });
-        let mut reply = lies::xml(StatusCode::OK, write::answer(settings, operation, &message));
+        let messages = match read.asked {
+            Asked::Convert(ids) => vec![message.clone(); ids],
+            _ => vec![message.clone()],
+        };
+        let mut reply = lies::xml(StatusCode::OK, write::answer(settings, operation, &messages));
         let before = locked(&self.inner.before).replace(reply.clone());
         if faults.contains(&Fault::AnswerBefore) {
             reply = before.unwrap_or(reply);

@@ -73,6 +73,15 @@ fn hidden_members_are_told_unless_they_are_left_out_and_a_cap_is_told() {
 }
 
 #[test]
+fn members_without_an_address_are_missing() {
+    let organisation = nested();
+    let ann = organisation.find("ann@corp.example").unwrap();
+    organisation.edit(ann, |ann| ann.addresses.clear());
+    let inner = expand(&organisation, "inner");
+    assert_eq!((inner.addresses(), inner.total.as_deref()), (vec!["outer@corp.example"], Some("1")));
+}
+
+#[test]
 fn a_dynamic_group_has_whom_its_rule_means_now() {
     let organisation = nested();
     organisation.add(Recipient::dynamic_group("sales", Rule::Department("SALES".to_owned())));

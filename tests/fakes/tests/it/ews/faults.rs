@@ -104,6 +104,7 @@ fn lies_about_rows_look_like_success() {
     let is = |rows: usize, last: Option<&str>, code: &str| (rows, last.map(str::to_owned), code.to_owned());
     assert_eq!(told(Fault::SilentCap(5)), is(5, Some("true"), many));
     assert_eq!(told(Fault::DuplicateRows), is(40, Some("true"), many));
+    assert_eq!(told(Fault::NeverLast), is(20, Some("false"), many));
     assert_eq!(told(Fault::NoResults), is(0, None, "ErrorNameResolutionNoResults"));
     assert_eq!(told(Fault::EmptySet), is(0, Some("true"), "NoError"));
     assert_eq!(told(Fault::AnswerTo("ann01".to_owned())), is(1, Some("true"), "NoError"));
@@ -116,6 +117,9 @@ fn lies_about_rows_look_like_success() {
     let again = |entry: &str| resolve(&organisation, entry).rows.len();
     assert_eq!(again("ann"), seen);
     assert_eq!((0..20).map(|number| again(&format!("smtp:ann{number:02}@corp.example"))).sum::<usize>(), seen);
+    once(&organisation, Fault::BareRows);
+    let bare = resolve(&organisation, "ann01").rows.remove(0);
+    assert_eq!((bare.address.as_str(), bare.routing.as_str(), bare.kind.as_str()), ("ann01@corp.example", "", ""));
     once(&organisation, Fault::SilentCap(5));
     assert_eq!(expand(&organisation, "team").rows.len(), 5);
     once(&organisation, Fault::EmptySet);

@@ -3,6 +3,7 @@
 mod expanding;
 mod faults;
 mod limits;
+mod proof;
 mod resolving;
 mod sign_in;
 mod sockets;

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use tenantry_fakes::ews::{Connection, Fault, On, Organisation, Recipient};
+use tenantry_fakes::ews::{Connection, ExtendedProtection, Fault, On, Organisation, Recipient};
 
+use super::proof::Proof;
 use super::{basic, request, resolving, soap};
 
 fn organisation() -> Organisation {
@@ -133,4 +134,99 @@ fn names_and_passwords_are_in_no_record() {
     let record = format!("{:?} {organisation:?} {credentials:?}", organisation.log().all());
     assert!(!record.contains(&credentials.password));
     assert_eq!(organisation.log().all()[0].account.as_deref(), Some("CORP\\svc-import"));
+}
+
+/// Signs in by proof and returns the status.
+fn prove(organisation: &Organisation, connection: &Connection, scheme: &str, proof: &Proof<'_>) -> u16 {
+    let (_, offers) = ask(organisation, connection, token(scheme, &NEGOTIATE));
+    let challenge = offers.iter().find_map(|offer| offer.strip_prefix(&format!("{scheme} "))).unwrap();
+    let answer = proof.answer(&NEGOTIATE, &STANDARD.decode(challenge).unwrap());
+    ask(organisation, connection, token(scheme, &answer)).0
+}
+
+#[test]
+fn a_right_proof_signs_the_connection_in_and_no_other() {
+    let organisation = organisation();
+    organisation.set_password("Pässword");
+    let (one, other) = (Connection::plain(), Connection::plain());
+    let proof = Proof::new("CORP", "svc-import", "Pässword");
+    assert_eq!(prove(&organisation, &one, "NTLM", &proof), 200);
+    assert_eq!(ask(&organisation, &one, None).0, 200);
+    assert_eq!(ask(&organisation, &other, None).0, 401);
+    assert_eq!(prove(&organisation, &other, "Negotiate", &proof), 200);
+    // A new negotiation ends what was before.
+    ask(&organisation, &one, token("NTLM", &NEGOTIATE));
+    assert_eq!(ask(&organisation, &one, None).0, 401);
+    for wrong in [
+        Proof::new("CORP", "svc-import", "password"),
+        Proof::new("OTHER", "svc-import", "Pässword"),
+        Proof::new("CORP", "ann", "Pässword"),
+    ] {
+        assert_eq!(prove(&organisation, &Connection::plain(), "NTLM", &wrong), 401);
+    }
+    assert_eq!(prove(&organisation, &one, "NTLM", &Proof::new("", "svc-import@corp.example", "Pässword")), 200);
+    assert_eq!(organisation.log().all().iter().filter(|line| line.status == Some(200)).count(), 4);
+}
+
+#[test]
+fn an_answer_to_one_connections_challenge_is_none_to_anothers() {
+    let organisation = organisation();
+    let credentials = organisation.credentials();
+    let proof = Proof::new(&credentials.domain, &credentials.user, &credentials.password);
+    let (one, other) = (Connection::plain(), Connection::plain());
+    let challenge = |connection: &Connection| {
+        let (_, offers) = ask(&organisation, connection, token("NTLM", &NEGOTIATE));
+        STANDARD.decode(offers[0].strip_prefix("NTLM ").unwrap()).unwrap()
+    };
+    let answer = proof.answer(&NEGOTIATE, &challenge(&one));
+    challenge(&other);
+    assert_eq!(ask(&organisation, &other, token("NTLM", &answer)).0, 401);
+    assert_eq!(ask(&organisation, &one, token("NTLM", &answer)).0, 200);
+    // Nor is it one twice.
+    assert_eq!(ask(&organisation, &one, token("NTLM", &answer)).0, 401);
+}
+
+#[test]
+fn a_binding_is_looked_at_as_far_as_is_set() {
+    let organisation = organisation();
+    let credentials = organisation.credentials();
+    let right = b"tls-server-end-point:0123";
+    let statuses = |protection: ExtendedProtection| {
+        organisation.edit_settings(|settings| settings.extended_protection = protection);
+        [Some(&right[..]), Some(&b"tls-server-end-point:other"[..]), None].map(|binding| {
+            let mut proof = Proof::new(&credentials.domain, &credentials.user, &credentials.password);
+            proof.binding = binding;
+            prove(&organisation, &Connection::bound(right), "NTLM", &proof)
+        })
+    };
+    assert_eq!(statuses(ExtendedProtection::Off), [200, 200, 200]);
+    assert_eq!(statuses(ExtendedProtection::Allowed), [200, 401, 200]);
+    assert_eq!(statuses(ExtendedProtection::Required), [200, 401, 401]);
+    let mut proof = Proof::new(&credentials.domain, &credentials.user, &credentials.password);
+    assert_eq!(prove(&organisation, &Connection::plain(), "NTLM", &proof), 401);
+    organisation.edit_settings(|settings| settings.extended_protection = ExtendedProtection::Allowed);
+    proof.binding = Some(right);
+    assert_eq!(prove(&organisation, &Connection::plain(), "NTLM", &proof), 401);
+}
+
+#[test]
+fn the_messages_own_check_is_wanted_as_far_as_is_set_and_must_be_right() {
+    let organisation = organisation();
+    let credentials = organisation.credentials();
+    let status = |checked: Option<bool>| {
+        let mut proof = Proof::new(&credentials.domain, &credentials.user, &credentials.password);
+        proof.checked = checked;
+        prove(&organisation, &Connection::plain(), "NTLM", &proof)
+    };
+    assert_eq!([status(None), status(Some(true)), status(Some(false))], [200, 200, 401]);
+    organisation.edit_settings(|settings| settings.mic_required = true);
+    assert_eq!([status(None), status(Some(true)), status(Some(false))], [401, 200, 401]);
+}
+
+#[test]
+fn a_closing_way_in_between_is_told_in_each_refusal() {
+    let organisation = organisation();
+    organisation.edit_settings(|settings| settings.closes_on_401 = true);
+    let reply = organisation.reply(&Connection::plain(), &request(""));
+    assert_eq!(reply.headers["connection"], "close");
 }

@@ -95,3 +95,19 @@ fn what_is_told_of_the_version_can_be_unheard_of_another_build_or_nothing() {
     assert!(online.contains(&("MinorVersion".to_owned(), "20".to_owned())));
     assert_eq!(told(VersionInfo::Absent), None);
 }
+
+#[test]
+fn clients_can_learn_the_version_by_converting_an_id_that_there_is_not() {
+    let ids = r#"<m:SourceIds><t:AlternateId Id="DUMMY" Format="EwsId" Mailbox="DUMMY"/><t:AlternateId Id="D" Format="EwsId" Mailbox="D"/></m:SourceIds>"#;
+    let ask = |server: Version, call: &str| {
+        Answer::read(&send(&organisation(server), &soap(&version("Exchange2007_SP1"), call)))
+    };
+    let call = format!(r#"<m:ConvertId DestinationFormat="EntryId">{ids}</m:ConvertId>"#);
+    let answer = ask(Version::Exchange2010, &call);
+    assert_eq!((answer.status, answer.class.as_str(), answer.code.as_str()), (200, "Error", "ErrorInvalidSmtpAddress"));
+    assert!(answer.version.is_some());
+    assert_eq!(ask(Version::Exchange2007, &call).code, "ErrorSchemaValidation");
+    for bad in ["<m:ConvertId/>", r#"<m:ConvertId DestinationFormat="EntryId"><m:SourceIds/></m:ConvertId>"#] {
+        assert_eq!(ask(Version::Exchange2010, bad).code, "ErrorSchemaValidation");
+    }
+}
