@@ -3,5 +3,7 @@
 mod automatic;
 mod by_hand;
 mod crowd;
+mod histories;
+mod model;
 mod orders;
 mod shown;
