@@ -3,7 +3,7 @@
 //! Who is who is told by anchors here: what names and addresses join stays joined when they change, so it does depend on
 //! what was seen.
 
-use tenantry::model::{EventType, Outcome, SourceId, TombstoneKind, names};
+use tenantry::model::{EventType, ObjectKind, Outcome, SourceId, TombstoneKind, names};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::crowd::{ENDPOINTS, account, crowd};
@@ -16,7 +16,8 @@ use crate::world::count;
 /// Changes one directory.
 fn change(dice: &mut Dice, at: usize, directory: &mut ScriptedDirectory) {
     let fixed = ScriptedDirectory::id(account(at, 99, 0));
-    let all: Vec<SourceId> = directory.objects.keys().filter(|id| **id != fixed).cloned().collect();
+    let users = directory.objects.iter().filter(|(id, object)| object.kind == ObjectKind::User && **id != fixed);
+    let all: Vec<SourceId> = users.map(|(id, _)| id.clone()).collect();
     let bin: Vec<SourceId> = directory.bin.keys().cloned().collect();
     let (one, other, roll) = (pick(&all, dice.roll()), pick(&all, dice.roll()), dice.below(12));
     let text = format!("{at}{}", dice.below(4));
