@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
 mod edits;
+mod joins;
 mod lists;
 mod program;
 mod records;

@@ -7,7 +7,7 @@ mod directory;
 mod edit;
 mod erasure;
 mod export;
-mod joined;
+mod join;
 mod key_index;
 mod left_over;
 mod locks;
