@@ -268,6 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_a_body_is_asked_for_again_and_no_end() {
+        let secret = crate::Credential::Secret(tenantry::Secret::new("pw"));
+        let config = crate::Office365Config::new("corp.example", "11111111-2222-3333-4444-555555555555", secret);
+        let graph = Graph::new(config.check().unwrap()).unwrap();
+        for kind in ObjectKind::ALL {
+            let answer = Answer {
+                status: reqwest::StatusCode::OK,
+                headers: reqwest::header::HeaderMap::new(),
+                body: Vec::new().into(),
+            };
+            let error = read_list(&graph, *kind, &answer).unwrap_err();
+            assert_eq!((error.kind(), error.retry()), (&ErrorKind::Protocol, tenantry::Retry::Backoff), "{kind}");
+        }
+        assert!(read_members(&graph, b"", |_| Error::protocol("no form")).is_err());
+    }
+
+    #[test]
     fn a_link_that_comes_twice_is_a_circle() {
         let mut watch = Watch::default();
         watch.note(Mark::of(["a"]), Some(&link("/1"))).unwrap();

@@ -219,3 +219,24 @@ async fn many_users_are_listed_in_ranges_side_by_side() {
     let pages = log.all().iter().filter(|line| line.call == Call::Users).count();
     assert!(pages < 60, "{pages} pages for 30,000 users");
 }
+
+#[tokio::test]
+async fn at_its_first_checkpoint_a_listing_has_every_range_before_it_that_it_has_not_read() {
+    let size = Size { users: 30_000, groups: 30, members_per_group: 5, ..Size::default() };
+    let running = start(Tenant::seeded(3, size)).await;
+    let endpoint = running.endpoint();
+    let mut pager = endpoint.snapshot(&running.cx, None).await.unwrap();
+    let mut begun = Listing::default();
+    while begun.checkpoints.is_empty() {
+        assert!(read_page(&mut pager, &mut begun).await.unwrap(), "there is a checkpoint");
+    }
+    drop(pager);
+    let rest = list(&endpoint, &running.cx, begun.checkpoints.last()).await.unwrap();
+    for kind in [Kind::User, Kind::Group, Kind::Device] {
+        let missing = running.tenant.ids(kind).into_iter().find(|id| {
+            let id = source(*id);
+            !begun.objects.contains_key(&id) && !rest.objects.contains_key(&id)
+        });
+        assert_eq!(missing, None, "{kind:?}");
+    }
+}
