@@ -38,8 +38,8 @@ pub(crate) struct Own {
 pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     let Own { id, kind, local, archived } = own;
     images.sort_by(|a, b| (a.rank, &a.source_id).cmp(&(b.rank, &b.source_id)));
-    let mut attributes = Attributes::new();
-    for image in images.iter().rev() {
+    let mut attributes = images.last_mut().map(|image| std::mem::take(&mut image.attributes)).unwrap_or_default();
+    for image in images.iter().rev().skip(1) {
         attributes.merge(&image.attributes);
     }
     // The host's own: no endpoint sets them, whatever it reads under that name.
