@@ -34,7 +34,7 @@ pub use query::{
     Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
 };
 pub use record::{Identity, Lock, Record};
-pub use report::{Mode, Outcome, Phase, Progress, RunReport};
+pub use report::{Freshness, Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};
 pub use scope::{Scope, Unreadable};
 pub use timestamp::Timestamp;

@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn each_wrong_setting_is_refused_by_the_name_of_its_key() {
         type Change = fn(&mut Office365Config);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 15] = [
             ("tenant", |c| c.tenant = String::new()),
             ("tenant", |c| c.tenant = "corp.example/../other".into()),
             ("tenant", |c| c.tenant = "common".into()),
