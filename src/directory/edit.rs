@@ -17,7 +17,7 @@ use crate::store::Store;
 /// changes nothing tells nothing. Dropping a future does not take a change back that has begun.
 impl Directory {
     /// Runs blocking work on the store, with the customer and the time.
-    async fn on_store<T: Send + 'static>(
+    pub(super) async fn on_store<T: Send + 'static>(
         &self,
         customer: &CustomerId,
         work: impl FnOnce(&dyn Store, &CustomerId, Timestamp) -> Result<T> + Send + 'static,

@@ -69,6 +69,8 @@ pub struct Filter {
     pub group: Option<(RecordId, Nesting)>,
     /// Marked by the host with this tag.
     pub tag: Option<String>,
+    /// In some group, or in none; the groups that stand for endpoints do not count. Users only.
+    pub grouped: Option<bool>,
 }
 
 /// Whether members of member groups count.

@@ -11,6 +11,7 @@ mod deltas;
 mod dump;
 mod edits;
 mod facets;
+mod feeds;
 mod figures;
 mod house;
 mod id_listings;

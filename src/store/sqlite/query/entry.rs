@@ -60,6 +60,11 @@ impl Term {
         Self::facet(b'l', b"")
     }
 
+    /// Users in no group but those that stand for endpoints.
+    pub(super) fn ungrouped() -> Self {
+        Self::facet(b'u', b"")
+    }
+
     pub(super) fn locked_out() -> Self {
         Self::facet(b'o', b"")
     }
@@ -99,8 +104,8 @@ pub(super) fn column(kind: ObjectKind, by: SortBy) -> Option<usize> {
 }
 
 impl Entry {
-    /// Describes a record that is there.
-    pub(super) fn of(record_no: i64, record: &Record) -> Self {
+    /// Describes a record that is there. `grouped` tells whether it is in a group.
+    pub(super) fn of(record_no: i64, record: &Record, grouped: bool) -> Self {
         let attributes = &record.attributes;
         let text = |name: AttributeName| attributes.text(&name);
         let key = |parts: &[Option<&str>]| Some(fold::sort_key(parts, record_no));
@@ -111,7 +116,7 @@ impl Entry {
             ObjectKind::Group => [key(&[text(names::EMAIL), name]), key(&[name]), None],
             ObjectKind::Computer => [None, key(&[name]), None],
         };
-        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record) }
+        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record, grouped) }
     }
 
     /// Lists what it is found by, each once.
@@ -164,13 +169,16 @@ fn searched(attributes: &Attributes) -> String {
     words.join(" ")
 }
 
-fn facets(record: &Record) -> Vec<u8> {
+fn facets(record: &Record, grouped: bool) -> Vec<u8> {
     let attributes = &record.attributes;
     let mut found = vec![Term::kind(record.kind)];
     if record.kind == ObjectKind::User {
         found.extend(attributes.text(&names::STATE).and_then(UserState::from_spelling).map(Term::state));
         let mfa = attributes.text(&names::MFA).and_then(MfaState::from_spelling);
         found.push(Term::mfa(mfa.unwrap_or(MfaState::Unknown)));
+        if !grouped {
+            found.push(Term::ungrouped());
+        }
     }
     let is = |name: AttributeName| attributes.get(&name) == Some(&Value::Bool(true));
     let flags = [

@@ -68,6 +68,7 @@ pub(super) fn select(view: &View<'_>, standing: &Standing, kind: ObjectKind, fil
         source,
         group,
         tag,
+        grouped,
     } = filter;
     let mut narrowed = false;
     let mut keep = |rest: &mut Set, with: &Set| {
@@ -101,7 +102,9 @@ pub(super) fn select(view: &View<'_>, standing: &Standing, kind: ObjectKind, fil
             check.push(word);
         }
     }
+    let ungrouped = grouped.map(|grouped| !grouped);
     let flags = [
+        (&ungrouped, Term::ungrouped()),
         (archived, Term::archived()),
         (missing, Term::missing()),
         (locked, Term::locked()),
