@@ -155,7 +155,10 @@ async fn an_alert_of_a_listing_ends_only_with_a_listing() {
 
 #[tokio::test]
 async fn ids_and_cursors_of_others_are_refused() {
-    let world = World::in_step(World::directory(40)).await;
+    let mut world = World::directory(40);
+    world.tombstones_readable = true;
+    let world = World::new(world).await;
+    world.import_done().await;
     let (directory, customer) = (world.service.directory(), world.customer.clone());
     world.fall_on_hard_times().await;
     let alerts = NoticeQuery::new(Feed::Alerts);

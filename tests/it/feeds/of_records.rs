@@ -1,6 +1,6 @@
 //! Feeds of single records beside imports that begin, and of people who are gone.
 
-use tenantry::model::{Draft, Happening, Keep, ObjectKind, RecordId, Retention};
+use tenantry::model::{Draft, Happening, Keep, ObjectKind, Record, RecordId, Retention};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::walk_events;
@@ -8,7 +8,8 @@ use crate::world::World;
 
 fn of(world: &World, number: u128) -> RecordId {
     let users = world.records(ObjectKind::User);
-    users.values().find(|user| user.identities[0].source_id == ScriptedDirectory::id(number)).unwrap().id
+    let is_it = |user: &&Record| user.identities.iter().any(|one| one.source_id == ScriptedDirectory::id(number));
+    users.values().find(is_it).unwrap().id
 }
 
 #[tokio::test]
