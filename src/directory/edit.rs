@@ -141,6 +141,11 @@ impl Directory {
             .await
     }
 
+    /// Tells why an attribute cannot be yielded; `None` where it can. It asks nobody.
+    pub fn check_yielded(attribute: &AttributeName) -> Option<Refusal> {
+        crate::rules::lock::unyieldable(attribute)
+    }
+
     /// Finds who has one of these addresses, primary or further ones, whatever their case. Goes through everybody once.
     pub async fn holders(
         &self,

@@ -11,3 +11,4 @@ mod schema;
 mod secrets;
 mod support;
 mod values;
+mod yields;
