@@ -3,6 +3,7 @@
 pub mod csv;
 mod edit;
 mod feed;
+mod join;
 mod query;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod event;
 mod feed;
 mod guard_limits;
 mod ids;
+mod join;
 mod kinds;
 mod operation;
 mod patch;
@@ -29,6 +30,7 @@ pub use feed::{
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;
 pub use ids::{CustomerId, EndpointName, ObjectKey, RecordId, RunId, SourceId, SourceKey};
+pub use join::{Join, JoinReason, ProbableJoin};
 pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserState};
 pub use operation::{Erased, Exported, ExportedMember, HandOver, Released};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};

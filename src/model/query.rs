@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomerId, EndpointName, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp, UserState,
+    CustomerId, EndpointName, Join, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp, UserState,
 };
 
 /// Which records of which customers, in what order.
@@ -224,6 +224,8 @@ fn as_text<S: serde::Serializer>(id: &SourceId, serializer: S) -> Result<S::Ok, 
 /// All that is known about one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Details {
+    /// Why its identities are one, as far as it has several.
+    pub joins: Vec<Join>,
     /// The record.
     pub record: Record,
     /// The groups that it is in; direct ones first.

@@ -18,6 +18,7 @@ mod id_listings;
 mod images;
 mod imports;
 mod incidents;
+mod joins;
 mod killed_deltas;
 mod kills;
 mod laws;

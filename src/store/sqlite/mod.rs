@@ -8,7 +8,7 @@ mod edit;
 mod erasure;
 mod export;
 mod feed;
-mod joined;
+mod join;
 mod key_index;
 mod left_over;
 mod locks;

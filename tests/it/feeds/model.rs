@@ -47,7 +47,7 @@ impl Model {
         if feed == Feed::Alerts {
             let kind = |topic| if topic == Topic::CredentialsRefused { "unauthenticated" } else { "unavailable" };
             found.extend(self.failing.map(|(topic, since)| (topic, format!("ad/{}", kind(topic)), since, since)));
-            for (plan, at) in &self.parked {
+            if let Some((plan, at)) = &self.parked {
                 found.push((Topic::HeldForApproval, format!("ad/{plan}"), *at, *at));
                 found.push((Topic::GuardTripped, format!("ad/{plan}"), *at, *at));
             }

@@ -12,7 +12,7 @@ use crate::world::World;
 
 #[tokio::test]
 async fn a_contradiction_is_suggested_to_both_until_it_is_resolved_or_dismissed() {
-    let mut stage = Stage::small().await;
+    let stage = Stage::small().await;
     let (directory, customer) = (stage.service.directory(), stage.customer.clone());
     let mut drafts = Vec::new();
     for number in 1..=7 {
@@ -53,7 +53,7 @@ async fn a_contradiction_is_suggested_to_both_until_it_is_resolved_or_dismissed(
 
 #[tokio::test]
 async fn users_in_no_group_are_counted_listed_and_told_apart() {
-    let mut stage = Stage::small().await;
+    let stage = Stage::small().await;
     let (directory, customer) = (stage.service.directory(), stage.customer.clone());
     stage.import(0).await;
     stage.import(1).await;

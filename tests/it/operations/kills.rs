@@ -221,7 +221,9 @@ fn a_file_of_version_1_is_brought_to_the_newest_and_keeps_everything() {
         // What later versions added, taken away again: the tables of the first are untouched by it.
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute_batch(
-            "DROP TABLE alerts; DROP TABLE answers; DROP TABLE actions; DROP INDEX quarantine_by_time;
+            "DROP TABLE join_keys; DROP TABLE joins; DROP TABLE absorbed; DROP TABLE apart;
+             ALTER TABLE endpoints DROP COLUMN keyed;
+             DROP TABLE alerts; DROP TABLE answers; DROP TABLE actions; DROP INDEX quarantine_by_time;
              ALTER TABLE endpoints DROP COLUMN cursor_at; ALTER TABLE endpoints DROP COLUMN cursor_ends;
              DROP TABLE natural_keys; DROP TABLE adopted_ids; DROP TABLE manual_members; DROP TABLE tags;
              DROP TABLE conflicts; DROP TABLE customer_domains; DROP TABLE assignments;

@@ -5,6 +5,7 @@
 
 mod edges;
 mod finish;
+mod joins;
 mod objects;
 mod removals;
 mod repair;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 
 use super::edit;
+use super::join::{self, Ground};
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
@@ -115,6 +117,8 @@ struct Chunk<'a> {
     counts: [i64; 4],
     /// Whether a new user may be somebody who was added by hand.
     adopts: bool,
+    /// What objects of several endpoints are joined on; `None` for a customer who has one.
+    ground: Option<Ground>,
     now: Timestamp,
 }
 
@@ -167,7 +171,7 @@ pub(super) fn tell_removed(
     events.add(event_type, &record.id.to_string(), &data)
 }
 
-fn told_run(run: RunId) -> Option<RunId> {
+pub(super) fn told_run(run: RunId) -> Option<RunId> {
     (!run.0.is_nil()).then_some(run)
 }
 
@@ -201,7 +205,10 @@ pub(super) struct RecordRow {
     pub(super) id: RecordId,
     pub(super) kind: ObjectKind,
     pub(super) archived: bool,
+    /// Local values, also those of the records that it absorbed.
     pub(super) local: Attributes,
+    /// Its own local values.
+    pub(super) own: Attributes,
 }
 
 impl Apply {
@@ -234,8 +241,11 @@ impl Apply {
             return Ok((applied, true));
         }
         let events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
-        let adopts = phase == ApplyPhase::Objects && !edit::owns_nobody(&transaction, target.customer_no)?;
-        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, now };
+        let brings = phase == ApplyPhase::Objects;
+        let adopts = brings && !edit::owns_nobody(&transaction, target.customer_no)?;
+        let several = brings && join::is_several(&transaction, target.customer_no)?;
+        let ground = several.then(|| Ground::read(&transaction, target.customer_no)).transpose()?;
+        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, now };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -341,7 +351,10 @@ pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applie
 /// Reads a record's own row.
 pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
-        .prepare_cached("SELECT id, kind, archived_at, local FROM records WHERE record_no = ?1")
+        .prepare_cached(
+            "SELECT id, kind, archived_at, local, EXISTS (SELECT 1 FROM absorbed WHERE into_no = ?1)
+             FROM records WHERE record_no = ?1",
+        )
         .and_then(|mut query| {
             query
                 .query_row([record_no], |row| {
@@ -350,17 +363,21 @@ pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Opti
                         row.get::<_, i64>(1)?,
                         row.get::<_, Option<i64>>(2)?,
                         row.get::<_, Option<Vec<u8>>>(3)?,
+                        row.get::<_, bool>(4)?,
                     ))
                 })
                 .optional()
         })
         .map_err(sql("read a record"))?;
-    row.map(|(id, kind, archived_at, local)| {
+    row.map(|(id, kind, archived_at, local, absorbs)| {
+        let own = local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default();
+        let local = if absorbs { join::local_with_absorbed(connection, record_no, &own)? } else { own.clone() };
         Ok(RecordRow {
             id: RecordId(uuid::Uuid::from_bytes(id)),
             kind: super::kind_from_number(kind)?,
             archived: archived_at.is_some(),
-            local: local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default(),
+            local,
+            own,
         })
     })
     .transpose()
@@ -496,6 +513,6 @@ pub(super) fn name_owner(
 }
 
 /// Tells whether a class is an imported object of a kind.
-fn is_object(standing: Standing) -> bool {
+pub(super) fn is_object(standing: Standing) -> bool {
     matches!(standing.class, Class::Object(_))
 }

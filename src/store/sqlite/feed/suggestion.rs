@@ -1,11 +1,14 @@
 //! What could be better: records that contradict each other, users in no group. Told from indexes, a page at a time.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{answer, cursor_parts, digest, is_dismissed, no_cursor};
 use crate::error::Result;
 use crate::model::{
-    ConflictReason, CustomerId, FeedCursor, FeedPage, Notice, NoticeId, NoticeQuery, RecordId, Timestamp, Topic,
+    ConflictReason, CustomerId, EndpointName, FeedCursor, FeedPage, Notice, NoticeId, NoticeQuery, ObjectKind, Record,
+    RecordId, Timestamp, Topic,
 };
 use crate::rules::join::addresses;
 use crate::store::sqlite::apply::load_record;
@@ -133,7 +136,7 @@ fn pairs(
 
 /// Describes a pair, if both are there and still contradict each other.
 fn pair(connection: &Connection, place: Place, reason: ConflictReason) -> Result<Option<Notice>> {
-    let live = |record_no: i64| -> Result<Option<crate::model::Record>> {
+    let live = |record_no: i64| -> Result<Option<Record>> {
         let there: Option<i64> = connection
             .prepare_cached("SELECT 1 FROM records WHERE record_no = ?1 AND state = 0")
             .and_then(|mut query| query.query_row([record_no], |row| row.get(0)).optional())
@@ -141,15 +144,40 @@ fn pair(connection: &Connection, place: Place, reason: ConflictReason) -> Result
         there.map_or(Ok(None), |_| load_record(connection, record_no))
     };
     let (Some(one), Some(other)) = (live(place.record_no)?, live(place.other_no)?) else { return Ok(None) };
-    if addresses(&one.attributes).is_disjoint(&addresses(&other.attributes)) {
-        return Ok(None);
-    }
     let text = match reason {
         ConflictReason::AddressWithOtherNames => "two records have the same address and other names",
         ConflictReason::SecondaryAddress => "two records have an address in common that is not the primary one of both",
-        _ => "several records fit one person",
+        ConflictReason::SeveralCandidates => "several records fit one person",
+        ConflictReason::JoinedOtherwise => {
+            "two records seem to be one person, and one of them is joined with somebody else there already"
+        }
+        ConflictReason::LateAnchor => "two records that were known apart turned out to be the same",
     };
-    let topic = Topic::Duplicate;
+    let by_address = matches!(reason, ConflictReason::AddressWithOtherNames | ConflictReason::SecondaryAddress);
+    if by_address && addresses(&one.attributes).is_disjoint(&addresses(&other.attributes)) {
+        return Ok(None);
+    }
+    let endpoints = |record: &Record| -> BTreeSet<EndpointName> {
+        record.identities.iter().map(|identity| identity.endpoint.clone()).collect()
+    };
+    let (here, there) = (endpoints(&one), endpoints(&other));
+    // What somebody took apart is not to be suggested again.
+    if !here.is_empty() && !there.is_empty() && are_apart(connection, place)? {
+        return Ok(None);
+    }
+    let joinable = one.kind == ObjectKind::User
+        && other.kind == ObjectKind::User
+        && !(here.is_empty() && there.is_empty())
+        && here.is_disjoint(&there);
+    let of_endpoints = !here.is_empty() && !there.is_empty();
+    let topic = if joinable && of_endpoints { Topic::ProbableJoin } else { Topic::Duplicate };
+    let remedy = if topic == Topic::ProbableJoin {
+        "if they are one person, join them; if they are two, dismiss this, or take the address from one of them"
+    } else if joinable {
+        "if they are one person, join them, or give them the same names; else take the address from one of them"
+    } else {
+        "see which of them is right, and correct the other one in its directory"
+    };
     Ok(Some(Notice {
         id: NoticeId::new(topic, format!("{}/{}", one.id, other.id), [place.found_at, 0]),
         feed: topic.feed(),
@@ -161,11 +189,22 @@ fn pair(connection: &Connection, place: Place, reason: ConflictReason) -> Result
         count: None,
         since: Some(Timestamp(place.found_at)),
         text: text.to_owned(),
-        remedy: "if they are one person, give them the same names and address, or remove the one made by hand; else \
-                 take the address from one of them"
-            .to_owned(),
+        remedy: remedy.to_owned(),
         answered: None,
     }))
+}
+
+/// Tells whether somebody said that two records are not the same.
+fn are_apart(connection: &Connection, place: Place) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM (SELECT ?1 AS object_no UNION SELECT object_no FROM objects INDEXED BY objects_joined
+                            WHERE record_no = ?1 AND record_no <> object_no) one
+             JOIN apart a ON a.object_no = one.object_no
+             JOIN objects other ON other.object_no = a.other_no WHERE other.record_no = ?2",
+        )
+        .and_then(|mut query| query.exists([place.record_no, place.other_no]))
+        .map_err(sql("read joins"))
 }
 
 /// Tells of users in no group: of all of them together, or of one.

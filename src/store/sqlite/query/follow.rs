@@ -213,6 +213,14 @@ impl Step<'_> {
         Ok(at)
     }
 
+    /// Returns the record that a record is a part of, if it is absorbed.
+    fn absorbed_into(&self, record_no: i64) -> Result<Option<i64>> {
+        self.state
+            .prepare_cached("SELECT into_no FROM absorbed WHERE record_no = ?1")
+            .and_then(|mut query| query.query_row([record_no], |row| row.get(0)).optional())
+            .map_err(sql("read a record"))
+    }
+
     fn number_of(&self, id: RecordId) -> Result<Option<i64>> {
         self.state
             .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
@@ -229,7 +237,11 @@ impl Step<'_> {
             let EventEntry::Members { members, .. } = entry(&mut reader)? else { continue };
             for (member, _, joined) in members {
                 if let Some(id) = joined {
-                    found.extend(self.number_of(id)?);
+                    let record_no = self.number_of(id)?;
+                    found.extend(record_no);
+                    if let Some(record_no) = record_no {
+                        found.extend(self.absorbed_into(record_no)?);
+                    }
                 } else if let Some(endpoint_no) = endpoint_no {
                     let record_no: Option<i64> = self
                         .state
@@ -325,7 +337,8 @@ impl Step<'_> {
         let by_hand = self
             .state
             .prepare_cached(
-                "SELECT 1 FROM manual_members JOIN records ON record_no = group_no WHERE member_no = ?1 AND state = 0",
+                "SELECT 1 FROM manual_members JOIN records ON record_no = group_no WHERE state = 0
+                   AND (member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1))",
             )
             .and_then(|mut query| query.exists([record_no]))
             .map_err(step())?;

@@ -213,7 +213,10 @@ fn direct_members(view: &View<'_>, standing: &Standing, group: i64) -> Result<Se
         // Those made by hand are between records.
         let mut query = view
             .state
-            .prepare_cached("SELECT member_no FROM manual_members WHERE customer_no = ?1 AND group_no = ?2")
+            .prepare_cached(
+                "SELECT coalesce(into_no, member_no) FROM manual_members LEFT JOIN absorbed ON record_no = member_no
+                 WHERE customer_no = ?1 AND group_no = ?2",
+            )
             .map_err(step())?;
         let mut rows = query.query(params![standing.no, group]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {

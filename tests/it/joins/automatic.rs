@@ -1,0 +1,1 @@
+//! What imports join by themselves, and what they do not.
