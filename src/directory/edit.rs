@@ -146,7 +146,8 @@ impl Directory {
         crate::rules::lock::unyieldable(attribute)
     }
 
-    /// Finds who has one of these addresses, primary or further ones, whatever their case. Goes through everybody once.
+    /// Finds who has one of these addresses, primary or further ones, whatever their case. It asks the index of
+    /// queries; as long as that is not built, it goes through everybody once.
     pub async fn holders(
         &self,
         customer: &CustomerId,

@@ -171,6 +171,9 @@ pub struct Page {
 pub struct Count {
     /// In all.
     pub total: u64,
+    /// Whether that is exact. Only for a part of four characters or more that very many login names or addresses may
+    /// have it is not: 20,000 of them are looked at then, and stand for the others.
+    pub exact: bool,
     /// Up to which event of each customer this is true.
     pub positions: Positions,
     /// Rows of the index that were read for it: what it has cost.

@@ -72,6 +72,13 @@ impl Everything {
         self.records.iter().map(|(_, record)| record).find(|record| record.id == id)
     }
 
+    fn is_grouped(&self, id: RecordId) -> bool {
+        self.members.iter().any(|(group, members)| {
+            let kind = self.record(*group).and_then(|group| group.attributes.text(&names::KIND).map(str::to_owned));
+            kind.as_deref() != Some("endpoint") && members.contains(&id)
+        })
+    }
+
     /// Everybody in a group, however deep.
     fn members(&self, group: RecordId, nesting: Nesting) -> BTreeSet<RecordId> {
         let mut found: BTreeSet<RecordId> = BTreeSet::new();
@@ -107,6 +114,7 @@ impl Everything {
             .filter(|(customer, record)| query.customers.contains(customer) && record.kind == query.kind)
             .filter(|(_, record)| members.as_ref().is_none_or(|members| members.contains(&record.id)))
             .filter(|(_, record)| fits(&query.filter, record))
+            .filter(|(_, record)| query.filter.grouped.is_none_or(|grouped| self.is_grouped(record.id) == grouped))
             .map(|(_, record)| (key(record, query.sort.by), record.id))
             .collect();
         found.sort();

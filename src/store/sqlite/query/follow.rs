@@ -11,9 +11,10 @@ use super::posting::{pack, split, unpack};
 use super::standing::{Need, Phase, Place, Standing};
 use crate::error::Result;
 use crate::model::{EventType, ObjectKind, RecordId};
+use crate::rules::join::addresses;
 use crate::store::codec::{Reader, unpack_sorted};
 use crate::store::fault;
-use crate::store::sqlite::apply::load_record;
+use crate::store::sqlite::apply::{images, load_record};
 use crate::store::sqlite::redaction::{Entry as EventEntry, entry, header, subjects};
 use crate::store::sqlite::{damaged, kind_number, sql};
 
@@ -43,7 +44,7 @@ pub(super) fn advance(
         if *budget == 0 {
             return Ok(false);
         }
-        let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new() };
+        let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
         let (place, rows) = match place.phase {
             Phase::Clearing => step_of.clear(place)?,
             Phase::Building => step_of.build(place)?,
@@ -62,7 +63,7 @@ pub(super) fn advance(
 pub(super) fn sweep(state: &Connection, index: &mut Connection, standing: &Standing) -> Result<()> {
     let step = || sql("write the index");
     let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
-    let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new() };
+    let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
     step_of.sweep()?;
     step_of.write_postings()?;
     fault::point();
@@ -80,6 +81,8 @@ struct Step<'a> {
     index: &'a Connection,
     standing: &'a Standing,
     changes: HashMap<(Term, i64), Change>,
+    /// Hashes of addresses that records have from now on, or no longer.
+    addresses: Vec<(i64, i64, bool)>,
 }
 
 impl Step<'_> {
@@ -324,7 +327,12 @@ impl Step<'_> {
         let entry = match record {
             Some(record) => {
                 let grouped = record.kind != ObjectKind::User || self.is_grouped(record_no)?;
-                Some(Entry::of(record_no, &record, grouped))
+                let mut entry = Entry::of(record_no, &record, grouped);
+                if record.kind == ObjectKind::User && record.identities.len() > 1 {
+                    let images = images(self.state, record_no)?;
+                    entry.also_known_as(images.iter().flat_map(|image| addresses(&image.attributes)));
+                }
+                Some(entry)
             }
             None => None,
         };
@@ -381,6 +389,12 @@ impl Step<'_> {
         if stored == entry {
             return Ok(());
         }
+        let (old, new) = (
+            stored.as_ref().map(Entry::addresses).unwrap_or_default(),
+            entry.as_ref().map(Entry::addresses).unwrap_or_default(),
+        );
+        self.addresses.extend(old.difference(&new).map(|hash| (*hash, record_no, false)));
+        self.addresses.extend(new.difference(&old).map(|hash| (*hash, record_no, true)));
         let before = stored.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
         let after = entry.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
         let (chunk, place) = split(record_no);
@@ -420,6 +434,18 @@ impl Step<'_> {
     /// Writes the changes of all postings, each row once.
     fn write_postings(&mut self) -> Result<()> {
         let step = || sql("write the index");
+        self.addresses.sort_unstable();
+        for (hash, record_no, come) in self.addresses.drain(..) {
+            let statement = if come {
+                "INSERT OR IGNORE INTO addresses VALUES (?1, ?2, ?3)"
+            } else {
+                "DELETE FROM addresses WHERE customer_no = ?1 AND hash = ?2 AND record_no = ?3"
+            };
+            self.index
+                .prepare_cached(statement)
+                .and_then(|mut write| write.execute(params![self.standing.no, hash, record_no]))
+                .map_err(step())?;
+        }
         let mut changes: Vec<_> =
             self.changes.drain().map(|((term, chunk), change)| (term.to_bytes(), chunk, change)).collect();
         changes.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));

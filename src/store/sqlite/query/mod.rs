@@ -97,6 +97,49 @@ impl Queries for SqliteStore {
     }
 }
 
+/// Events that an index may be behind, for whoever can do without it.
+const NEAR: u64 = 200_000;
+
+/// Finds the records that may have some addresses, by number. `None` where the index is too far behind to wait for it.
+pub(super) fn holders(
+    store: &SqliteStore,
+    customer: &CustomerId,
+    addresses: &BTreeSet<String>,
+) -> Result<Option<BTreeSet<i64>>> {
+    let customers = BTreeSet::from([customer.clone()]);
+    let Ok(pair) = store.projection.pair(&store.path) else { return Ok(None) };
+    let mut near = true;
+    for standing in begin(&pair, &customers)? {
+        let place = Place::read(&pair.index, standing.no)?;
+        near &= place.is_some_and(|place| {
+            place.phase == standing::Phase::Following && place.position.saturating_add(NEAR) >= standing.last
+        });
+    }
+    end(&pair)?;
+    store.projection.give_back(pair);
+    if !near {
+        return Ok(None);
+    }
+    store.view(&customers, |view| {
+        let mut found = BTreeSet::new();
+        for standing in view.standings {
+            for address in addresses {
+                let step = || sql("look for addresses");
+                let mut query = view
+                    .index
+                    .prepare_cached("SELECT record_no FROM addresses WHERE customer_no = ?1 AND hash = ?2")
+                    .map_err(step())?;
+                let hash = entry::hash(&fold::fold(address));
+                let rows = query.query_map([standing.no, hash], |row| row.get::<_, i64>(0)).map_err(step())?;
+                for record_no in rows {
+                    found.insert(record_no.map_err(step())?);
+                }
+            }
+        }
+        Ok(Some(found))
+    })
+}
+
 /// State file and index at one moment, for whoever looks for the events of a record.
 pub(super) struct Touched<'a>(&'a View<'a>);
 
