@@ -16,6 +16,9 @@ use crate::place::{Place, blocking};
 use crate::status::Ended;
 use crate::words::{name_in, name_of, say};
 
+/// Entries that are read at once.
+const PAGE: usize = 1000;
+
 /// A part of the feed.
 #[derive(Debug, Args)]
 pub(crate) struct FeedPart {
@@ -29,7 +32,7 @@ pub(crate) struct FeedPart {
     #[arg(long)]
     dismissed: bool,
     /// At most so many of each part.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     limit: u64,
     /// Go on behind a page: of what happened, or of the one part that is named with --only.
     #[arg(long)]
@@ -85,11 +88,19 @@ pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) ->
         let mut query = NoticeQuery { record, ..NoticeQuery::new(feed) };
         query.with_dismissed = part.dismissed;
         for customer in &customers {
-            let page = place.directory.notices(customer, &query, cursor.as_ref(), limit).await?;
-            for notice in &page.entries {
-                notices::show(customer, customers.len() > 1, notice, output)?;
+            let (mut after, mut left) = (cursor.clone(), limit);
+            loop {
+                let page = place.directory.notices(customer, &query, after.as_ref(), left.min(PAGE)).await?;
+                for notice in &page.entries {
+                    notices::show(customer, customers.len() > 1, notice, output)?;
+                }
+                left -= page.entries.len();
+                after = page.next;
+                if left == 0 || after.is_none() {
+                    break;
+                }
             }
-            next.insert(feed.as_str().into(), json!(page.next.filter(|_| customers.len() == 1)));
+            next.insert(feed.as_str().into(), json!(after.filter(|_| customers.len() == 1)));
         }
     }
     let mut events = None;
@@ -121,9 +132,17 @@ async fn happened(
 ) -> Result<Option<FeedCursor>, Ended> {
     let (mut all, mut next): (Vec<(CustomerId, Happening)>, _) = (Vec::new(), None);
     for customer in customers {
-        let page = place.directory.happened(customer, record, cursor, limit).await?;
-        all.extend(page.entries.into_iter().map(|entry| (customer.clone(), entry)));
-        next = page.next;
+        let (mut before, mut left) = (cursor.cloned(), limit);
+        loop {
+            let page = place.directory.happened(customer, record, before.as_ref(), left.min(PAGE)).await?;
+            left -= page.entries.len();
+            all.extend(page.entries.into_iter().map(|entry| (customer.clone(), entry)));
+            before = page.next;
+            if left == 0 || before.is_none() {
+                break;
+            }
+        }
+        next = before;
     }
     if customers.len() > 1 {
         // Each is in order; times are RFC 3339 in one zone: their order is that of their letters.
