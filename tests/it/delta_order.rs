@@ -1,91 +1,17 @@
 //! What a delta says of one object or membership more than once: the later statement counts, within and across pages.
 
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
-use tenantry::endpoint::{
-    Checkpoint, Context, CoverageInfo, Cursor, DeltaEndpoint, DeltaPage, DeltaPager, DeltaStep, EndpointInfo,
-    Membership, ObjectRef, Presence, SnapshotPager, Verification,
-};
+use tenantry::ImportOptions;
+use tenantry::endpoint::DeltaPage;
 use tenantry::model::{
-    Edges, EventType, Member, MemberKind, Mode, ObjectKey, ObjectKind, Outcome, Patch, Scope, SourceId, Tombstone,
-    TombstoneKind, Via, names,
+    Edges, EventType, Member, MemberKind, Mode, ObjectKey, ObjectKind, Outcome, Patch, Scope, Tombstone, TombstoneKind,
+    Via, names,
 };
-use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
-use tenantry::{Customer, Endpoint, ImportOptions, Result};
+use tenantry::testkit::ScriptedDirectory;
 
-use crate::world::{World, count};
+use crate::told::{tell, told};
+use crate::world::count;
 
 const GROUP: u128 = 1_000_000;
-
-/// A scripted endpoint whose next delta has exactly these pages.
-#[derive(Debug)]
-struct Told {
-    directory: ScriptedEndpoint,
-    pages: Mutex<Vec<DeltaPage>>,
-}
-
-struct Pages(std::vec::IntoIter<DeltaPage>, Cursor);
-
-#[async_trait]
-impl DeltaPager for Pages {
-    async fn next(&mut self) -> Result<DeltaStep> {
-        Ok(self.0.next().map_or_else(|| DeltaStep::CaughtUp(self.1.clone()), DeltaStep::Page))
-    }
-}
-
-#[async_trait]
-impl DeltaEndpoint for Told {
-    async fn delta(&self, _cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
-        let pages = std::mem::take(&mut *self.pages.lock().unwrap());
-        Ok(Box::new(Pages(pages.into_iter(), since.clone())))
-    }
-}
-
-#[async_trait]
-impl Endpoint for Told {
-    fn info(&self) -> &EndpointInfo {
-        self.directory.info()
-    }
-    async fn coverage(&self, cx: &Context) -> Result<CoverageInfo> {
-        self.directory.coverage(cx).await
-    }
-    async fn verify(&self, cx: &Context) -> Result<Verification> {
-        self.directory.verify(cx).await
-    }
-    async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
-        self.directory.snapshot(cx, from).await
-    }
-    async fn id_listing(&self, cx: &Context) -> Result<Box<dyn SnapshotPager>> {
-        self.directory.id_listing(cx).await
-    }
-    async fn lookup(&self, cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {
-        self.directory.lookup(cx, ids).await
-    }
-    async fn check_members(&self, cx: &Context, group: &ObjectRef, members: &[SourceId]) -> Result<Vec<Membership>> {
-        self.directory.check_members(cx, group, members).await
-    }
-    fn as_delta(&self) -> Option<&dyn DeltaEndpoint> {
-        Some(self)
-    }
-}
-
-/// Forty users, imported; the next import is told these pages.
-async fn told(pages: Vec<DeltaPage>) -> World {
-    let mut directory = World::directory(40);
-    directory.tombstones_readable = true;
-    let mut world = World::with_deltas(directory).await;
-    world.import_done().await;
-    world.events();
-    tell(&world, pages).await;
-    world
-}
-
-async fn tell(world: &World, pages: Vec<DeltaPage>) {
-    let endpoint = Told { directory: world.endpoint.clone(), pages: Mutex::new(pages) };
-    let endpoints = vec![Arc::new(endpoint) as Arc<dyn Endpoint>];
-    world.service.register(Customer::new(world.customer.clone()), endpoints).await.unwrap();
-}
 
 fn user(number: u128) -> Patch {
     Patch::new(ObjectKind::User, ScriptedDirectory::id(number)).with(names::LAST_NAME, "Told")
@@ -133,7 +59,7 @@ async fn who_is_told_to_be_out_of_scope_goes_and_stays_a_member_where_a_group_li
     assert_eq!(removed.data_value()["restorable"], true);
     assert_eq!(world.members_of(world.group()), 10);
     // Back in scope it is the same record.
-    tell(&world, vec![patched(4)]).await;
+    tell(&world, Vec::new(), vec![patched(4)]).await;
     assert_eq!(world.import_done().await.created, 1);
     assert_eq!(world.records(ObjectKind::User).len(), 40);
 }
@@ -204,7 +130,7 @@ async fn who_is_quarantined_behind_its_tombstone_is_there() {
 async fn who_came_back_and_went_again_in_one_delta_stays_away() {
     let world = told(vec![gone(4, TombstoneKind::Soft)]).await;
     world.import_done().await;
-    tell(&world, vec![patched(4), gone(4, TombstoneKind::Hard)]).await;
+    tell(&world, Vec::new(), vec![patched(4), gone(4, TombstoneKind::Hard)]).await;
     let report = world.import_done().await;
     assert_eq!((report.created, report.removed, report.members_added), (0, 0, 0), "{report:?}");
 }
@@ -241,13 +167,13 @@ async fn the_later_statement_on_a_membership_counts() {
 async fn the_memberships_of_a_mere_member_end_with_its_tombstone() {
     let world = told(vec![joined(&[7000])]).await;
     assert_eq!(world.import_done().await.members_added, 1);
-    tell(&world, vec![gone(7000, TombstoneKind::Hard)]).await;
+    tell(&world, Vec::new(), vec![gone(7000, TombstoneKind::Hard)]).await;
     let report = world.import_done().await;
     assert_eq!((report.removed, report.members_removed), (0, 1), "{report:?}");
     // So do those of somebody who had left the scope before.
-    tell(&world, vec![left([4])]).await;
+    tell(&world, Vec::new(), vec![left([4])]).await;
     world.import_done().await;
-    tell(&world, vec![gone(4, TombstoneKind::Soft)]).await;
+    tell(&world, Vec::new(), vec![gone(4, TombstoneKind::Soft)]).await;
     let report = world.import_done().await;
     assert_eq!((report.removed, report.members_removed), (0, 1), "{report:?}");
     assert_eq!(world.members_of(world.group()), 9);

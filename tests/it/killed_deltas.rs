@@ -4,14 +4,13 @@
 //! anew before it imports.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::model::{CustomerId, EventType, GuardLimits, Limit, Mode, ObjectKind, TombstoneKind, names};
-use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, Telling, on_commit};
+use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, Telling};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
+use crate::dying::{self, Commits};
 use crate::world::folder;
 
 const CHILD: &str = "killed_deltas::child";
@@ -92,39 +91,19 @@ fn child() {
     let elsewhere = folder();
     runtime.block_on(import(&elsewhere.path().join("first.db"), &endpoint));
     endpoint.change(change);
-    let points = Arc::new(AtomicU64::new(0));
-    let (counted, at) = (Arc::clone(&points), number("TENANTRY_KILL_AT"));
-    on_commit(move || {
-        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-            println!("\nkilled");
-            std::process::abort();
-        }
-    });
+    let commits = Commits::watch();
     let report = runtime.block_on(import(path.as_ref(), &endpoint));
-    println!("\npoints {}\nmode {:?}", points.load(Ordering::Relaxed), report.mode);
+    println!("\nmode {:?}", report.mode);
+    commits.tell();
 }
 
 /// Lets a child import; returns how many commits it came to, or `None` if it was killed.
 fn spawn(path: &Path, silent: bool, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env("TENANTRY_KILLED_DELTA", path)
-        .env("TENANTRY_KILL_SILENT", u8::from(silent).to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(at) = at {
-        command.env("TENANTRY_KILL_AT", at.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let killed = text.contains("\nkilled");
-    assert!(output.status.success() || killed, "{text}{}", String::from_utf8_lossy(&output.stderr));
-    if killed {
-        return None;
-    }
-    assert!(text.contains(&format!("mode {:?}", Mode::Delta)), "taken up, it is a delta still: {text}");
-    text.lines().find_map(|line| line.strip_prefix("points ")?.parse().ok())
+    let silent = u8::from(silent).to_string();
+    let variables = [("TENANTRY_KILLED_DELTA", path.as_os_str()), ("TENANTRY_KILL_SILENT", silent.as_ref())];
+    let told = dying::run(CHILD, variables, at)?;
+    assert!(told.text.contains(&format!("mode {:?}", Mode::Delta)), "taken up, it is a delta still: {}", told.text);
+    Some(told.points)
 }
 
 /// Everything that outsiders see, without times and runs.

@@ -231,6 +231,23 @@ async fn a_slow_drip_over_ten_runs_takes_no_more_in_a_day_than_one_run_may() {
 }
 
 #[tokio::test]
+async fn what_went_is_remembered_for_the_guard_and_not_for_ever() {
+    let world = World::new(World::directory(60)).await;
+    world.import_done().await;
+    let remembered = || -> i64 {
+        let file = rusqlite::Connection::open(world.folder.path().join("state.db")).unwrap();
+        file.query_row("SELECT count(DISTINCT at) FROM losses", [], |row| row.get(0)).unwrap()
+    };
+    for day in 1..=20_u128 {
+        delete(&world, [day]);
+        assert_eq!(world.import().await.removed, 1, "on day {day}");
+        let days = i64::try_from(day.min(8)).unwrap();
+        assert_eq!(remembered(), days, "on day {day}");
+        world.clock.advance(std::time::Duration::from_hours(24));
+    }
+}
+
+#[tokio::test]
 async fn a_user_who_comes_back_is_the_same_record() {
     let world = World::new(World::directory(40)).await;
     world.import_done().await;

@@ -2,15 +2,14 @@
 
 use std::io::Cursor;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::directory::csv::{CsvMode, CsvOptions};
 use tenantry::model::{AttributeName, CustomerId, Draft, Edit, ObjectKind, RecordId, Shelf, names};
-use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
+use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, Service, SqliteStore, Store};
 
+use crate::dying::{self, Commits};
 use crate::operations::{Replica, name, wide};
 use crate::world::{World, folder};
 
@@ -76,18 +75,11 @@ async fn by_hand(service: &Service) -> tenantry::Result<()> {
 fn child() {
     let text = |name: &str| std::env::var(name).ok();
     let Some(path) = text("TENANTRY_EDIT_STATE") else { return };
-    let points = Arc::new(AtomicU64::new(0));
-    let (counted, at) = (Arc::clone(&points), text("TENANTRY_KILL_AT").and_then(|text| text.parse().ok()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let commits = runtime.block_on(async {
         let operation = text("TENANTRY_EDIT").unwrap();
         let service = registered(path.as_ref(), operation == "adopt").await;
-        on_commit(move || {
-            if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-                println!("\nkilled");
-                std::process::abort();
-            }
-        });
+        let commits = Commits::watch();
         match operation.as_str() {
             "by hand" => by_hand(&service).await.unwrap(),
             "adopt" => drop(service.import(&customer(), &name("ad"), wide()).await.unwrap()),
@@ -100,26 +92,15 @@ fn child() {
             "remove" => drop(service.directory().remove(&customer(), id(102)).await),
             other => panic!("{other}"),
         }
+        commits
     });
-    println!("\npoints {}", points.load(Ordering::Relaxed));
+    commits.tell();
 }
 
 /// Returns how many points there were; `None` if it died at one.
 fn operate(path: &Path, operation: &str, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env("TENANTRY_EDIT_STATE", path)
-        .env("TENANTRY_EDIT", operation)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(at) = at {
-        command.env("TENANTRY_KILL_AT", at.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() || text.contains("killed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find_map(|line| line.strip_prefix("points ")?.trim().parse().ok())
+    let variables = [("TENANTRY_EDIT_STATE", path.as_os_str()), ("TENANTRY_EDIT", operation.as_ref())];
+    dying::run(CHILD, variables, at).map(|told| told.points)
 }
 
 /// What outsiders see, and whether all ways to see it agree.

@@ -1,17 +1,16 @@
 //! Killed around any commit of an operation and asked again, it ends as if nothing had been.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::model::{AttributeName, CustomerId, HandOver, Keep, ObjectKind, RecordId, Retention, TombstoneKind};
-use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint, on_commit};
+use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ErrorKind, Service, SqliteStore, Store};
 
 use super::Replica;
 use super::erasure::{found_in, ottoline};
 use super::stage::{name, wide};
+use crate::dying::{self, Commits};
 use crate::world::{World, folder};
 
 const CHILD: &str = "operations::kills::child";
@@ -36,14 +35,7 @@ fn child() {
     let text = |name: &str| std::env::var(name).ok();
     let Some(path) = text("TENANTRY_OPERATION_STATE") else { return };
     let service = service(path.as_ref());
-    let points = Arc::new(AtomicU64::new(0));
-    let (counted, at) = (Arc::clone(&points), text("TENANTRY_KILL_AT").and_then(|text| text.parse().ok()));
-    on_commit(move || {
-        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-            println!("\nkilled");
-            std::process::abort();
-        }
-    });
+    let commits = Commits::watch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match text("TENANTRY_OPERATION").unwrap().as_str() {
@@ -66,25 +58,13 @@ fn child() {
             other => panic!("{other}"),
         }
     });
-    println!("\npoints {}", points.load(Ordering::Relaxed));
+    commits.tell();
 }
 
 /// Returns how many points there were; `None` if it died at one.
 fn operate(path: &Path, operation: &str, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env("TENANTRY_OPERATION_STATE", path)
-        .env("TENANTRY_OPERATION", operation)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(at) = at {
-        command.env("TENANTRY_KILL_AT", at.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() || text.contains("killed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find_map(|line| line.strip_prefix("points ")?.trim().parse().ok())
+    let variables = [("TENANTRY_OPERATION_STATE", path.as_os_str()), ("TENANTRY_OPERATION", operation.as_ref())];
+    dying::run(CHILD, variables, at).map(|told| told.points)
 }
 
 /// Everything that outsiders see: the export, and all events without what is drawn anew each time.

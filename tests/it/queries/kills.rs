@@ -1,17 +1,14 @@
 //! Killed around any commit of the index, it is gone on with; erased people are in none of its bytes.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::model::{HandOver, ObjectKind, Query, RecordId, Value, names};
-use tenantry::testkit::on_commit;
 use tenantry::{Endpoint, ErrorKind, Service};
 
 use super::oracle::Everything;
 use super::random::check;
 use super::tenants::{Tenants, open, state};
+use crate::dying::{self, Commits};
 use crate::laws::Dice;
 
 const CHILD: &str = "queries::kills::child";
@@ -24,14 +21,7 @@ fn child() {
     let Some(path) = text("TENANTRY_QUERY_STATE") else { return };
     tenantry::testkit::index_step(5);
     let service = open(path.as_ref());
-    let points = Arc::new(AtomicU64::new(0));
-    let (counted, at) = (Arc::clone(&points), text("TENANTRY_KILL_AT").and_then(|text| text.parse().ok()));
-    on_commit(move || {
-        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-            println!("\nkilled");
-            std::process::abort();
-        }
-    });
+    let commits = Commits::watch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let customers = ["c1", "c2"].map(|name| tenantry::model::CustomerId::new(name).unwrap());
     runtime.block_on(async {
@@ -43,7 +33,7 @@ fn child() {
             None => service.directory().catch_up(&customers.into()).await.unwrap(),
         }
     });
-    println!("\npoints {}", points.load(Ordering::Relaxed));
+    commits.tell();
 }
 
 fn uuid(text: &str) -> uuid::Uuid {
@@ -52,22 +42,10 @@ fn uuid(text: &str) -> uuid::Uuid {
 
 /// Returns how many points there were; `None` if it died at one.
 fn run_child(path: &Path, erase: Option<RecordId>, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env("TENANTRY_QUERY_STATE", path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(at) = at {
-        command.env("TENANTRY_KILL_AT", at.to_string());
-    }
-    if let Some(id) = erase {
-        command.env("TENANTRY_ERASE", id.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() || text.contains("killed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find_map(|line| line.strip_prefix("points ")?.trim().parse().ok())
+    let erase = erase.map(|id| id.to_string());
+    let state = ("TENANTRY_QUERY_STATE", path.as_os_str());
+    let variables = [state].into_iter().chain(erase.as_deref().map(|id| ("TENANTRY_ERASE", id.as_ref())));
+    dying::run(CHILD, variables, at).map(|told| told.points)
 }
 
 async fn all_is_right(tenants: &Tenants, dice: &mut Dice) {

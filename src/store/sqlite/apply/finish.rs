@@ -122,6 +122,9 @@ pub(in super::super) fn finish(
     Ok(())
 }
 
+/// How long it is remembered what went: longer than the guard looks back, in case a clock was set wrong for a while.
+const LOSSES_KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 /// Notes what went without approval: a row for each group that lost members, among others.
 fn spend(transaction: &Connection, target: &Target, spent: &[(HeldKind, u64)], now: Timestamp) -> Result<()> {
     let step = || sql("note what went");
@@ -130,6 +133,10 @@ fn spend(transaction: &Connection, target: &Target, spent: &[(HeldKind, u64)], n
     }
     let run_no: i64 = transaction
         .query_row("SELECT run_no FROM runs WHERE id = ?1", [target.run.0.as_bytes().as_slice()], |row| row.get(0))
+        .map_err(step())?;
+    let oldest = now.minus_millis(LOSSES_KEPT_MILLIS);
+    transaction
+        .execute("DELETE FROM losses WHERE endpoint_no = ?1 AND at < ?2", params![target.endpoint_no, oldest.0])
         .map_err(step())?;
     let mut insert = transaction.prepare("INSERT OR REPLACE INTO losses VALUES (?1, ?2, ?3, ?4, ?5)").map_err(step())?;
     for (kind, count) in spent {

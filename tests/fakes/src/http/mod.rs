@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 
 pub use mock::Responder;
 pub use server::HttpServer;
+pub(crate) use server::{Answer, Cut, answer, wait};
 
 /// What was asked for, whole.
 #[derive(Debug, Clone)]

@@ -96,7 +96,7 @@ async fn serve(stream: TcpStream, handler: Arc<dyn Handler>) {
 
 /// The reason for which hyper closes the connection without an answer.
 #[derive(Debug)]
-struct Cut;
+pub(crate) struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +130,7 @@ async fn respond(
     answer(reply).await
 }
 
-async fn answer(reply: Reply) -> Result<Response<Answer>, Cut> {
+pub(crate) async fn answer(reply: Reply) -> Result<Response<Answer>, Cut> {
     let left = match reply.ending {
         Ending::Whole => reply.body.len(),
         Ending::CutInside => reply.body.len() / 2,
@@ -151,12 +151,12 @@ async fn answer(reply: Reply) -> Result<Response<Answer>, Cut> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the fake is the other side: its latency is its own")]
-async fn wait(delay: std::time::Duration) {
+pub(crate) async fn wait(delay: std::time::Duration) {
     tokio::time::sleep(delay).await;
 }
 
 /// A body that may end before its announced length.
-struct Answer {
+pub(crate) struct Answer {
     body: Option<Bytes>,
     missing: usize,
     waited: bool,

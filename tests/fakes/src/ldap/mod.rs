@@ -44,7 +44,6 @@ mod search;
 mod server;
 mod session;
 mod settings;
-mod tls;
 mod update;
 mod view;
 

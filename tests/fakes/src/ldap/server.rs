@@ -12,7 +12,7 @@ use super::faults::Faults;
 use super::log::RequestLog;
 use super::session::{self, Shared};
 use super::settings::Settings;
-use super::tls;
+use crate::tls;
 
 /// A fake domain controller on loopback ports of its own; dropping it ends every connection.
 pub struct FakeLdap {
