@@ -64,7 +64,8 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     attributes.forget(&names::TAGS);
     let yielded = images.first().map(|owner| owner.yielded.clone()).unwrap_or_default();
     for (name, value) in local.iter() {
-        let locked = giver(&images, name).is_some_and(|giver| !yields(&images[0], name) && !yields(giver, name));
+        let given = giver(&images, name).filter(|_| *name != names::TAGS);
+        let locked = given.is_some_and(|giver| !yields(&images[0], name) && !yields(giver, name));
         if !locked {
             attributes.set(name.clone(), value.clone());
         }

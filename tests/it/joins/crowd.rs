@@ -41,7 +41,7 @@ pub(super) fn crowd(dice: &mut Dice, endpoints: usize, anchored: bool) -> Vec<Sc
                     }
                 }
             }
-            add_things(&mut directory, dice, endpoint, people);
+            add_things(&mut directory, dice, endpoint, people, !anchored);
             directory
         })
         .collect()
@@ -97,10 +97,10 @@ fn add_account(
 }
 
 /// Groups and computers, some of them known to several endpoints.
-fn add_things(directory: &mut ScriptedDirectory, dice: &mut Dice, endpoint: usize, people: u64) {
+fn add_things(directory: &mut ScriptedDirectory, dice: &mut Dice, endpoint: usize, people: u64, shared: bool) {
     for number in 0..2 {
         let group = directory.add_group(account(endpoint, 500 + number, 0));
-        if !dice.one_in(3) {
+        if shared && !dice.one_in(3) {
             directory.anchor(&group, "security-id", &format!("S-1-5-32-{number}"));
         }
         for person in 1..=people {
@@ -111,7 +111,7 @@ fn add_things(directory: &mut ScriptedDirectory, dice: &mut Dice, endpoint: usiz
     }
     let computer = directory.add_computer(account(endpoint, 600, 0), "machines");
     directory.set(&computer, names::OWNER, ScriptedDirectory::id(account(endpoint, 1, 0)).to_string());
-    if dice.one_in(2) {
+    if shared && dice.one_in(2) {
         directory.anchor(&computer, "object-guid", "shared machine");
     }
 }

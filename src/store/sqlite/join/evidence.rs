@@ -16,7 +16,7 @@ use crate::rules::evidence::{Common, Persona, address_key};
 use crate::store::codec;
 use crate::store::sqlite::apply::{is_object, standing_of};
 use crate::store::sqlite::stage::Stage;
-use crate::store::sqlite::{damaged, kind_from_number, sql};
+use crate::store::sqlite::{State, damaged, kind_from_number, sql};
 
 /// What more objects than these share tells nothing of any of them.
 const TOO_MANY: usize = 64;
@@ -286,8 +286,12 @@ fn stored(connection: &Connection, stage: Option<&Stage>, object_no: i64) -> Res
     if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
         return Ok(None);
     }
+    // A weak id that is not seen any more tells nothing: its person may have another one by now.
+    if source_id.is_weak() && standing.is_some_and(|standing| standing.state == State::Missing) {
+        return Ok(None);
+    }
     if let Some(stage) = stage.filter(|stage| stage.endpoint_no == endpoint_no)
-        && stage.goes(object_no)?
+        && (stage.goes(object_no)? || source_id.is_weak() && stage.is_candidate(object_no)?)
     {
         return Ok(None);
     }
