@@ -194,7 +194,9 @@ fn cpu_millis() -> f64 {
     tasks.filter_map(of).sum::<f64>() / 1e6
 }
 
+#[allow(clippy::too_many_lines)] // one question after the other
 async fn queries(size: Size, state: &Path) {
+    let of = customer();
     let store = Arc::new(SqliteStore::open(state).unwrap());
     let service = Service::new(Arc::clone(&store) as Arc<dyn Store>);
     let directory = service.directory();
@@ -225,13 +227,13 @@ async fn queries(size: Size, state: &Path) {
     let (mut details, mut events, mut notices) = (Cost::default(), Cost::default(), Cost::default());
     // The first question after an import makes what the index lacks.
     let mut first = Cost::default();
-    first.ask(directory.happened(&customer(), Some(few[0].id), None, 20), |_| (0, 0)).await.unwrap();
+    first.ask(directory.happened(&of, Some(few[0].id), None, 20), |_| (0, 0)).await.unwrap();
     for user in few {
-        details.ask(directory.details(&customer(), user.id), |_| (1, 0)).await.unwrap();
-        let happened = directory.happened(&customer(), Some(user.id), None, 20);
+        details.ask(directory.details(&of, user.id), |_| (1, 0)).await.unwrap();
+        let happened = directory.happened(&of, Some(user.id), None, 20);
         events.ask(happened, |page| (page.as_ref().unwrap().entries.len() as u64, 0)).await.unwrap();
         let of_one = NoticeQuery::new(Feed::Alerts).of(user.id);
-        notices.ask(directory.notices(&customer(), &of_one, None, 20), |_| (0, 0)).await.unwrap();
+        notices.ask(directory.notices(&of, &of_one, None, 20), |_| (0, 0)).await.unwrap();
     }
     details.print("one user in full");
     events.print("feed of one user");
@@ -239,12 +241,12 @@ async fn queries(size: Size, state: &Path) {
     let (mut all, mut suggestions, mut holders) = (Cost::default(), Cost::default(), Cost::default());
     let mut before = None;
     for number in 0..TIMES {
-        let page = all.ask(directory.happened(&customer(), None, before.as_ref(), PAGE), |_| (PAGE as u64, 0)).await;
+        let page = all.ask(directory.happened(&of, None, before.as_ref(), PAGE), |_| (PAGE as u64, 0)).await;
         before = page.unwrap().next;
         let query = NoticeQuery::new(Feed::Suggestions);
-        suggestions.ask(directory.notices(&customer(), &query, None, 20), |_| (0, 0)).await.unwrap();
+        suggestions.ask(directory.notices(&of, &query, None, 20), |_| (0, 0)).await.unwrap();
         let address = format!("user{}@corp.example", number * 7919 % size.users);
-        let found = holders.ask(directory.holders(&customer(), [address]), |_| (1, 0)).await.unwrap();
+        let found = holders.ask(directory.holders(&of, [address]), |_| (1, 0)).await.unwrap();
         assert_eq!(found.len(), 1);
     }
     all.print("feed of everybody");

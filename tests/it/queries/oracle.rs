@@ -12,6 +12,8 @@ use tenantry::model::{
 pub(crate) struct Everything {
     records: Vec<(CustomerId, Record)>,
     members: BTreeMap<RecordId, Vec<RecordId>>,
+    /// Who is in a group that does not stand for an endpoint.
+    grouped: BTreeSet<RecordId>,
 }
 
 /// Letters that the test's names are made of, and what they are without case and accents.
@@ -65,18 +67,16 @@ impl Everything {
                 }
             }
         }
-        Self { records, members }
+        let own = |id: &RecordId| {
+            let group = records.iter().map(|(_, record)| record).find(|record| record.id == *id);
+            group.and_then(|group| group.attributes.text(&names::KIND)) == Some("endpoint")
+        };
+        let grouped = members.iter().filter(|(group, _)| !own(group)).flat_map(|(_, all)| all.clone()).collect();
+        Self { records, members, grouped }
     }
 
     pub(crate) fn record(&self, id: RecordId) -> Option<&Record> {
         self.records.iter().map(|(_, record)| record).find(|record| record.id == id)
-    }
-
-    fn is_grouped(&self, id: RecordId) -> bool {
-        self.members.iter().any(|(group, members)| {
-            let kind = self.record(*group).and_then(|group| group.attributes.text(&names::KIND).map(str::to_owned));
-            kind.as_deref() != Some("endpoint") && members.contains(&id)
-        })
     }
 
     /// Everybody in a group, however deep.
@@ -114,7 +114,7 @@ impl Everything {
             .filter(|(customer, record)| query.customers.contains(customer) && record.kind == query.kind)
             .filter(|(_, record)| members.as_ref().is_none_or(|members| members.contains(&record.id)))
             .filter(|(_, record)| fits(&query.filter, record))
-            .filter(|(_, record)| query.filter.grouped.is_none_or(|grouped| self.is_grouped(record.id) == grouped))
+            .filter(|(_, record)| query.filter.grouped.is_none_or(|grouped| self.grouped.contains(&record.id) == grouped))
             .map(|(_, record)| (key(record, query.sort.by), record.id))
             .collect();
         found.sort();
