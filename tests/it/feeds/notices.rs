@@ -149,6 +149,11 @@ async fn an_alert_of_a_listing_ends_only_with_a_listing() {
     world.endpoint.lie([]);
     world.import().await;
     assert_eq!(topics(&all(&directory, &customer, Feed::Alerts).await), [Topic::ListingShort], "a delta cannot tell");
+    world.endpoint.lie([Lie::FailsAfter(0)]);
+    world.import_with(full.clone()).await;
+    let both = [Topic::ImportFailed, Topic::ListingShort];
+    assert_eq!(topics(&all(&directory, &customer, Feed::Alerts).await), both, "nor can who fails");
+    world.endpoint.lie([]);
     world.import_with(full).await;
     assert_eq!(topics(&all(&directory, &customer, Feed::Alerts).await), []);
 }

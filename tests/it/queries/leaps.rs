@@ -10,7 +10,7 @@ use crate::world::World;
 
 /// Beginnings that are the end of others, and some in common for long.
 const NAMES: [&str; 14] = [
-    "", "A", "An", "Ann", "Anna", "Annabella-Maria", "Annabella-Mario", "Müller", "Muller", "Mulleriana", "Zoe", "žofie",
+    "", "A", "An", "Ann", "Anna", "Annabella-Maria", "Annabella-Mario", "Müller", "Muller", "Mulleriana", "Zoe", "Zöfie",
     "王", "王小明",
 ];
 
