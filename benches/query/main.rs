@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tenantry::model::{
-    CustomerId, Feed, Filter, MfaState, Nesting, NoticeQuery, ObjectKind, Order, Outcome, Query, RecordId, Sort, SortBy, UserState,
+    CustomerId, Feed, Filter, MfaState, Nesting, NoticeQuery, ObjectKind, Order, Outcome, Query, RecordId, Sort,
+    SortBy, UserState,
 };
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
@@ -64,7 +65,11 @@ fn main() {
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
-    println!("\n| median ms / CPU ms | {} |\n|---|{}", sizes.replace(',', " | "), "---|".repeat(sizes.split(',').count()));
+    println!(
+        "\n| median ms / CPU ms | {} |\n|---|{}",
+        sizes.replace(',', " | "),
+        "---|".repeat(sizes.split(',').count())
+    );
     for (name, times) in growth {
         println!("| {name} | {} |", times.join(" | "));
     }
@@ -211,7 +216,16 @@ async fn queries(size: Size, state: &Path) {
             let order = if number % 2 == 0 { Order::Ascending } else { Order::Descending };
             let query = Query { filter, sort: Sort { by, order }, ..Query::users(&customer()) };
             let count = directory.count(&query);
-            found = found.max(counts.ask(count, |count| { let count = count.as_ref().unwrap(); (count.total, count.rows_read) }).await.unwrap().total);
+            found = found.max(
+                counts
+                    .ask(count, |count| {
+                        let count = count.as_ref().unwrap();
+                        (count.total, count.rows_read)
+                    })
+                    .await
+                    .unwrap()
+                    .total,
+            );
             let rows = |page: &tenantry::Result<tenantry::model::Page>| (found, page.as_ref().unwrap().rows_read);
             let page = pages.ask(directory.find(&query, None, PAGE), rows).await.unwrap();
             if let Some(next) = &page.next {

@@ -85,9 +85,11 @@ impl From {
         let config = TenantConfig::load(&file)?;
         let customer = config.customer.id.clone();
         if !place.customers.contains(&customer) {
-            return Err(Error::config("the configuration is of another customer than the state file, or the one named")
-                .with_context("customer", &customer)
-                .with_context("file", file.display()));
+            return Err(Error::config(
+                "the configuration is of another customer than the state file, or the one named",
+            )
+            .with_context("customer", &customer)
+            .with_context("file", file.display()));
         }
         let endpoints: Vec<Arc<dyn Endpoint>> =
             config.endpoints.iter().map(|endpoint| endpoint.build()).collect::<Result<_>>()?;

@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::act::{Acting, Possible};
 use crate::edits::{Addition, Change, Tags, Who};
 use crate::feed::FeedPart;
-use crate::notices::Notices;
 use crate::import_csv::Table;
+use crate::joins::{Moved, Pairs, Taken, Two};
+use crate::notices::Notices;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 done, also when nothing was found; 1 the state file could not be read; 2 wrong options, an unknown \
@@ -62,8 +63,16 @@ pub(crate) enum Command {
     Runs(Part),
     /// Tell why an attribute has its value: whose it is, since when, by which run.
     Explain(What),
-    /// List records that contradict each other: who was added by hand and may be whom an endpoint brought.
+    /// List records that contradict each other, as they were found: imports did not join them.
     Conflicts,
+    /// List users of several endpoints who may be one person and are not joined.
+    Probable(Pairs),
+    /// Make one user of two; `unjoin` undoes it.
+    Join(Two),
+    /// Take the identity of an endpoint out of a user: it is a user of its own from then on.
+    Unjoin(Taken),
+    /// Move the identity of an endpoint from one user to another.
+    Reanchor(Moved),
     /// Change values of a record, as far as no endpoint owns them.
     Edit(Change),
     /// Add a user or a group by hand.

@@ -9,6 +9,7 @@ mod args;
 mod edits;
 mod feed;
 mod import_csv;
+mod joins;
 mod list;
 mod notices;
 mod output;
@@ -80,6 +81,10 @@ async fn run(arguments: &Arguments) -> Result<(), Ended> {
         Command::Runs(part) => runs::show(&place, part, &mut output).await?,
         Command::Explain(what) => record::explain(&place, what, &mut output).await?,
         Command::Conflicts => edits::conflicts(&place, &mut output).await?,
+        Command::Probable(pairs) => joins::probable(&place, pairs, &mut output).await?,
+        Command::Join(two) => joins::join(&place, two, &mut output).await?,
+        Command::Unjoin(taken) => joins::unjoin(&place, taken, &mut output).await?,
+        Command::Reanchor(moved) => joins::reanchor(&place, moved, &mut output).await?,
         Command::Edit(change) => edits::edit(&place, change, &mut output).await?,
         Command::Add(addition) => edits::add(&place, addition, &mut output).await?,
         Command::ImportCsv(table) => import_csv::import(&place, table, &mut output).await?,

@@ -2,7 +2,9 @@
 
 use super::{Directory, blocking};
 use crate::error::Result;
-use crate::model::{Answer, CustomerId, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, RecordId, Timestamp};
+use crate::model::{
+    Answer, CustomerId, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, RecordId, Timestamp,
+};
 
 /// Feeds. Walked to the end, each finds what does not change meanwhile exactly once; what is new comes before the first
 /// page. No page costs more the longer a feed is: what is many is read from an index, and a page may be short, or

@@ -178,7 +178,7 @@ pub use presence::{Evidence, Membership, ObjectRef, Presence, Reason};
 pub use verification::{Estimate, Right, Verification};
 
 use crate::error::Result;
-use crate::model::SourceId;
+use crate::model::{Freshness, SourceId};
 
 /// One configured connection to a remote directory.
 ///
@@ -340,6 +340,16 @@ pub trait DeltaEndpoint: Send + Sync {
     /// reads everything anew; hosts are reminded before.
     fn cursor_lifetime(&self) -> Option<std::time::Duration> {
         None
+    }
+
+    /// Tells how old each part may be of what was read up to a cursor, by a listing or a delta. By default nothing: all of
+    /// it is as of when that began.
+    ///
+    /// # Behaviour
+    /// - Knows it without the network.
+    fn freshness(&self, cursor: &Cursor) -> Vec<Freshness> {
+        let _ = cursor;
+        Vec::new()
     }
 
     /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind

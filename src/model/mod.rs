@@ -25,7 +25,8 @@ pub use edge::{Edges, Member, MemberKind, Via};
 pub use edit::{Assignment, Conflict, ConflictReason, Draft, Edit, Refusal, Shelf};
 pub use event::{Event, EventType};
 pub use feed::{
-    ActionId, Answer, Answered, Asked, Feed, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, Severity, Topic,
+    ActionId, Answer, Answered, Asked, Feed, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, Severity,
+    Topic,
 };
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;
@@ -40,7 +41,7 @@ pub use query::{
     Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
 };
 pub use record::{Identity, Lock, Record};
-pub use report::{Mode, Outcome, Phase, Progress, RunReport};
+pub use report::{Freshness, Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};
 pub use scope::{Scope, Unreadable};
 pub use timestamp::Timestamp;

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomerId, EndpointName, Join, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp, UserState,
+    CustomerId, EndpointName, Join, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp,
+    UserState,
 };
 
 /// Which records of which customers, in what order.

@@ -228,8 +228,14 @@ mod tests {
             &[("object-guid", "g1"), ("consistency-guid", "g2"), ("security-id", "S-1-5-21-1")],
         );
         let cloud = |anchors: &[(&str, &str)]| ad.in_common(&of(&person("x@y.example", "Z", "Z"), anchors), |_| false);
-        assert_eq!(cloud(&[("object-guid", "g2"), ("consistency-guid", "g2")]).unwrap(), joins(JoinReason::SourceAnchor));
-        assert_eq!(cloud(&[("object-guid", "g1"), ("security-id", "S-1-5-21-1")]).unwrap(), joins(JoinReason::DirectoryId));
+        assert_eq!(
+            cloud(&[("object-guid", "g2"), ("consistency-guid", "g2")]).unwrap(),
+            joins(JoinReason::SourceAnchor)
+        );
+        assert_eq!(
+            cloud(&[("object-guid", "g1"), ("security-id", "S-1-5-21-1")]).unwrap(),
+            joins(JoinReason::DirectoryId)
+        );
         assert_eq!(cloud(&[("security-id", "S-1-5-21-1")]).unwrap(), joins(JoinReason::SecurityId));
         assert_eq!(cloud(&[("security-id", "")]), None);
     }
@@ -249,7 +255,8 @@ mod tests {
     #[test]
     fn a_stronger_link_goes_before_a_weaker_one_in_whatever_order_they_come() {
         // 10 and 11 are of one endpoint.
-        let links = [(JoinReason::NaturalKey, 10, 20), (JoinReason::SourceAnchor, 11, 30), (JoinReason::DirectoryId, 20, 30)];
+        let links =
+            [(JoinReason::NaturalKey, 10, 20), (JoinReason::SourceAnchor, 11, 30), (JoinReason::DirectoryId, 20, 30)];
         for at in 0..3 {
             let mut links = links.to_vec();
             links.rotate_left(at);

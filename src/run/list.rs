@@ -134,6 +134,8 @@ impl Import {
             Some(cursor) => cursor,
             None => self.read_snapshot(from, &coverage).await?,
         };
+        let delta = self.job.endpoint.as_delta().zip(cursor.as_ref());
+        self.freshness = delta.map(|(delta, cursor)| delta.freshness(cursor)).unwrap_or_default();
         let end = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
         let seal = watch.end(&end);
         // Of what could not be seen for a while, a delta behind this cursor would never tell.

@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
 use crate::meter;
 use crate::model::{
-    CustomerId, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport, Scope,
-    Timestamp,
+    CustomerId, Freshness, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport,
+    Scope, Timestamp,
 };
 use crate::store::{Alert, Conclusion, GuardTerms, Read, RunStart, Store};
 use blocking::Hold;
@@ -102,6 +102,8 @@ pub(crate) struct Import {
     doubtful: bool,
     /// What was read and is counted already.
     counted: Read,
+    /// How old each part may be of what was read.
+    freshness: Vec<Freshness>,
 }
 
 /// What the listing left to be done.
@@ -142,6 +144,7 @@ impl Job {
             ids_listed: false,
             doubtful: false,
             counted: Read::default(),
+            freshness: Vec::new(),
             job: self,
         })
     }

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::model::{
-    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin,
-    Record, RecordId, Refusal, Shelf,
-    Timestamp,
+    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin, Record,
+    RecordId, Refusal, Shelf, Timestamp,
 };
 
 /// Writes the local directory, each change with its event in one transaction.
@@ -51,8 +50,13 @@ pub trait Editing {
     fn join(&self, customer: &CustomerId, kept: RecordId, absorbed: RecordId, now: Timestamp) -> Result<Record>;
 
     /// Takes an identity out of a user; returns the record that keeps the id, and the other one.
-    fn unjoin(&self, customer: &CustomerId, id: RecordId, identity: &Identity, now: Timestamp)
-    -> Result<(Record, Record)>;
+    fn unjoin(
+        &self,
+        customer: &CustomerId,
+        id: RecordId,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Result<(Record, Record)>;
 
     /// Moves an identity to another user; returns that one.
     fn reanchor(&self, customer: &CustomerId, identity: &Identity, to: RecordId, now: Timestamp) -> Result<Record>;

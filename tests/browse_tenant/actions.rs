@@ -34,7 +34,9 @@ impl World {
             directory.add_user("OU=People", account).surname(account).mail(&format!("{account}@corp.example")).create();
         }
         let tenant = Tenant::new("corp.example");
-        for permission in ["User.EnableDisableAccount.All", "User-PasswordProfile.ReadWrite.All", "User.RevokeSessions.All"] {
+        for permission in
+            ["User.EnableDisableAccount.All", "User-PasswordProfile.ReadWrite.All", "User.RevokeSessions.All"]
+        {
             tenant.grant(permission);
         }
         for account in ["dora", "emil", "fay"] {
@@ -43,7 +45,8 @@ impl World {
         let (server, cloud) = (FakeLdap::start(directory.clone()).await, FakeGraph::start(tenant.clone()).await);
         let folder = tempfile::tempdir().unwrap();
         let credentials = cloud.credentials();
-        for (name, text) in [("ad.pem", server.ca_pem()), ("ad.secret", CANARY), ("graph.secret", &credentials.secret)] {
+        for (name, text) in [("ad.pem", server.ca_pem()), ("ad.secret", CANARY), ("graph.secret", &credentials.secret)]
+        {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let text = format!(
@@ -127,8 +130,10 @@ async fn owners_are_asked_and_the_next_import_shows_what_became_of_it() {
     assert!(results[0]["reason"].as_str().unwrap().contains("in its directory"), "{results:?}");
 
     let feed = lines(&world.state(), &["feed", "--user", "anna@corp.example", "--only", "events"]);
-    let asked: Vec<_> = feed.iter().filter(|line| line["type"] == "tenantry.action").map(|line| &line["action"]).collect();
-    let told: Vec<_> = asked.iter().map(|one| (one["action"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
+    let asked: Vec<_> =
+        feed.iter().filter(|line| line["type"] == "tenantry.action").map(|line| &line["action"]).collect();
+    let told: Vec<_> =
+        asked.iter().map(|one| (one["action"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
     assert_eq!(told, [("resume", "done"), ("suspend", "already-so"), ("suspend", "done")], "newest first");
     assert_eq!((&asked[2]["by"], &asked[2]["endpoint"]), (&"kim".into(), &"ad".into()));
     let text = run(world.browser(&["feed", "--user", "anna@corp.example"])).out;
@@ -140,7 +145,8 @@ async fn a_table_tells_each_result_and_who_is_refused_keeps_nobody_else_from_it(
     let world = World::new().await;
     // Accounts that are, or were, an administrator's are not touched.
     world.directory.set("bert", "adminCount", ["1"]);
-    let said = run(world.browser(&["act", "suspend", "anna@corp.example", "bert@corp.example", "--config", &world.config()]));
+    let said =
+        run(world.browser(&["act", "suspend", "anna@corp.example", "bert@corp.example", "--config", &world.config()]));
     assert_eq!(said.status, Some(3), "{said:?}");
     let rows: Vec<&str> = said.out.lines().collect();
     assert!(rows[0].contains("result") && rows[1].contains("done") && rows[2].contains("refused"), "{said:?}");

@@ -6,6 +6,7 @@
 
 mod actions;
 mod edits;
+mod joins;
 mod lists;
 mod program;
 mod records;

@@ -7,6 +7,7 @@
 mod approval;
 mod demo;
 mod failures;
+mod gsuite;
 mod imports;
 mod interruptions;
 mod office365;

@@ -4,6 +4,7 @@ mod automatic;
 mod by_hand;
 mod crowd;
 mod histories;
+mod kills;
 mod model;
 mod orders;
 mod shown;

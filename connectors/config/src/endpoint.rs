@@ -6,19 +6,23 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "office365")]
+#[cfg(any(feature = "office365", feature = "gsuite"))]
 use tenantry::IdListing;
 use tenantry::model::{AttributeName, EndpointName, GuardLimits};
 use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
+#[cfg(feature = "gsuite")]
+use tenantry_gsuite::Gsuite;
 #[cfg(feature = "office365")]
 use tenantry_office365::Office365;
 
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
+#[cfg(feature = "gsuite")]
+use crate::gsuite::{self, GsuiteSettings};
 use crate::guard;
-#[cfg(feature = "office365")]
+#[cfg(any(feature = "office365", feature = "gsuite"))]
 use crate::http;
 use crate::key::{Form, Key, Keys};
 #[cfg(feature = "office365")]
@@ -60,12 +64,13 @@ impl EndpointKind {
     fn obstacle(self) -> Option<(String, String)> {
         match self {
             Self::ActiveDirectory if cfg!(feature = "active-directory") => None,
+            Self::Gsuite if cfg!(feature = "gsuite") => None,
             Self::Office365 if cfg!(feature = "office365") => None,
-            Self::ActiveDirectory | Self::Office365 => Some((
+            Self::ActiveDirectory | Self::Gsuite | Self::Office365 => Some((
                 format!("this program was built without the connector for {self}"),
                 format!("build it with the feature {self}, or remove this endpoint"),
             )),
-            Self::Exchange | Self::Gsuite => Some((
+            Self::Exchange => Some((
                 format!("the connector for {self} is not available in this version"),
                 "remove this endpoint until it is".to_owned(),
             )),
@@ -86,6 +91,9 @@ pub enum EndpointSettings {
     /// Those of an Active Directory.
     #[cfg(feature = "active-directory")]
     ActiveDirectory(Box<ActiveDirectorySettings>),
+    /// Those of a Google Workspace account.
+    #[cfg(feature = "gsuite")]
+    Gsuite(Box<GsuiteSettings>),
     /// Those of a Microsoft 365 tenant.
     #[cfg(feature = "office365")]
     Office365(Box<Office365Settings>),
@@ -122,6 +130,8 @@ impl EndpointConfig {
         let id_listing = match self.settings {
             #[cfg(feature = "active-directory")]
             EndpointSettings::ActiveDirectory(ref settings) => settings.id_listing,
+            #[cfg(feature = "gsuite")]
+            EndpointSettings::Gsuite(_) => IdListing::Auto,
             #[cfg(feature = "office365")]
             EndpointSettings::Office365(_) => IdListing::Auto,
         };
@@ -137,6 +147,11 @@ impl EndpointConfig {
             #[cfg(feature = "active-directory")]
             EndpointSettings::ActiveDirectory(ref settings) => {
                 let endpoint = ActiveDirectory::new(self.info(), settings.as_ref().into());
+                Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
+            }
+            #[cfg(feature = "gsuite")]
+            EndpointSettings::Gsuite(ref settings) => {
+                let endpoint = Gsuite::new(self.info(), settings.as_ref().into());
                 Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
             }
             #[cfg(feature = "office365")]
@@ -162,6 +177,8 @@ pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [&'static [Key]]> {
     match kind {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => Some(&[active_directory::KEYS]),
+        #[cfg(feature = "gsuite")]
+        EndpointKind::Gsuite => Some(&[gsuite::KEYS, http::KEYS]),
         #[cfg(feature = "office365")]
         EndpointKind::Office365 => Some(&[office365::KEYS, http::KEYS]),
         _ => None,
@@ -202,6 +219,10 @@ fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => {
             active_directory::read(table, reading).map(|settings| EndpointSettings::ActiveDirectory(Box::new(settings)))
+        }
+        #[cfg(feature = "gsuite")]
+        EndpointKind::Gsuite => {
+            gsuite::read(table, reading).map(|settings| EndpointSettings::Gsuite(Box::new(settings)))
         }
         #[cfg(feature = "office365")]
         EndpointKind::Office365 => {

@@ -38,9 +38,20 @@ pub(crate) const KEYS: &[Key] = &[
 const TIMEOUT: Form = Form::Time { least: Duration::from_secs(1), most: Duration::from_hours(1), word: None };
 
 /// Reads the keys, and the addresses that may be other than the provider's own: each by its name.
+#[cfg(feature = "office365")]
 pub(crate) fn read(
     table: &mut Table<'_>,
     addresses: &[&'static str],
+    reading: &mut Reading<'_>,
+) -> (HttpKeys, Vec<Option<String>>) {
+    read_beside(table, addresses, false, reading)
+}
+
+/// Reads the same where an address that stands elsewhere may be `plain`, and need the permission for it.
+pub(crate) fn read_beside(
+    table: &mut Table<'_>,
+    addresses: &[&'static str],
+    plain: bool,
     reading: &mut Reading<'_>,
 ) -> (HttpKeys, Vec<Option<String>>) {
     let insecure_field = table.take("insecure");
@@ -50,7 +61,7 @@ pub(crate) fn read(
     let ca = table.take("ca_file").and_then(|field| read_ca(&field, reading));
     let timeout = table.take("timeout").and_then(|field| field.duration(reading));
     let quota_share = table.take("quota_share").and_then(|field| field.part(reading));
-    let mut needed = false;
+    let mut needed = plain;
     let addresses = addresses
         .iter()
         .map(|name| {
@@ -106,7 +117,7 @@ fn read_ca(field: &Field<'_>, reading: &mut Reading<'_>) -> Option<Vec<u8>> {
 }
 
 /// Splits a message into what is wrong and what to do.
-fn split<'a>(message: &'a str, remedy: &'a str) -> (String, String) {
+pub(crate) fn split<'a>(message: &'a str, remedy: &'a str) -> (String, String) {
     let (message, remedy) = message.split_once("; ").unwrap_or((message, remedy));
     (message.to_owned(), remedy.to_owned())
 }

@@ -4,15 +4,17 @@
 //! secret. It knows which connectors exist and what their keys mean; it opens no connection.
 
 // Without a connector some forms of values have no key that takes them.
-#![cfg_attr(not(all(feature = "active-directory", feature = "office365")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "active-directory", feature = "office365", feature = "gsuite")), allow(dead_code))]
 
 #[cfg(feature = "active-directory")]
 mod active_directory;
 mod customer;
 mod endpoint;
 mod environment;
+#[cfg(feature = "gsuite")]
+mod gsuite;
 mod guard;
-#[cfg(feature = "office365")]
+#[cfg(any(feature = "office365", feature = "gsuite"))]
 mod http;
 mod key;
 #[cfg(feature = "office365")]
@@ -32,7 +34,9 @@ pub use active_directory::ActiveDirectorySettings;
 pub use customer::Customer;
 pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};
-#[cfg(feature = "office365")]
+#[cfg(feature = "gsuite")]
+pub use gsuite::GsuiteSettings;
+#[cfg(any(feature = "office365", feature = "gsuite"))]
 pub use http::HttpKeys;
 #[cfg(feature = "office365")]
 pub use office365::Office365Settings;

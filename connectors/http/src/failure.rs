@@ -27,7 +27,7 @@ fn translate(error: &reqwest::Error) -> Error {
     }
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(link) = cause {
-        if let Some(known) = known(link) {
+        if let Some(known) = self::link(link) {
             return known;
         }
         cause = link.source();
@@ -44,14 +44,14 @@ fn translate(error: &reqwest::Error) -> Error {
 }
 
 /// Recognises one link of the chain of causes by its type.
-fn known(link: &(dyn StdError + 'static)) -> Option<Error> {
+pub(crate) fn link(link: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = link.downcast_ref::<rustls::Error>() {
         return Some(trust::refused(error));
     }
     if let Some(error) = link.downcast_ref::<io::Error>() {
         // What is wrapped in it is not in the chain of sources.
         if let Some(inner) = error.get_ref()
-            && let Some(known) = known(inner)
+            && let Some(known) = self::link(inner)
         {
             return Some(known);
         }

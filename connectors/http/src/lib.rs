@@ -33,18 +33,22 @@
 //!   address, and redirects are not followed.
 //! - An answer is read whole or is an error: cut off, too large (also when it is unpacked) and too slow are all errors.
 //! - No error, no `Debug` and no log line holds a token, a path, a query or anything of a body.
+//! - A [`Line`] is one connection, for logins that belong to one: it never changes under the hand of its owner.
 //! - Certificates are always checked; nothing turns that off.
 
 mod answer;
 mod client;
 mod failure;
+mod line;
 mod origin;
 mod settings;
 mod tokens;
 mod trust;
+mod tunnel;
 
 pub use answer::Answer;
 pub use client::Client;
+pub use line::{Dialer, Line};
 pub use origin::Origin;
 pub use settings::{HttpSettings, Proxy};
 pub use tokens::{Lease, Token, TokenSource, Tokens};

@@ -93,6 +93,19 @@ impl Origin {
     pub fn host(&self) -> &str {
         &self.host
     }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.scheme == "https"
+    }
+
+    /// Tells whether it is this machine, which no proxy leads to.
+    pub(crate) fn is_loopback(&self) -> bool {
+        Url::parse(&self.to_string()).is_ok_and(|url| is_loopback(&url))
+    }
 }
 
 impl fmt::Display for Origin {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tenantry::{Error, Result, Secret};
 use url::{Host, Url};
 
@@ -68,6 +69,21 @@ impl Proxy {
     pub fn with_login(mut self, user: impl Into<String>, password: Secret) -> Self {
         self.login = Some((user.into(), password));
         self
+    }
+
+    /// Returns the host and port of a proxy that is spoken to without TLS.
+    pub(crate) fn place(&self) -> Result<(String, u16)> {
+        match (self.url.scheme(), self.url.host_str(), self.url.port_or_known_default()) {
+            ("http", Some(host), Some(port)) => Ok((host.to_owned(), port)),
+            _ => Err(Error::config("for a login that belongs to a connection, the proxy's address must be http://")),
+        }
+    }
+
+    /// Returns the header by which the proxy knows who asks.
+    pub(crate) fn authorization(&self) -> Option<Secret> {
+        let (user, password) = self.login.as_ref()?;
+        let pair = Secret::new(format!("{user}:{}", password.expose()));
+        Some(Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair.expose()))))
     }
 
     /// Makes the proxy that reqwest uses: nothing that is meant for this machine goes through it.

@@ -70,7 +70,14 @@ impl Model {
     }
 
     /// Takes over what an import has done.
-    fn import(&mut self, outcome: Outcome, plan: Option<&PlanId>, failed: Option<Topic>, unread: &BTreeSet<SourceId>, times: (i64, i64)) {
+    fn import(
+        &mut self,
+        outcome: Outcome,
+        plan: Option<&PlanId>,
+        failed: Option<Topic>,
+        unread: &BTreeSet<SourceId>,
+        times: (i64, i64),
+    ) {
         let (began, now) = times;
         match outcome {
             Outcome::Failed => {

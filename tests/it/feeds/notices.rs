@@ -41,11 +41,17 @@ async fn a_contradiction_is_suggested_to_both_until_it_is_resolved_or_dismissed(
     let third = pairs.iter().find(|one| one.records.contains(&drafts[2])).unwrap();
     directory.answer(&customer, &third.id, Answer::Dismissed, "kim").await.unwrap();
     let left = walk(&directory, &customer, &query, 1000).await;
-    let duplicates = |found: &[tenantry::model::Notice]| found.iter().filter(|one| one.topic == Topic::Duplicate).count();
+    let duplicates =
+        |found: &[tenantry::model::Notice]| found.iter().filter(|one| one.topic == Topic::Duplicate).count();
     assert_eq!(duplicates(&left), 4);
     let with = walk(&directory, &customer, &query.clone().with_dismissed(), 1000).await;
     assert_eq!(duplicates(&with), 5);
-    assert!(walk(&directory, &customer, &query.clone().of(drafts[0]), 9).await.iter().all(|one| one.topic != Topic::Duplicate));
+    assert!(
+        walk(&directory, &customer, &query.clone().of(drafts[0]), 9)
+            .await
+            .iter()
+            .all(|one| one.topic != Topic::Duplicate)
+    );
     let gone = pairs.iter().find(|one| one.records.contains(&drafts[1])).unwrap();
     let error = directory.answer(&customer, &gone.id, Answer::Acknowledged, "kim").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::NotFound);
@@ -63,7 +69,11 @@ async fn users_in_no_group_are_counted_listed_and_told_apart() {
         let mut without = Vec::new();
         for user in users {
             let groups = stage.store().groups_of(&customer, user.id).unwrap();
-            let own: Vec<_> = user.identities.iter().map(|one| tenantry::model::RecordId::of_endpoint_group(&customer, &one.endpoint)).collect();
+            let own: Vec<_> = user
+                .identities
+                .iter()
+                .map(|one| tenantry::model::RecordId::of_endpoint_group(&customer, &one.endpoint))
+                .collect();
             if groups.iter().all(|group| own.contains(group)) && !user.archived {
                 without.push(user.id);
             }
@@ -110,7 +120,11 @@ async fn users_in_no_group_are_counted_listed_and_told_apart() {
     stage.endpoints[1].change(|directory| directory.delete(&ScriptedDirectory::id(5000)));
     stage.import(1).await;
     count(&stage).await;
-    stage.service.remove_endpoint(&customer, &crate::operations::name("ad"), tenantry::model::HandOver::Unlocked).await.unwrap();
+    stage
+        .service
+        .remove_endpoint(&customer, &crate::operations::name("ad"), tenantry::model::HandOver::Unlocked)
+        .await
+        .unwrap();
     count(&stage).await;
 }
 

@@ -122,7 +122,10 @@ async fn what_becomes_known_later_merges_two_users_and_nobody_is_removed() {
     let merged: Vec<_> = events.iter().filter(|event| event.event_type == EventType::UserMerged).collect();
     assert_eq!(merged.len(), 1);
     let data = merged[0].data_value();
-    assert_eq!((data["kept"].clone(), data["absorbed"].clone()), (at_ad.to_string().into(), at_cloud.to_string().into()));
+    assert_eq!(
+        (data["kept"].clone(), data["absorbed"].clone()),
+        (at_ad.to_string().into(), at_cloud.to_string().into())
+    );
     assert_eq!(data["record"]["identities"].as_array().unwrap().len(), 2);
     assert_eq!(data["record"]["attributes"]["tags"], serde_json::json!(["vip"]), "what was local shows");
     assert_eq!(report.updated, 2, "the changed address, and the merging");
@@ -157,8 +160,7 @@ async fn an_address_that_is_handed_on_is_a_conflict_and_never_a_merge() {
         let directory = stage.service.directory();
         let conflicts = directory.conflicts(&stage.customer).await.unwrap();
         assert_eq!(conflicts[0].others, [before.id]);
-        let reason =
-            if same_names { ConflictReason::JoinedOtherwise } else { ConflictReason::AddressWithOtherNames };
+        let reason = if same_names { ConflictReason::JoinedOtherwise } else { ConflictReason::AddressWithOtherNames };
         assert_eq!(conflicts[0].reason, reason);
         let probable = directory.probable_joins(&stage.customer, 9).await.unwrap();
         assert_eq!(probable.len(), 1, "{probable:?}");
@@ -363,11 +365,9 @@ async fn who_is_erased_is_erased_with_all_identities_and_absorbed_ids() {
         assert_eq!(rows, 0, "{table}");
     }
     let keys: i64 = file
-        .query_row(
-            "SELECT count(*) FROM join_keys WHERE object_no NOT IN (SELECT object_no FROM objects)",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT count(*) FROM join_keys WHERE object_no NOT IN (SELECT object_no FROM objects)", [], |row| {
+            row.get(0)
+        })
         .unwrap();
     assert_eq!(keys, 0);
     let fresh = stage.import(0).await;

@@ -123,7 +123,8 @@ impl Case {
     }
 
     fn some(&self, dice: &mut Dice) -> Option<(Account, Record)> {
-        let live: Vec<Account> = self.model.images.iter().filter(|(_, image)| image.live).map(|(one, _)| *one).collect();
+        let live: Vec<Account> =
+            self.model.images.iter().filter(|(_, image)| image.live).map(|(one, _)| *one).collect();
         let account = pick(&live, dice.roll())?;
         let users = self.stage.store().records(&self.stage.customer, ObjectKind::User, None, 999).unwrap();
         let record = users.into_iter().find(|user| user.identities.contains(&identity(account))).unwrap();
@@ -132,11 +133,13 @@ impl Case {
 
     fn turn(&mut self, dice: &mut Dice) -> String {
         let at = usize::try_from(dice.below(3)).unwrap();
-        let all: Vec<SourceId> = self.stage.endpoints[at].change(|directory| directory.objects.keys().cloned().collect());
+        let all: Vec<SourceId> =
+            self.stage.endpoints[at].change(|directory| directory.objects.keys().cloned().collect());
         let bin: Vec<SourceId> = self.stage.endpoints[at].change(|directory| directory.bin.keys().cloned().collect());
         let (one, roll) = (pick(&all, dice.roll()), dice.below(8));
         let value = format!("{at}-{}", dice.below(3));
-        let name = pick(&[names::FIRST_NAME, names::DISPLAY_NAME, extras()[0].clone(), extras()[1].clone()], dice.roll());
+        let name =
+            pick(&[names::FIRST_NAME, names::DISPLAY_NAME, extras()[0].clone(), extras()[1].clone()], dice.roll());
         self.next += 1;
         let number = 1000 * (at as u128 + 1) + self.next;
         self.stage.endpoints[at].change(|directory| match (roll, one) {

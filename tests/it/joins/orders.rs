@@ -80,5 +80,8 @@ async fn endpoints_imported_in_every_order_end_in_the_same_directory() {
         }
     }
     println!("{joined} joined, {apart} not, {left_out} histories left out");
-    assert!(seed.is_some() || cases < 30 || (joined > 50 && apart > 50 && left_out * 5 < cases), "{joined} {apart} {left_out}");
+    assert!(
+        seed.is_some() || cases < 30 || (joined > 50 && apart > 50 && left_out * 5 < cases),
+        "{joined} {apart} {left_out}"
+    );
 }

@@ -20,11 +20,7 @@ pub(super) struct Shown {
 }
 
 pub(super) fn identities(record: &Record) -> BTreeSet<Id> {
-    record
-        .identities
-        .iter()
-        .map(|identity| (identity.endpoint.to_string(), identity.source_id.to_string()))
-        .collect()
+    record.identities.iter().map(|identity| (identity.endpoint.to_string(), identity.source_id.to_string())).collect()
 }
 
 /// Reads all that a directory shows.

@@ -10,8 +10,20 @@ use crate::world::World;
 
 /// Beginnings that are the end of others, and some in common for long.
 const NAMES: [&str; 14] = [
-    "", "A", "An", "Ann", "Anna", "Annabella-Maria", "Annabella-Mario", "Müller", "Muller", "Mulleriana", "Zoe", "Zöfie",
-    "王", "王小明",
+    "",
+    "A",
+    "An",
+    "Ann",
+    "Anna",
+    "Annabella-Maria",
+    "Annabella-Mario",
+    "Müller",
+    "Muller",
+    "Mulleriana",
+    "Zoe",
+    "Zöfie",
+    "王",
+    "王小明",
 ];
 
 async fn clumped(users: u64) -> World {
@@ -67,7 +79,19 @@ async fn whoever_is_left_is_found_in_order_wherever_they_stand() {
             filter.grouped = Some(dice.one_in(2));
         }
         if dice.one_in(2) {
-            let texts = ["ann", "anna", "annabella-mari", "nnabella-mario", "staff0029", "corp.exam", "@annex", "9@corp.e", "muller", "小明", "qqqq"];
+            let texts = [
+                "ann",
+                "anna",
+                "annabella-mari",
+                "nnabella-mario",
+                "staff0029",
+                "corp.exam",
+                "@annex",
+                "9@corp.e",
+                "muller",
+                "小明",
+                "qqqq",
+            ];
             filter.search = Some(texts[usize::try_from(dice.below(11)).unwrap()].to_owned());
         }
         if dice.one_in(2) {
@@ -111,7 +135,13 @@ async fn an_address_is_found_by_the_index_as_by_going_through_everybody() {
     let world = clumped(600).await;
     let (directory, customer) = (world.service.directory(), world.customer.clone());
     let addresses: Vec<String> = (1..=600)
-        .map(|number: u32| if number % 5 == 1 { format!("{number}.ANNA@corp.example") } else { format!("staff{number:06}@corp.example") })
+        .map(|number: u32| {
+            if number % 5 == 1 {
+                format!("{number}.ANNA@corp.example")
+            } else {
+                format!("staff{number:06}@corp.example")
+            }
+        })
         .collect();
     let scanned = directory.holders(&customer, addresses.clone()).await.unwrap();
     directory.catch_up(&[customer.clone()].into()).await.unwrap();

@@ -114,7 +114,9 @@ impl Everything {
             .filter(|(customer, record)| query.customers.contains(customer) && record.kind == query.kind)
             .filter(|(_, record)| members.as_ref().is_none_or(|members| members.contains(&record.id)))
             .filter(|(_, record)| fits(&query.filter, record))
-            .filter(|(_, record)| query.filter.grouped.is_none_or(|grouped| self.grouped.contains(&record.id) == grouped))
+            .filter(|(_, record)| {
+                query.filter.grouped.is_none_or(|grouped| self.grouped.contains(&record.id) == grouped)
+            })
             .map(|(_, record)| (key(record, query.sort.by), record.id))
             .collect();
         found.sort();

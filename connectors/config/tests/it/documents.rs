@@ -54,8 +54,9 @@ fn every_key_that_a_table_takes_is_in_the_reference_and_in_the_sample() {
     let in_the_cloud = format!(
         "{CLOUD}zzzzzzzz = 1\n[endpoint.quota]\nzzzzzzzz = 1\ntenant = {{ permits = 1, per = 1, zzzzzzzz = 1 }}\n"
     );
-    let found = [problems(&with_strangers), problems(&in_the_cloud)].concat();
-    assert_eq!(found.len(), 8, "{found:#?}");
+    let at_google = format!("{GOOGLE}zzzzzzzz = 1\n[endpoint.quota]\nzzzzzzzz = 1\n");
+    let found = [problems(&with_strangers), problems(&in_the_cloud), problems(&at_google)].concat();
+    assert_eq!(found.len(), 10, "{found:#?}");
     for problem in found {
         let keys = problem.remedy.strip_prefix("the keys here are ").expect("a list of keys").to_owned();
         for key in keys.split(", ") {

@@ -104,6 +104,8 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
+    /// Probes of new objects that joined a record: written with them, at the end of the chunk.
+    joined: Vec<([u8; 16], objects::ProbeRow, Option<i64>)>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
 }
@@ -213,7 +215,7 @@ pub(super) struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), index: None }
+        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), index: None }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.

@@ -115,6 +115,7 @@ impl Apply {
                 facets => self.update_facets(stage, chunk, facets)?,
             }
         }
+        self.write_joined(chunk)?;
         // Before the state file: noted twice, they end the same; not noted, they would be lost.
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(sql("note changes"))?;
@@ -474,6 +475,18 @@ impl Apply {
             Some(path) => self.container_no(chunk.transaction, path)?,
             None => 0,
         };
+        let Some(new) = new else {
+            // Whose record has another id is found by the probe alone: a computer that it owns may be read any time.
+            let probe = ProbeRow {
+                object_no: row.object_no(),
+                facet: 0,
+                kind: row.kind,
+                fingerprint: row.fingerprint,
+                observed: row.observed,
+            };
+            self.joined.push((key.0, probe, Some(container).filter(|container| *container != 0)));
+            return Ok(());
+        };
         stage.note(Subject::Probe, range_of(&key.0), |notes| {
             notes.extend_from_slice(&key.0);
             codec::push_number(notes, row.object_no().unsigned_abs());
@@ -482,11 +495,19 @@ impl Apply {
             notes.extend_from_slice(&row.fingerprint);
             notes.extend_from_slice(&row.observed.to_le_bytes());
         })?;
-        let Some(new) = new else { return Ok(()) };
         stage.note(Subject::Id, range_of(new.id.0.as_bytes()), |notes| {
             notes.extend_from_slice(new.id.0.as_bytes());
             codec::push_number(notes, new.record_no.unsigned_abs());
         })
+    }
+
+    /// Writes the probes of new objects that joined a record, in the order of their keys.
+    fn write_joined(&mut self, chunk: &Chunk<'_>) -> Result<()> {
+        self.joined.sort_unstable_by_key(|(key, ..)| *key);
+        for (key, probe, container) in self.joined.drain(..) {
+            insert_probe(chunk, self.target.endpoint_no, &key, &probe, container)?;
+        }
+        Ok(())
     }
 
     /// Writes the probes of new objects in the order of their keys, so that a first import appends.
@@ -563,7 +584,8 @@ fn read_ranges(
 }
 
 /// What a probe is written from.
-struct ProbeRow {
+#[derive(Debug)]
+pub(super) struct ProbeRow {
     object_no: i64,
     facet: i64,
     kind: ObjectKind,

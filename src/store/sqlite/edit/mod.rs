@@ -25,8 +25,8 @@ use super::outbox::Writer;
 use super::{SqliteStore, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin, Record, RecordId, Refusal, RunId,
-    Shelf, Timestamp,
+    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin, Record,
+    RecordId, Refusal, RunId, Shelf, Timestamp,
 };
 use crate::rules::lock;
 use crate::store::{Editing, fault};

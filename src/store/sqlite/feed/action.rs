@@ -38,7 +38,9 @@ pub(super) fn begin(
     for (record, endpoint) in &series.of {
         let record_id = record.0.as_bytes().as_slice();
         let before: Option<(Option<String>, Option<String>)> = transaction
-            .prepare_cached("SELECT result, reason FROM actions WHERE customer_no = ?1 AND request = ?2 AND record = ?3")
+            .prepare_cached(
+                "SELECT result, reason FROM actions WHERE customer_no = ?1 AND request = ?2 AND record = ?3",
+            )
             .and_then(|mut query| {
                 query
                     .query_row(params![customer_no, request, record_id], |row| Ok((row.get(0)?, row.get(1)?)))

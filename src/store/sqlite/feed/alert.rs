@@ -33,8 +33,7 @@ pub(in super::super) fn note_run(
     }
     let failed = report.outcome == Outcome::Failed;
     let mut ended: Vec<String> = {
-        let mut query =
-            transaction.prepare_cached("SELECT about FROM alerts WHERE endpoint_no = ?1").map_err(step())?;
+        let mut query = transaction.prepare_cached("SELECT about FROM alerts WHERE endpoint_no = ?1").map_err(step())?;
         let rows = query.query_map([endpoint_no], |row| row.get(0)).map_err(step())?;
         rows.collect::<Result<_, _>>().map_err(step())?
     };
@@ -137,9 +136,10 @@ fn raised(connection: &Connection, source: &Source) -> Result<Vec<Notice>> {
                 format!("{title}: {message}"),
                 "give the account back what it could see, or approve what disappears with it",
             ),
-            Topic::ListingShort => {
-                (format!("{title}: {message}"), "import once more in full; if it stays so, ask the directory's operator")
-            }
+            Topic::ListingShort => (
+                format!("{title}: {message}"),
+                "import once more in full; if it stays so, ask the directory's operator",
+            ),
             Topic::LookUpFailed | Topic::SecondReadingFailed => {
                 (format!("{title}: {message}"), "nothing was removed on that ground; the next import tries again")
             }
@@ -290,7 +290,8 @@ pub(super) fn of_record(connection: &Connection, sources: &[Source], about: &Abo
         && let Some(source) = sources.first()
     {
         let mut notice = notice(Topic::Missing, source, &id, [since.0, 0], since.0);
-        notice.text = format!("{} does not list this {} any more, and does not say that it is gone", source.title, record.kind);
+        notice.text =
+            format!("{} does not list this {} any more, and does not say that it is gone", source.title, record.kind);
         "look for it in its directory; its removal is put up for approval later".clone_into(&mut notice.remedy);
         notice.records = vec![record.id];
         found.push(notice);
@@ -320,7 +321,9 @@ pub(super) fn held(connection: &Connection, source: &Source, about: &About) -> R
     let kind: ObjectKind = about.record.kind;
     Ok(items.iter().any(|(sort, subject, numbers)| {
         let of_records = match sort {
-            HeldKind::Removed(of) | HeldKind::Missing(of) | HeldKind::Aged(of) | HeldKind::Cleared(of, _) => *of == kind,
+            HeldKind::Removed(of) | HeldKind::Missing(of) | HeldKind::Aged(of) | HeldKind::Cleared(of, _) => {
+                *of == kind
+            }
             HeldKind::Suspended => kind == ObjectKind::User,
             HeldKind::Memberships | HeldKind::MembersOf(_) => false,
         };

@@ -89,8 +89,11 @@ fn check_there(store: &SqliteStore, customer: &CustomerId, id: &NoticeId, now: T
             match known {
                 Some(notice) if notice.id == *id => return Ok(()),
                 Some(notice) => {
-                    return Err(Error::new(ErrorKind::Conflict, "there is a newer cause; look at the notice once more")
-                        .with_context("notice", &notice.id));
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        "there is a newer cause; look at the notice once more",
+                    )
+                    .with_context("notice", &notice.id));
                 }
                 None => after = page.next,
             }

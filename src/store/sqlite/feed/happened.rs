@@ -51,7 +51,8 @@ pub(super) fn read(
         Some(id) => store.with_touched(customer, |touched| {
             let state = State::read(touched.state(), customer)?;
             let record_no = live_record_no(touched.state(), customer, id)?;
-            let record = record_no.map(|no| crate::store::sqlite::apply::load_record(touched.state(), no)).transpose()?;
+            let record =
+                record_no.map(|no| crate::store::sqlite::apply::load_record(touched.state(), no)).transpose()?;
             let identities = record.flatten().map(|record| record.identities).unwrap_or_default();
             let wanted = Wanted::new(id, &identities);
             let mut found = reading.events_of(touched, &state, &wanted)?;
@@ -79,9 +80,7 @@ impl State {
         let no = customer_no(connection, customer)?.ok_or_else(|| damaged("a customer"))?;
         connection
             .prepare_cached("SELECT sequence, dropped FROM customers WHERE customer_no = ?1")
-            .and_then(|mut query| {
-                query.query_row([no], |row| Ok(Self { no, last: row.get(0)?, dropped: row.get(1)? }))
-            })
+            .and_then(|mut query| query.query_row([no], |row| Ok(Self { no, last: row.get(0)?, dropped: row.get(1)? })))
             .map_err(sql("read the position of the outbox"))
     }
 }

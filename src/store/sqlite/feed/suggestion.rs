@@ -101,17 +101,11 @@ fn pairs(
             None => return Ok((Vec::new(), None)),
         },
     };
-    let mut statement =
-        connection.prepare_cached(if record_no.is_some() { PAIRS_OF } else { PAIRS }).map_err(step())?;
+    let mut statement = connection.prepare_cached(if record_no.is_some() { PAIRS_OF } else { PAIRS }).map_err(step())?;
     let mut rows = match record_no {
-        Some(record_no) => statement.query(params![
-            customer_no,
-            from.found_at,
-            from.record_no,
-            from.other_no,
-            LOOKED_AT,
-            record_no
-        ]),
+        Some(record_no) => {
+            statement.query(params![customer_no, from.found_at, from.record_no, from.other_no, LOOKED_AT, record_no])
+        }
         None => statement.query(params![customer_no, from.found_at, from.record_no, from.other_no, LOOKED_AT]),
     }
     .map_err(step())?;

@@ -34,7 +34,13 @@ impl Wanted {
         keys
     }
 
-    pub(in super::super) fn wants(&self, endpoint: Option<&EndpointName>, event_type: EventType, subject: &str, data: &[u8]) -> bool {
+    pub(in super::super) fn wants(
+        &self,
+        endpoint: Option<&EndpointName>,
+        event_type: EventType,
+        subject: &str,
+        data: &[u8],
+    ) -> bool {
         if subject == self.text {
             return true;
         }
@@ -43,14 +49,19 @@ impl Wanted {
             EventType::UserMerged | EventType::UserSplit | EventType::ConflictFound => {
                 named(event_type, data).contains(&self.id)
             }
-            EventType::RecordQuarantined => quarantined(data).is_some_and(|id| {
-                self.sources.iter().any(|(known, _, text)| Some(known) == endpoint && *text == id)
-            }),
+            EventType::RecordQuarantined => quarantined(data)
+                .is_some_and(|id| self.sources.iter().any(|(known, _, text)| Some(known) == endpoint && *text == id)),
             _ => false,
         }
     }
 
-    pub(in super::super) fn wants_member(&self, endpoint: Option<&EndpointName>, group: RecordId, member: &SourceId, joined: Option<RecordId>) -> bool {
+    pub(in super::super) fn wants_member(
+        &self,
+        endpoint: Option<&EndpointName>,
+        group: RecordId,
+        member: &SourceId,
+        joined: Option<RecordId>,
+    ) -> bool {
         group == self.id
             || joined == Some(self.id)
             || self.sources.iter().any(|(known, key, _)| Some(known) == endpoint && member.key() == *key)

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::keys::{persona, stored_persona};
 use crate::error::Result;
 use crate::model::{AttributeName, ConflictReason, JoinReason, SourceId};
-use crate::rules::domains;
 use crate::rules::diff;
+use crate::rules::domains;
 use crate::rules::evidence::{Common, Persona, address_key};
 use crate::store::codec;
 use crate::store::sqlite::apply::{is_object, standing_of};
@@ -121,7 +121,12 @@ impl<'a> Evidence<'a> {
     }
 
     /// Returns the strongest reason why an object belongs to one of an endpoint, and to which of them.
-    fn best(&mut self, object_no: i64, endpoint_no: i64, up_to: JoinReason) -> Result<Option<(JoinReason, BTreeSet<i64>)>> {
+    fn best(
+        &mut self,
+        object_no: i64,
+        endpoint_no: i64,
+        up_to: JoinReason,
+    ) -> Result<Option<(JoinReason, BTreeSet<i64>)>> {
         let found = self.matches(object_no, Some(endpoint_no), up_to)?.remove(&endpoint_no);
         Ok(found.and_then(|matches| matches.into_iter().next()).and_then(|(common, own)| match common {
             Common::Joins(reason) => Some((reason, own)),
@@ -135,9 +140,7 @@ impl<'a> Evidence<'a> {
         let mut found: BTreeMap<i64, Matches> = BTreeMap::new();
         let Some(own) = self.known(object_no)? else { return Ok(found) };
         let apart = self.apart(object_no)?;
-        let asked = |endpoint_no: i64| {
-            endpoint_no != own.endpoint_no && only.is_none_or(|only| only == endpoint_no)
-        };
+        let asked = |endpoint_no: i64| endpoint_no != own.endpoint_no && only.is_none_or(|only| only == endpoint_no);
         for (reason, key) in own.persona.anchor_keys() {
             if reason > up_to {
                 break;
@@ -173,7 +176,8 @@ impl<'a> Evidence<'a> {
             having.insert(address.clone(), by_endpoint);
         }
         for endpoint_no in open {
-            let others: BTreeSet<i64> = having.values().filter_map(|by| by.get(&endpoint_no)).flatten().copied().collect();
+            let others: BTreeSet<i64> =
+                having.values().filter_map(|by| by.get(&endpoint_no)).flatten().copied().collect();
             let alone = |address: &str| {
                 let Some(by) = having.get(address) else { return false };
                 let one = |no: &i64| by.get(no).is_some_and(|all| all.len() == 1);
@@ -227,7 +231,8 @@ impl<'a> Evidence<'a> {
             return Ok(known.clone());
         }
         let staged = match self.stage {
-            Some(stage) => staged_persona(self.connection, stage, object_no)?.map(|persona| Known { endpoint_no: stage.endpoint_no, persona }),
+            Some(stage) => staged_persona(self.connection, stage, object_no)?
+                .map(|persona| Known { endpoint_no: stage.endpoint_no, persona }),
             None => None,
         };
         let known = match (staged, self.stage) {
@@ -242,7 +247,11 @@ impl<'a> Evidence<'a> {
 }
 
 /// Puts together what a staged object will be joined by; `None` if its core is not staged.
-pub(in super::super) fn staged_persona(connection: &Connection, stage: &Stage, object_no: i64) -> Result<Option<Persona>> {
+pub(in super::super) fn staged_persona(
+    connection: &Connection,
+    stage: &Stage,
+    object_no: i64,
+) -> Result<Option<Persona>> {
     type Row = (i64, Vec<u8>, Option<String>, Option<String>);
     let row: Option<Row> = stage
         .file

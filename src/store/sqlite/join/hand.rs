@@ -25,12 +25,7 @@ fn check_user(connection: &Connection, record_no: i64, id: RecordId) -> Result<(
 }
 
 /// Finds an object by what the outside calls it.
-fn object_of(
-    connection: &Connection,
-    customer_no: i64,
-    endpoint: &EndpointName,
-    source_id: &SourceId,
-) -> Result<i64> {
+fn object_of(connection: &Connection, customer_no: i64, endpoint: &EndpointName, source_id: &SourceId) -> Result<i64> {
     let found: Option<i64> = connection
         .prepare_cached(
             "SELECT object_no FROM endpoints e JOIN probes p USING (endpoint_no)
@@ -67,15 +62,18 @@ fn check_room(connection: &Connection, these: &[Part], those: &[Part]) -> Result
 
 impl Joiner<'_, '_> {
     /// Joins two users: the second one is absorbed, unless it was added by hand and nobody owns it.
-    pub(in super::super) fn join_by_hand(&mut self, kept: (i64, RecordId), absorbed: (i64, RecordId)) -> Result<Record> {
+    pub(in super::super) fn join_by_hand(
+        &mut self,
+        kept: (i64, RecordId),
+        absorbed: (i64, RecordId),
+    ) -> Result<Record> {
         check_user(self.connection, kept.0, kept.1)?;
         check_user(self.connection, absorbed.0, absorbed.1)?;
         if kept.0 == absorbed.0 {
             return Err(Error::config("this is one record; name two").with_context("record", kept.1));
         }
         let (mut kept, mut absorbed) = (kept.0, absorbed.0);
-        let (mut staying, mut coming) =
-            (parts(self.connection, None, kept)?, parts(self.connection, None, absorbed)?);
+        let (mut staying, mut coming) = (parts(self.connection, None, kept)?, parts(self.connection, None, absorbed)?);
         if coming.is_empty() {
             std::mem::swap(&mut kept, &mut absorbed);
             std::mem::swap(&mut staying, &mut coming);

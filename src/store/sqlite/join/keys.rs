@@ -133,7 +133,9 @@ pub(super) fn stored_persona(connection: &Connection, object_no: i64) -> Result<
             "SELECT body, anchors, r.kind FROM objects o JOIN records r ON r.record_no = o.record_no
              WHERE object_no = ?1",
         )
-        .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
+        .and_then(|mut query| {
+            query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        })
         .map_err(sql("read an object"))?;
     let Some((body, anchors, kind)) = row else { return Ok(None) };
     persona(kind_from_number(kind)?, &codec::read_attributes(&body)?, anchors.as_deref()).map(Some)

@@ -268,8 +268,7 @@ impl Joiner<'_, '_> {
         if row.kind != ObjectKind::User {
             return Ok(Some(ConflictReason::LateAnchor));
         }
-        let (left, right) =
-            (parts(self.connection, self.stage, own)?, parts(self.connection, self.stage, others)?);
+        let (left, right) = (parts(self.connection, self.stage, own)?, parts(self.connection, self.stage, others)?);
         let mut excluding = BTreeSet::new();
         for (at, one) in left.iter().chain(&right).enumerate() {
             for another in left.iter().chain(&right).skip(at + 1) {
@@ -473,10 +472,9 @@ impl Joiner<'_, '_> {
         let moves = |no: i64| moving.iter().any(|row| row.record_no == no);
         let new_no = match moving.iter().find(|row| !moves(row.parent_no)) {
             Some(top) => {
-                for statement in [
-                    "UPDATE records SET state = 0 WHERE record_no = ?1",
-                    "DELETE FROM absorbed WHERE record_no = ?1",
-                ] {
+                for statement in
+                    ["UPDATE records SET state = 0 WHERE record_no = ?1", "DELETE FROM absorbed WHERE record_no = ?1"]
+                {
                     self.connection
                         .prepare_cached(statement)
                         .and_then(|mut write| write.execute([top.record_no]))

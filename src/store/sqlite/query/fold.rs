@@ -90,8 +90,7 @@ const LONGEST_WORD: usize = 32;
 
 /// Calls something for every part of a word of four characters up to the longest.
 pub(super) fn parts(word: &str, mut each: impl FnMut(&str)) {
-    let ends: Vec<usize> =
-        word.char_indices().map(|(at, _)| at).chain([word.len()]).take(LONGEST_WORD + 1).collect();
+    let ends: Vec<usize> = word.char_indices().map(|(at, _)| at).chain([word.len()]).take(LONGEST_WORD + 1).collect();
     for from in 0..ends.len() {
         for to in from + 4..=(from + LONGEST_PART).min(ends.len().saturating_sub(1)) {
             each(&word[ends[from]..ends[to]]);

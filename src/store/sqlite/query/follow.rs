@@ -183,12 +183,7 @@ impl Step<'_> {
     /// Looks records up as they are now; returns the largest number that is known.
     ///
     /// `numbers` are those of members whose groups have changed.
-    fn take_over(
-        &mut self,
-        mut changed: BTreeSet<RecordId>,
-        mut numbers: BTreeSet<i64>,
-        mut at: i64,
-    ) -> Result<i64> {
+    fn take_over(&mut self, mut changed: BTreeSet<RecordId>, mut numbers: BTreeSet<i64>, mut at: i64) -> Result<i64> {
         let own: BTreeSet<RecordId> = self.standing.own_groups()?.values().map(|group| group.id).collect();
         changed.retain(|id| !own.contains(id));
         let mut unknown = BTreeSet::new();

@@ -14,9 +14,9 @@ mod page;
 mod posting;
 mod select;
 mod standing;
-mod touched;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

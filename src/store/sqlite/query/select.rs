@@ -140,20 +140,8 @@ pub(super) fn select(
     let mut rest = posting(view, no, &Term::kind(kind))?;
     let all = rest.len();
     let mut check = Vec::new();
-    let Filter {
-        search,
-        prefix,
-        states,
-        mfa,
-        archived,
-        missing,
-        locked,
-        locked_out,
-        source,
-        group,
-        tag,
-        grouped,
-    } = filter;
+    let Filter { search, prefix, states, mfa, archived, missing, locked, locked_out, source, group, tag, grouped } =
+        filter;
     let mut narrowed = false;
     let mut keep = |rest: &mut Set, with: &Set| {
         rest.intersect(with);

@@ -1,0 +1,9 @@
+//! Reads the recipients of an on-premises Exchange organisation. It must not know what is stored, what changed since, or
+//! what becomes of it.
+
+mod ews;
+
+pub use ews::{Ews, EwsAuth, EwsConfig};
+
+#[cfg(fuzzing)]
+pub use ews::fuzzing;
