@@ -141,7 +141,13 @@ impl Directory {
             .await
     }
 
-    /// Finds who has one of these addresses, primary or further ones, whatever their case. Goes through everybody once.
+    /// Tells why an attribute cannot be yielded; `None` where it can. It asks nobody.
+    pub fn check_yielded(attribute: &AttributeName) -> Option<Refusal> {
+        crate::rules::lock::unyieldable(attribute)
+    }
+
+    /// Finds who has one of these addresses, primary or further ones, whatever their case. It asks the index of
+    /// queries; as long as that is not built, it goes through everybody once.
     pub async fn holders(
         &self,
         customer: &CustomerId,

@@ -2,6 +2,7 @@
 
 pub mod csv;
 mod edit;
+mod feed;
 mod join;
 mod query;
 

@@ -336,6 +336,12 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
 
+    /// Returns how long a cursor is good that is not used, where the directory's makers tell that. Whoever waits longer
+    /// reads everything anew; hosts are reminded before.
+    fn cursor_lifetime(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     /// Tells how old each part may be of what was read up to a cursor, by a listing or a delta. By default nothing: all of
     /// it is as of when that began.
     ///

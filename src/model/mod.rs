@@ -4,6 +4,7 @@ mod attribute;
 mod edge;
 mod edit;
 mod event;
+mod feed;
 mod guard_limits;
 mod ids;
 mod join;
@@ -23,6 +24,10 @@ pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};
 pub use edit::{Assignment, Conflict, ConflictReason, Draft, Edit, Refusal, Shelf};
 pub use event::{Event, EventType};
+pub use feed::{
+    ActionId, Answer, Answered, Asked, Feed, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, Severity,
+    Topic,
+};
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;
 pub use ids::{CustomerId, EndpointName, ObjectKey, RecordId, RunId, SourceId, SourceKey};

@@ -70,6 +70,8 @@ pub struct Filter {
     pub group: Option<(RecordId, Nesting)>,
     /// Marked by the host with this tag.
     pub tag: Option<String>,
+    /// In some group, or in none; the groups that stand for endpoints do not count. Users only.
+    pub grouped: Option<bool>,
 }
 
 /// Whether members of member groups count.
@@ -170,6 +172,9 @@ pub struct Page {
 pub struct Count {
     /// In all.
     pub total: u64,
+    /// Whether that is exact. Only for a part of four characters or more that very many login names or addresses may
+    /// have it is not: 20,000 of them are looked at then, and stand for the others.
+    pub exact: bool,
     /// Up to which event of each customer this is true.
     pub positions: Positions,
     /// Rows of the index that were read for it: what it has cost.

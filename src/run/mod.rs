@@ -129,6 +129,7 @@ impl Job {
             info: self.endpoint.info().clone(),
             dry_run: self.options.dry_run,
             now: self.now(),
+            cursor_lives: self.endpoint.as_delta().and_then(|delta| delta.cursor_lifetime()),
         };
         let hold = Hold::new(Arc::clone(&self.store).begin_run(&start)?)?;
         let gate = self.gate.with_cancel(self.cancel.clone());

@@ -4,6 +4,7 @@
 //! built before, with `cargo build --examples`.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod actions;
 mod edits;
 mod joins;
 mod lists;

@@ -17,3 +17,4 @@ mod program;
 #[path = "../../examples/import_tenant/usage.rs"]
 mod usage;
 mod world;
+mod yields;

@@ -12,6 +12,7 @@ mod dump;
 mod dying;
 mod edits;
 mod facets;
+mod feeds;
 mod figures;
 mod house;
 mod id_listings;

@@ -2,12 +2,13 @@
 //!
 //! It knows which kinds exist. What the keys of a kind mean is in the module of that kind.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 #[cfg(any(feature = "office365", feature = "gsuite"))]
 use tenantry::IdListing;
-use tenantry::model::{EndpointName, GuardLimits};
+use tenantry::model::{AttributeName, EndpointName, GuardLimits};
 use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
@@ -29,6 +30,7 @@ use crate::office365::{self, Office365Settings};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
+use crate::yields;
 
 /// What an endpoint connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +111,8 @@ pub struct EndpointConfig {
     pub kind: EndpointKind,
     /// How much one run, and 24 hours, may remove.
     pub guard: GuardLimits,
+    /// The attributes that it leaves to local editors.
+    pub yields: BTreeSet<AttributeName>,
     /// What only its kind has.
     pub settings: EndpointSettings,
     /// The line in which its table begins.
@@ -164,6 +168,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::required("name", Form::Name, "The key of the endpoint; it must never change."),
     Key::optional("title", Form::Text, "Shown to people; also the name of the group of everyone imported here."),
     Key::optional("guard", Form::Table(Keys(guard::KEYS)), "Limits of this endpoint over those of [guard]."),
+    Key::optional("yields", Form::Texts, "Attributes that it leaves to local editors; their values survive imports."),
     Key::required("kind", Form::Kind, "What it connects to."),
 ];
 
@@ -194,6 +199,7 @@ pub(crate) fn read(
     let title = table.take("title");
     let title = title.map(|field| field.text(reading));
     let guard = guard::read(table.take("guard"), guard, reading);
+    let yields = yields::read(table.take("yields"), reading);
     let kind = table
         .require("kind", &format!("write kind = \"…\", one of {}", all_kinds()), reading)
         .and_then(|field| read_kind(&field, reading));
@@ -204,7 +210,7 @@ pub(crate) fn read(
         Some(title) => title?.to_owned(),
         None => name.as_str().to_owned(),
     };
-    Some(EndpointConfig { name, title, kind: kind?, guard, settings: settings?, line })
+    Some(EndpointConfig { name, title, kind: kind?, guard, yields: yields?, settings: settings?, line })
 }
 
 fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {

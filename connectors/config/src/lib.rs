@@ -27,6 +27,7 @@ mod suggestion;
 mod table;
 mod tenant;
 mod value;
+mod yields;
 
 #[cfg(feature = "active-directory")]
 pub use active_directory::ActiveDirectorySettings;

@@ -337,7 +337,7 @@ fn record_no(connection: &Connection, id: RecordId) -> Result<Option<i64>> {
         .map_err(sql("read a record"))
 }
 
-fn live_record_no(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<i64>> {
+pub(super) fn live_record_no(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<i64>> {
     connection
         .prepare_cached(
             "SELECT r.record_no FROM record_ids i JOIN records r USING (record_no) JOIN customers c USING (customer_no)

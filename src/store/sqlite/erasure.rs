@@ -309,6 +309,19 @@ fn erase_one(
     erased: &mut Erased,
 ) -> Result<()> {
     let step = || sql("erase a person");
+    // Why an action was refused may name whose account it was.
+    for statement in [
+        "DELETE FROM actions WHERE customer_no = ?1 AND record = ?2",
+        "DELETE FROM answers WHERE customer_no = ?1 AND instr(notice, ?3) > 0",
+    ] {
+        let mut delete = transaction.prepare_cached(statement).map_err(step())?;
+        let (bytes, text) = (id.0.as_bytes().as_slice(), id.to_string());
+        match delete.parameter_count() {
+            2 => delete.execute(params![customer_no, bytes]),
+            _ => delete.execute(params![customer_no, bytes, text]),
+        }
+        .map_err(step())?;
+    }
     let Some(record_no) = record_no(transaction, customer_no, id)? else { return Ok(()) };
     let state: i64 = transaction
         .query_row("SELECT state FROM records WHERE record_no = ?1", [record_no], |row| row.get(0))

@@ -7,6 +7,7 @@ mod directory;
 mod edit;
 mod erasure;
 mod export;
+mod feed;
 mod join;
 mod key_index;
 mod left_over;
