@@ -17,7 +17,7 @@ use tenantry::model::{CustomerId, Outcome, RunReport};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
 
 use measure::Measurement;
-use synthetic::{Size, Synthetic};
+use synthetic::{Place, Size, Synthetic};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -56,10 +56,20 @@ enum Step {
     Unchanged,
     Delta,
     NoDelta,
+    Second,
+    SecondUnchanged,
 }
 
 impl Step {
-    const ALL: [Self; 5] = [Self::PagesAlone, Self::First, Self::Unchanged, Self::Delta, Self::NoDelta];
+    const ALL: [Self; 7] = [
+        Self::PagesAlone,
+        Self::First,
+        Self::Unchanged,
+        Self::Delta,
+        Self::NoDelta,
+        Self::Second,
+        Self::SecondUnchanged,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -68,6 +78,8 @@ impl Step {
             Self::Unchanged => "unchanged full re-import",
             Self::Delta => "delta, 1 % changed",
             Self::NoDelta => "delta, nothing changed",
+            Self::Second => "a second endpoint, everybody joined by anchor",
+            Self::SecondUnchanged => "unchanged full re-import of the second",
         }
     }
 }
@@ -107,9 +119,15 @@ fn wal_of(state: &Path) -> PathBuf {
 async fn import(size: Size, step: Step, state: &Path) -> RunReport {
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));
     let customer = CustomerId::new("bench").unwrap();
-    let endpoint = Synthetic::new(size, step == Step::Delta);
-    let name = endpoint.info().name.clone();
-    service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
-    let options = ImportOptions { full: step == Step::Unchanged, ..ImportOptions::default() };
+    let second = matches!(step, Step::Second | Step::SecondUnchanged);
+    let mut endpoints = vec![Synthetic::new(size, Place::First, step == Step::Delta)];
+    if second {
+        endpoints.push(Synthetic::new(size, Place::Second, false));
+    }
+    let name = endpoints.last().unwrap().info().name.clone();
+    let endpoints = endpoints.into_iter().map(|endpoint| Arc::new(endpoint) as Arc<dyn Endpoint>).collect();
+    service.register(Customer::new(customer.clone()), endpoints).await.unwrap();
+    let full = matches!(step, Step::Unchanged | Step::SecondUnchanged);
+    let options = ImportOptions { full, ..ImportOptions::default() };
     service.import(&customer, &name, options).await.unwrap()
 }

@@ -48,20 +48,24 @@ impl Size {
     }
 
     /// Makes one page of a listing: groups with their members, then users.
-    fn page(self, from: u64) -> SnapshotPage {
+    fn page(self, from: u64, place: Place) -> SnapshotPage {
         let all = self.groups + self.users;
         let until = (from + PAGE).min(all);
         let mut page = SnapshotPage::default();
         for number in from..until {
             if number >= self.groups {
-                page.patches.push(user(number - self.groups));
+                let mut user = user(number - self.groups);
+                user.object.id = place.id(1, number - self.groups);
+                page.patches.push(user);
                 continue;
             }
-            page.patches.push(group(number));
-            let members =
-                self.members_of(number).map(|member| Member { id: id(1, member), kind: MemberKind::User }).collect();
-            page.edges.push(Edges { group: id(2, number), via: Via::Explicit, members });
-            page.closed.push(Scope::Members(id(2, number), Via::Explicit));
+            let mut group = group(number);
+            group.object.id = place.id(2, number);
+            page.patches.push(group);
+            let member = |member| Member { id: place.id(1, member), kind: MemberKind::User };
+            let members = self.members_of(number).map(member).collect();
+            page.edges.push(Edges { group: place.id(2, number), via: Via::Explicit, members });
+            page.closed.push(Scope::Members(place.id(2, number), Via::Explicit));
         }
         if until == all {
             page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
@@ -73,7 +77,7 @@ impl Size {
     /// Makes all pages and drops them: what of a measurement is not the engine's.
     pub(crate) fn make_all_pages(self) {
         for from in (0..self.groups + self.users).step_by(usize::try_from(PAGE).unwrap()) {
-            std::hint::black_box(self.page(from));
+            std::hint::black_box(self.page(from, Place::First));
         }
     }
 }
@@ -81,6 +85,19 @@ impl Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.users, self.groups, self.memberships)
+    }
+}
+
+/// Which of two directories that show the same people: the second one knows them by other ids, and by the first one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    First,
+    Second,
+}
+
+impl Place {
+    fn id(self, kind: u64, number: u64) -> SourceId {
+        id(if self == Self::First { kind } else { kind + 10 }, number)
     }
 }
 
@@ -128,13 +145,15 @@ fn group(number: u64) -> Patch {
 pub(crate) struct Synthetic {
     info: EndpointInfo,
     size: Size,
+    place: Place,
     /// Whether a delta tells of changes.
     changes: bool,
 }
 
 impl Synthetic {
-    pub(crate) fn new(size: Size, changes: bool) -> Self {
-        Self { info: EndpointInfo::new(EndpointName::new("synthetic").unwrap(), "synthetic"), size, changes }
+    pub(crate) fn new(size: Size, place: Place, changes: bool) -> Self {
+        let name = if place == Place::First { "synthetic" } else { "second" };
+        Self { info: EndpointInfo::new(EndpointName::new(name).unwrap(), "synthetic"), size, place, changes }
     }
 }
 
@@ -190,6 +209,7 @@ impl DeltaEndpoint for Synthetic {
 struct Pager {
     cx: Context,
     size: Size,
+    place: Place,
     at: u64,
 }
 
@@ -202,7 +222,7 @@ impl SnapshotPager for Pager {
         }
         let gate = self.cx.gate().clone();
         gate.call(Cost::default(), "page", |_| std::future::ready(Ok(()))).await?;
-        let page = self.size.page(self.at);
+        let page = self.size.page(self.at, self.place);
         self.at = (self.at + PAGE).min(all);
         Ok(SnapshotStep::Page(page))
     }
@@ -215,7 +235,7 @@ impl Endpoint for Synthetic {
     }
 
     async fn coverage(&self, _cx: &Context) -> Result<CoverageInfo> {
-        Ok(CoverageInfo::new("synthetic", 1))
+        Ok(CoverageInfo::new(self.info.name.as_str(), 1))
     }
 
     async fn verify(&self, _cx: &Context) -> Result<Verification> {
@@ -223,7 +243,7 @@ impl Endpoint for Synthetic {
     }
 
     async fn snapshot(&self, cx: &Context, _from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
-        Ok(Box::new(Pager { cx: cx.clone(), size: self.size, at: 0 }))
+        Ok(Box::new(Pager { cx: cx.clone(), size: self.size, place: self.place, at: 0 }))
     }
 
     async fn lookup(&self, _cx: &Context, ids: &[ObjectRef]) -> Result<Vec<Presence>> {

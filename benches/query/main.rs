@@ -1,8 +1,8 @@
 //! What a query costs: pages, counts and one record in full, over a synthetic directory of growing size.
 //!
 //! The directory is imported first; then the index is built, followed by a delta, and asked. Every query is asked many
-//! times at different places; what is printed is the median and the slowest. `cargo xtask bench -- --query` runs it;
-//! `--sizes 10k,100k` chooses.
+//! times at different places; what is printed is the median and the slowest, and the CPU time of one. Behind the sizes
+//! stands how each grows from one to the next. `cargo xtask bench --query` runs it; `--sizes 10k,100k` chooses.
 #![allow(clippy::print_stdout)] // a benchmark prints its figures
 #![allow(clippy::unwrap_used)] // and may stop where it stands
 #![allow(clippy::disallowed_methods)] // and reads the clock
@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tenantry::model::{
-    CustomerId, Filter, MfaState, Nesting, ObjectKind, Order, Outcome, Query, RecordId, Sort, SortBy, UserState,
+    CustomerId, Feed, Filter, MfaState, Nesting, NoticeQuery, ObjectKind, Order, Outcome, Query, RecordId, Sort,
+    SortBy, UserState,
 };
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
@@ -42,6 +43,7 @@ fn main() {
     }
     let sizes = arguments.iter().position(|argument| argument == "--sizes").and_then(|at| arguments.get(at + 1));
     let sizes = sizes.map_or("10k,100k,1m", String::as_str);
+    let mut growth: Vec<(String, Vec<String>)> = Vec::new();
     for size in sizes.split(',').map(|size| Size::parse(size).expect("sizes are 10k, 100k or 1m")) {
         let folder = std::env::temp_dir().join(format!("tenantry-query-{}-{}", std::process::id(), size.users));
         std::fs::create_dir_all(&folder).unwrap();
@@ -50,9 +52,26 @@ fn main() {
         for step in ["import", "index built", "delta", "index follows", "index current"] {
             println!("| {step} | {} |", run_child(size, step, &state));
         }
-        println!("\n| query | found | rows read | median ms | slowest ms |\n|---|---|---|---|---|");
-        println!("{}", run_child(size, "queries", &state));
+        println!("\n| query | found | rows read | median ms | slowest ms | CPU ms |\n|---|---|---|---|---|---|");
+        let table = run_child(size, "queries", &state);
+        println!("{table}");
+        for row in table.lines() {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let times = format!("{} / {}", cells[4], cells[6]);
+            match growth.iter_mut().find(|(name, _)| name == cells[1]) {
+                Some((_, all)) => all.push(times),
+                None => growth.push((cells[1].to_owned(), vec![times])),
+            }
+        }
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+    println!(
+        "\n| median ms / CPU ms | {} |\n|---|{}",
+        sizes.replace(',', " | "),
+        "---|".repeat(sizes.split(',').count())
+    );
+    for (name, times) in growth {
+        println!("| {name} | {} |", times.join(" | "));
     }
 }
 
@@ -139,52 +158,112 @@ fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
+/// What one sort of question costs, asked many times.
+#[derive(Default)]
+struct Cost {
+    times: Vec<f64>,
+    cpu: f64,
+    found: u64,
+    rows: u64,
+}
+
+impl Cost {
+    async fn ask<T>(&mut self, question: impl Future<Output = T>, figures: impl FnOnce(&T) -> (u64, u64)) -> T {
+        let (begun, cpu) = (Instant::now(), cpu_millis());
+        let answer = question.await;
+        self.times.push(millis(begun));
+        self.cpu += cpu_millis() - cpu;
+        let (found, rows) = figures(&answer);
+        self.found = self.found.max(found);
+        self.rows = self.rows.max(rows);
+        answer
+    }
+
+    fn print(self, name: &str) {
+        if self.times.is_empty() {
+            return;
+        }
+        let cpu = self.cpu / self.times.len() as f64;
+        let (middle, slowest) = median(self.times);
+        println!("| {name} | {} | {} | {middle:.2} | {slowest:.2} | {cpu:.2} |", self.found, self.rows);
+    }
+}
+
+/// Returns the CPU time of all threads so far, as fine as the kernel knows it.
+fn cpu_millis() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    tasks.filter_map(of).sum::<f64>() / 1e6
+}
+
+#[allow(clippy::too_many_lines)] // one question after the other
 async fn queries(size: Size, state: &Path) {
+    let of = customer();
     let store = Arc::new(SqliteStore::open(state).unwrap());
     let service = Service::new(Arc::clone(&store) as Arc<dyn Store>);
     let directory = service.directory();
     let groups = store.records(&customer(), ObjectKind::Group, None, 50).unwrap();
     let names = filters(size, groups[1].id, 0);
     for (at, (name, ..)) in names.iter().enumerate() {
-        let (mut pages, mut later, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut rows, mut found, mut counted) = (0, 0, 0);
+        let (mut pages, mut later, mut counts) = (Cost::default(), Cost::default(), Cost::default());
+        let mut found = 0;
         for number in 0..TIMES {
             let group = groups[1 + usize::try_from(number).unwrap() % (groups.len() - 1)].id;
             let (_, by, filter) = filters(size, group, number).swap_remove(at);
             let order = if number % 2 == 0 { Order::Ascending } else { Order::Descending };
             let query = Query { filter, sort: Sort { by, order }, ..Query::users(&customer()) };
-            let begun = Instant::now();
-            let page = directory.find(&query, None, PAGE).await.unwrap();
-            pages.push(millis(begun));
-            rows = rows.max(page.rows_read);
+            let count = directory.count(&query);
+            found = found.max(
+                counts
+                    .ask(count, |count| {
+                        let count = count.as_ref().unwrap();
+                        (count.total, count.rows_read)
+                    })
+                    .await
+                    .unwrap()
+                    .total,
+            );
+            let rows = |page: &tenantry::Result<tenantry::model::Page>| (found, page.as_ref().unwrap().rows_read);
+            let page = pages.ask(directory.find(&query, None, PAGE), rows).await.unwrap();
             if let Some(next) = &page.next {
-                let begun = Instant::now();
-                let page = directory.find(&query, Some(next), PAGE).await.unwrap();
-                later.push(millis(begun));
-                rows = rows.max(page.rows_read);
+                later.ask(directory.find(&query, Some(next), PAGE), rows).await.unwrap();
             }
-            let begun = Instant::now();
-            let count = directory.count(&query).await.unwrap();
-            counts.push(millis(begun));
-            found = found.max(count.total);
-            counted = counted.max(count.rows_read);
         }
-        let (middle, slowest) = median(pages);
-        println!("| {name} | {found} | {rows} | {middle:.2} | {slowest:.2} |");
-        if !later.is_empty() {
-            let (middle, slowest) = median(later);
-            println!("| {name}, the next page | {found} | {rows} | {middle:.2} | {slowest:.2} |");
-        }
-        let (middle, slowest) = median(counts);
-        println!("| {name}, counted | {found} | {counted} | {middle:.2} | {slowest:.2} |");
+        pages.print(name);
+        later.print(&format!("{name}, the next page"));
+        counts.print(&format!("{name}, counted"));
     }
     let users = store.records(&customer(), ObjectKind::User, None, 1000).unwrap();
-    let mut times = Vec::new();
-    for user in users.iter().step_by(20) {
-        let begun = Instant::now();
-        directory.details(&customer(), user.id).await.unwrap();
-        times.push(millis(begun));
+    let few: Vec<_> = users.iter().step_by(20).collect();
+    let (mut details, mut events, mut notices) = (Cost::default(), Cost::default(), Cost::default());
+    // The first question after an import makes what the index lacks.
+    let mut first = Cost::default();
+    first.ask(directory.happened(&of, Some(few[0].id), None, 20), |_| (0, 0)).await.unwrap();
+    for user in few {
+        details.ask(directory.details(&of, user.id), |_| (1, 0)).await.unwrap();
+        let happened = directory.happened(&of, Some(user.id), None, 20);
+        events.ask(happened, |page| (page.as_ref().unwrap().entries.len() as u64, 0)).await.unwrap();
+        let of_one = NoticeQuery::new(Feed::Alerts).of(user.id);
+        notices.ask(directory.notices(&of, &of_one, None, 20), |_| (0, 0)).await.unwrap();
     }
-    let (middle, slowest) = median(times);
-    println!("| one user in full | 1 | | {middle:.2} | {slowest:.2} |");
+    details.print("one user in full");
+    events.print("feed of one user");
+    notices.print("alerts of one user");
+    let (mut all, mut suggestions, mut holders) = (Cost::default(), Cost::default(), Cost::default());
+    let mut before = None;
+    for number in 0..TIMES {
+        let page = all.ask(directory.happened(&of, None, before.as_ref(), PAGE), |_| (PAGE as u64, 0)).await;
+        before = page.unwrap().next;
+        let query = NoticeQuery::new(Feed::Suggestions);
+        suggestions.ask(directory.notices(&of, &query, None, 20), |_| (0, 0)).await.unwrap();
+        let address = format!("user{}@corp.example", number * 7919 % size.users);
+        let found = holders.ask(directory.holders(&of, [address]), |_| (1, 0)).await.unwrap();
+        assert_eq!(found.len(), 1);
+    }
+    all.print("feed of everybody");
+    suggestions.print("suggestions");
+    holders.print("who has an address");
 }

@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::act::{Acting, Possible};
 use crate::edits::{Addition, Change, Tags, Who};
+use crate::feed::FeedPart;
 use crate::import_csv::Table;
+use crate::joins::{Moved, Pairs, Taken, Two};
+use crate::notices::Notices;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 done, also when nothing was found; 1 the state file could not be read; 2 wrong options, an unknown \
-customer, nobody under an id, or a change that is refused; 3 rows of a table were refused, the others are added.";
+customer, nobody under an id, or a change that is refused; 3 rows of a table were refused, or an action was not done \
+for all, and the others are.";
 
 /// Shows and edits users, groups and computers in a state file of `import_tenant`, also while it imports.
 #[derive(Debug, Parser)]
@@ -42,14 +47,32 @@ pub(crate) enum Command {
     Group(OneGroup),
     /// List computers.
     Computers(ThingList),
-    /// List what happened, newest first.
-    Feed(Part),
+    /// List what needs somebody (alerts, reminders, suggestions), then what happened, newest first.
+    Feed(FeedPart),
+    /// Note that somebody has seen notices of the feed; they are still listed.
+    Acknowledge(Notices),
+    /// Hide notices of the feed until they have a new cause.
+    Dismiss(Notices),
+    /// Take back what was said of notices.
+    Reopen(Notices),
+    /// Ask an action of remote accounts, through the endpoints that own them.
+    Act(Acting),
+    /// Tell which actions can be asked of a record's account, and why not the others.
+    Actions(Possible),
     /// List imports, newest first.
     Runs(Part),
     /// Tell why an attribute has its value: whose it is, since when, by which run.
     Explain(What),
-    /// List records that contradict each other: who was added by hand and may be whom an endpoint brought.
+    /// List records that contradict each other, as they were found: imports did not join them.
     Conflicts,
+    /// List users of several endpoints who may be one person and are not joined.
+    Probable(Pairs),
+    /// Make one user of two; `unjoin` undoes it.
+    Join(Two),
+    /// Take the identity of an endpoint out of a user: it is a user of its own from then on.
+    Unjoin(Taken),
+    /// Move the identity of an endpoint from one user to another.
+    Reanchor(Moved),
     /// Change values of a record, as far as no endpoint owns them.
     Edit(Change),
     /// Add a user or a group by hand.
@@ -82,6 +105,9 @@ pub(crate) struct UserList {
     /// Only users who are locked out after wrong passwords, or who are not.
     #[arg(long, value_name = "YES|NO")]
     pub(crate) locked_out: Option<YesNo>,
+    /// Only users who are in some group, or in none; the groups that stand for endpoints do not count.
+    #[arg(long, value_name = "YES|NO")]
+    pub(crate) grouped: Option<YesNo>,
     /// Only users with this tag of the host.
     #[arg(long)]
     pub(crate) tag: Option<String>,
@@ -161,9 +187,6 @@ pub(crate) struct Part {
     /// At most so many.
     #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) limit: u64,
-    /// Only what was before this position of the feed; for one customer.
-    #[arg(long, value_name = "POSITION")]
-    pub(crate) cursor: Option<u64>,
 }
 
 /// An attribute of a record.

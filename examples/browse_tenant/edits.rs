@@ -6,6 +6,7 @@ use tenantry::model::names::{self, Shape};
 use tenantry::model::{AttributeName, CustomerId, Draft, Edit, ObjectKind, Record, Shelf, Value};
 use tenantry::{Error, Result};
 
+use crate::joins::reason;
 use crate::output::Output;
 use crate::place::Place;
 use crate::record::attribute;
@@ -135,8 +136,7 @@ pub(crate) async fn conflicts(place: &Place, output: &mut Output) -> Result<(), 
                 continue;
             }
             let others: Vec<String> = conflict.others.iter().map(ToString::to_string).collect();
-            let reason = serde_json::to_value(conflict.reason).unwrap_or_default();
-            let reason = reason.as_str().unwrap_or_default().replace('-', " ");
+            let reason = reason(conflict.reason);
             output.line(&format!("{}  {} and {}: {reason}", conflict.found_at, conflict.record, others.join(", ")))?;
         }
     }

@@ -1,74 +1,191 @@
-//! What happened, as people read it, newest first.
+//! What needs somebody and what happened, as people read it, newest first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
-use tenantry::model::{CustomerId, Event, EventType, RecordId, names};
-use tenantry::{Error, ErrorKind, Result};
+use tenantry::model::{
+    CustomerId, Event, EventType, Feed, FeedCursor, Happening, NoticeQuery, ObjectKind, RecordId, names,
+};
+use tenantry::{Error, Result};
 
-use crate::args::Part;
+use crate::notices;
 use crate::output::Output;
 use crate::place::{Place, blocking};
 use crate::status::Ended;
 use crate::words::{name_in, name_of, say};
 
-pub(crate) async fn show(place: &Place, part: &Part, output: &mut Output) -> Result<(), Ended> {
-    if part.cursor.is_some() && place.customers.len() > 1 {
-        return Err(Error::config("a position is that of one customer; name it with --customer").into());
-    }
-    let mut all: Vec<(CustomerId, Event)> = Vec::new();
-    for customer in &place.customers {
-        let events = newest(place, customer, part.cursor, part.limit).await?;
-        all.extend(events.into_iter().map(|event| (customer.clone(), event)));
-    }
-    // Times are RFC 3339 in one zone: their order is that of their letters.
-    all.sort_by(|(_, a), (_, b)| (&b.time, b.position()).cmp(&(&a.time, a.position())));
-    all.truncate(usize::try_from(part.limit).unwrap_or(usize::MAX));
-    if output.is_json() {
-        for (_, event) in &all {
-            output.json(event)?;
+/// Entries that are read at once.
+const PAGE: usize = 1000;
+
+/// A part of the feed.
+#[derive(Debug, Args)]
+pub(crate) struct FeedPart {
+    /// Only what concerns this user, by id or primary address; or another record, by its id.
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Only this part of it; may be repeated. Default: all.
+    #[arg(long, value_name = "PART")]
+    only: Vec<Sort>,
+    /// What somebody dismissed as well.
+    #[arg(long)]
+    dismissed: bool,
+    /// At most so many of each part.
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    limit: u64,
+    /// Go on behind a page: of what happened, or of the one part that is named with --only.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+/// The parts of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    Alerts,
+    Reminders,
+    Suggestions,
+    Events,
+}
+
+impl Sort {
+    fn feed(self) -> Option<Feed> {
+        match self {
+            Self::Alerts => Some(Feed::Alerts),
+            Self::Reminders => Some(Feed::Reminders),
+            Self::Suggestions => Some(Feed::Suggestions),
+            Self::Events => None,
         }
-        let next = all.last().map(|(_, event)| event.position()).filter(|position| *position > 1);
-        let next = next.filter(|_| place.customers.len() == 1);
-        return output.json(&json!({ "type": "tenantry.page", "next": next }));
-    }
-    let mut told = Told::new(place, &all);
-    for (customer, event) in &all {
-        let line = told.describe(customer, event).await;
-        let of = if place.customers.len() > 1 { format!("{customer} ") } else { String::new() };
-        output.line(&format!("{} {of}{:>6}  {line}", event.time, event.sequence))?;
-    }
-    match all.last() {
-        None => output.line("nothing happened yet"),
-        Some((_, last)) if place.customers.len() == 1 && last.position() > 1 => {
-            output.line(&format!("earlier: the same with --cursor {}", last.position()))
-        }
-        Some(_) => Ok(()),
     }
 }
 
-/// Reads the last events of a customer that are before a position, and still kept.
-async fn newest(place: &Place, customer: &CustomerId, before: Option<u64>, limit: u64) -> Result<Vec<Event>> {
-    let (store, customer) = (Arc::clone(&place.store), customer.clone());
-    blocking(move || {
-        let last = store.last_position(&customer)?;
-        let upto = before.map_or(last, |before| before.saturating_sub(1).min(last));
-        let mut after = upto.saturating_sub(limit);
-        let read = |after: u64| {
-            let limit = usize::try_from(upto.saturating_sub(after)).unwrap_or(usize::MAX);
-            store.events(&customer, after, limit)
-        };
-        match read(after) {
-            Err(error) if *error.kind() == ErrorKind::NotFound => {
-                let kept = error.context("first kept").and_then(|first| first.parse::<u64>().ok());
-                after = kept.map_or(upto, |first| first.saturating_sub(1)).min(upto);
-                if after == upto { Ok(Vec::new()) } else { read(after) }
+pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) -> Result<(), Ended> {
+    let of = match &part.user {
+        Some(user) => Some(place.find(ObjectKind::User, user).await?),
+        None => None,
+    };
+    let customers: Vec<CustomerId> = match &of {
+        Some((customer, _)) => vec![customer.clone()],
+        None => place.customers.iter().cloned().collect(),
+    };
+    let record = of.map(|(_, id)| id);
+    if part.cursor.is_some() && customers.len() > 1 {
+        return Err(Error::config("a cursor is that of one customer; name it with --customer").into());
+    }
+    let wanted = |sort: Sort| match (&part.cursor, part.only.as_slice()) {
+        // Behind a cursor only what it is a cursor of.
+        (Some(_), []) => sort == Sort::Events,
+        (_, []) => true,
+        (_, only) => only.contains(&sort),
+    };
+    if part.cursor.is_some() && part.only.len() > 1 {
+        return Err(Error::config("a cursor is that of one part; name one with --only").into());
+    }
+    let (cursor, limit) = (part.cursor.clone().map(FeedCursor::new), usize::try_from(part.limit).unwrap_or(1000));
+    let mut next = serde_json::Map::new();
+    for sort in [Sort::Alerts, Sort::Reminders, Sort::Suggestions].into_iter().filter(|sort| wanted(*sort)) {
+        let Some(feed) = sort.feed() else { continue };
+        let mut query = NoticeQuery { record, ..NoticeQuery::new(feed) };
+        query.with_dismissed = part.dismissed;
+        for customer in &customers {
+            let (mut after, mut left) = (cursor.clone(), limit);
+            loop {
+                let page = place.directory.notices(customer, &query, after.as_ref(), left.min(PAGE)).await?;
+                for notice in &page.entries {
+                    notices::show(customer, customers.len() > 1, notice, output)?;
+                }
+                left -= page.entries.len();
+                after = page.next;
+                if left == 0 || after.is_none() {
+                    break;
+                }
             }
-            other => other,
+            next.insert(feed.as_str().into(), json!(after.filter(|_| customers.len() == 1)));
         }
-    })
-    .await
+    }
+    let mut events = None;
+    if wanted(Sort::Events) {
+        events = happened(place, &customers, record, cursor.as_ref(), limit, output).await?;
+    }
+    if output.is_json() {
+        return output.json(&json!({ "type": "tenantry.page", "next": events, "more": next }));
+    }
+    if let Some(cursor) = events {
+        output.line(&format!("earlier: the same with --cursor {}", cursor.as_str()))?;
+    }
+    for (feed, cursor) in &next {
+        if let Some(cursor) = cursor.as_str() {
+            output.line(&format!("more: the same with --only {feed} --cursor {cursor}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows what happened; returns where it goes on.
+async fn happened(
+    place: &Place,
+    customers: &[CustomerId],
+    record: Option<RecordId>,
+    cursor: Option<&FeedCursor>,
+    limit: usize,
+    output: &mut Output,
+) -> Result<Option<FeedCursor>, Ended> {
+    let (mut all, mut next): (Vec<(CustomerId, Happening)>, _) = (Vec::new(), None);
+    for customer in customers {
+        let (mut before, mut left) = (cursor.cloned(), limit);
+        loop {
+            let page = place.directory.happened(customer, record, before.as_ref(), left.min(PAGE)).await?;
+            left -= page.entries.len();
+            all.extend(page.entries.into_iter().map(|entry| (customer.clone(), entry)));
+            before = page.next;
+            if left == 0 || before.is_none() {
+                break;
+            }
+        }
+        next = before;
+    }
+    if customers.len() > 1 {
+        // Each is in order; times are RFC 3339 in one zone: their order is that of their letters.
+        let time = |entry: &Happening| match entry {
+            Happening::Event(event) => event.time.clone(),
+            Happening::Action(asked) => asked.at.to_string(),
+        };
+        all.sort_by_key(|(_, entry)| std::cmp::Reverse(time(entry)));
+        all.truncate(limit);
+        next = None;
+    }
+    if output.is_json() {
+        for (customer, entry) in &all {
+            match entry {
+                Happening::Event(event) => output.json(event)?,
+                Happening::Action(asked) => {
+                    output.json(&json!({ "type": "tenantry.action", "customer": customer, "action": asked }))?;
+                }
+            }
+        }
+        return Ok(next);
+    }
+    let mut told = Told::new(place, &all);
+    for (customer, entry) in &all {
+        let of = if customers.len() > 1 { format!("{customer} ") } else { String::new() };
+        let line = match entry {
+            Happening::Event(event) => {
+                let line = told.describe(customer, event).await;
+                format!("{} {of}{:>6}  {line}", event.time, event.sequence)
+            }
+            Happening::Action(asked) => {
+                let name = told.name(customer, &asked.record.to_string()).await;
+                let result = asked.result.as_deref().unwrap_or("asked, and not known what became of it");
+                let reason = asked.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("{} {of}        > {} {name}, asked by {}: {result}{reason}", asked.at, asked.action, asked.by)
+            }
+        };
+        output.line(&line)?;
+    }
+    if all.is_empty() && cursor.is_none() {
+        output.line("nothing happened yet")?;
+    }
+    Ok(next)
 }
 
 /// Says what events tell, with names instead of ids.
@@ -78,10 +195,11 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    fn new(place: &'a Place, events: &[(CustomerId, Event)]) -> Self {
+    fn new(place: &'a Place, entries: &[(CustomerId, Happening)]) -> Self {
         // Who was removed is in the event only; the newest name wins.
         let mut names = HashMap::new();
-        for (customer, event) in events {
+        for (customer, entry) in entries {
+            let Happening::Event(event) = entry else { continue };
             if let Some(record) = event.data_value().get("record") {
                 names.entry((customer.clone(), event.subject.clone())).or_insert_with(|| name_in(record));
             }

@@ -87,5 +87,5 @@ pub(crate) async fn import(place: &Place, table: &Table, output: &mut Output) ->
         return Ok(());
     }
     output.end()?;
-    Err(Ended::RowsRefused)
+    Err(Ended::NotAll)
 }

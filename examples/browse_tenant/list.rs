@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tenantry::Result;
-use tenantry::directory::csv::CsvWriter;
+use tenantry::directory::csv::csv_columns;
 use tenantry::model::{AttributeName, Found, MfaState, ObjectKind, Page, PageCursor, Query, Record, SortBy, names};
 
 use crate::args::{List, ThingList, UserList};
@@ -33,8 +33,10 @@ pub(crate) async fn computers(place: &Place, list: &ThingList, output: &mut Outp
 async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> Result<(), Ended> {
     let cursor = list.cursor.clone().map(PageCursor::new);
     if list.csv {
-        let done = table(place, &query, cursor, list.limit, output).await;
-        return if output.is_closed() { Err(Ended::NobodyReads) } else { done };
+        // Page by page: nothing is kept of it.
+        let columns = csv_columns(query.kind);
+        let done = place.directory.export_csv(&query, columns, cursor, list.limit, &mut *output).await;
+        return if output.is_closed() { Err(Ended::NobodyReads) } else { Ok(done.map(drop)?) };
     }
     let mut left = list.limit.unwrap_or(PAGE);
     let mut after = cursor;
@@ -58,16 +60,18 @@ async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> 
         }
     }
     let Some(last) = last else { return Ok(()) };
-    let total = place.directory.count(&query).await?.total;
+    let count = place.directory.count(&query).await?;
+    let total = count.total;
     if output.is_json() {
         return output.json(&json!({
-            "type": "tenantry.page", "total": total, "next": last.next, "positions": last.positions,
+            "type": "tenantry.page", "total": total, "exact": count.exact, "next": last.next, "positions": last.positions,
         }));
     }
     for line in for_people(query.kind, place.customers.len() > 1, &shown) {
         output.line(&line)?;
     }
-    output.line(&format!("{} of {total} {}s", shown.len(), query.kind))?;
+    let about = if count.exact { "" } else { "about " };
+    output.line(&format!("{} of {about}{total} {}s", shown.len(), query.kind))?;
     match last.next {
         Some(next) => output.line(&format!("more: the same with --cursor {}", next.as_str())),
         None => Ok(()),
@@ -137,81 +141,4 @@ fn marks(record: &Record) -> String {
     ];
     marks.extend(flags.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark.to_owned()));
     marks.join(", ")
-}
-
-/// The columns of a table, by kind: attributes, and what belongs to the record itself.
-fn columns(kind: ObjectKind) -> &'static [&'static str] {
-    match kind {
-        ObjectKind::User => &[
-            "customer",
-            "id",
-            "kind",
-            "primary_email",
-            "first_name",
-            "last_name",
-            "display_name",
-            "username",
-            "aliases",
-            "state",
-            "archived",
-            "missing_since",
-            "mfa",
-            "locked_out",
-            "locked_by",
-            "tags",
-        ],
-        ObjectKind::Group => &["customer", "id", "kind", "name", "email", "description", "missing_since", "locked_by"],
-        ObjectKind::Computer => &[
-            "customer",
-            "id",
-            "kind",
-            "name",
-            "dns_name",
-            "os",
-            "os_version",
-            "owner",
-            "enabled",
-            "missing_since",
-            "locked_by",
-        ],
-    }
-}
-
-/// Prints all that a query finds, page by page: nothing is kept of it.
-async fn table(
-    place: &Place,
-    query: &Query,
-    mut after: Option<PageCursor>,
-    limit: Option<u64>,
-    output: &mut Output,
-) -> Result<(), Ended> {
-    let columns = columns(query.kind);
-    let mut left = limit.unwrap_or(u64::MAX);
-    let mut table = CsvWriter::new(&mut *output, columns)?;
-    loop {
-        let page = place.directory.find(query, after.as_ref(), batch(left)).await?;
-        left -= page.found.len() as u64;
-        for found in &page.found {
-            table.row(columns.iter().map(|column| column_of(found, column)))?;
-        }
-        after = page.next;
-        if left == 0 || after.is_none() {
-            table.finish()?;
-            return Ok(());
-        }
-    }
-}
-
-fn column_of(found: &Found, column: &str) -> String {
-    let record = &found.record;
-    match column {
-        "customer" => found.customer.to_string(),
-        "id" => record.id.to_string(),
-        "archived" => record.archived.to_string(),
-        "missing_since" => record.missing_since.map(|time| time.to_string()).unwrap_or_default(),
-        "locked_by" => record.lock.as_ref().map(|lock| lock.endpoint.to_string()).unwrap_or_default(),
-        "owner" => record.owner.map(|owner| owner.to_string()).unwrap_or_default(),
-        "tags" => cell(record, &AttributeName::fixed("attributes.tags")),
-        name => cell(record, &AttributeName::parse(name)),
-    }
 }

@@ -4,11 +4,14 @@
 //! the index of queries beside the state file. Others drive it by its options, its exit status and its JSON, so these are stable.
 #![allow(clippy::print_stderr, reason = "an example for the command line speaks to the person in front of it")]
 
+mod act;
 mod args;
 mod edits;
 mod feed;
 mod import_csv;
+mod joins;
 mod list;
+mod notices;
 mod output;
 mod place;
 mod query;
@@ -25,7 +28,7 @@ use clap::Parser as _;
 use output::Output;
 use place::Place;
 use status::{Ended, status_of};
-use tenantry::model::Shelf;
+use tenantry::model::{Answer, Shelf};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(status_of(&error))
         }
-        Err(Ended::RowsRefused) => ExitCode::from(status::ROWS_REFUSED),
+        Err(Ended::NotAll) => ExitCode::from(status::NOT_ALL),
         Err(Ended::CannotWrite(error)) => {
             eprintln!("the output cannot be written: {error}");
             ExitCode::from(status::FAILED)
@@ -70,9 +73,18 @@ async fn run(arguments: &Arguments) -> Result<(), Ended> {
         Command::Group(one) => record::group(&place, one, &mut output).await?,
         Command::Computers(list) => list::computers(&place, list, &mut output).await?,
         Command::Feed(part) => feed::show(&place, part, &mut output).await?,
+        Command::Acknowledge(which) => notices::answer(&place, which, Some(Answer::Acknowledged), &mut output).await?,
+        Command::Dismiss(which) => notices::answer(&place, which, Some(Answer::Dismissed), &mut output).await?,
+        Command::Reopen(which) => notices::answer(&place, which, None, &mut output).await?,
+        Command::Act(acting) => act::act(&place, &arguments.state, acting, &mut output).await?,
+        Command::Actions(possible) => act::possible(&place, &arguments.state, possible, &mut output).await?,
         Command::Runs(part) => runs::show(&place, part, &mut output).await?,
         Command::Explain(what) => record::explain(&place, what, &mut output).await?,
         Command::Conflicts => edits::conflicts(&place, &mut output).await?,
+        Command::Probable(pairs) => joins::probable(&place, pairs, &mut output).await?,
+        Command::Join(two) => joins::join(&place, two, &mut output).await?,
+        Command::Unjoin(taken) => joins::unjoin(&place, taken, &mut output).await?,
+        Command::Reanchor(moved) => joins::reanchor(&place, moved, &mut output).await?,
         Command::Edit(change) => edits::edit(&place, change, &mut output).await?,
         Command::Add(addition) => edits::add(&place, addition, &mut output).await?,
         Command::ImportCsv(table) => import_csv::import(&place, table, &mut output).await?,

@@ -39,6 +39,7 @@ pub(crate) fn of_users(place: &Place, users: &UserList) -> Result<Query> {
     query.filter.mfa = Some(mfa).filter(|mfa| !mfa.is_empty());
     query.filter.archived = users.archived.map(is_yes);
     query.filter.locked_out = users.locked_out.map(is_yes);
+    query.filter.grouped = users.grouped.map(is_yes);
     query.filter.tag.clone_from(&users.tag);
     Ok(query)
 }

@@ -93,6 +93,13 @@ fn describe(details: &Details, output: &mut Output) -> Result<(), Ended> {
     }
     for source in &details.sources {
         output.line(&format!("  seen through {} ({}) as {}", source.endpoint, source.title, source.source_id))?;
+        for join in details.joins.iter().filter(|join| join.source_id == source.source_id) {
+            let reason = serde_json::to_value(join.reason).unwrap_or_default();
+            let reason = reason.as_str().unwrap_or_default().replace('-', " ");
+            let with = join.with.as_ref().map(|with| format!(" with {} of {}", with.source_id, with.endpoint));
+            let by = join.run.map_or_else(String::new, |run| format!(", run {run}"));
+            output.line(&format!("    joined{} since {}: {reason}{by}", with.unwrap_or_default(), join.at))?;
+        }
         let end = |end: &RunEnd| {
             let error = end.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
             format!("{}, run {}{error}", end.at, end.run)

@@ -8,15 +8,15 @@ use tenantry::{Error, ErrorKind};
 pub(crate) const FAILED: u8 = 1;
 /// What was asked for is wrong, or does not exist.
 const WRONG: u8 = 2;
-/// Rows of a table were refused.
-pub(crate) const ROWS_REFUSED: u8 = 3;
+/// Rows of a table were refused, or an action was not done for all.
+pub(crate) const NOT_ALL: u8 = 3;
 
 /// Why the command ends before its end.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Refused(Error),
-    /// Of a table only a part was added, which is told.
-    RowsRefused,
+    /// Of a table only a part was added, or of some accounts not all were changed, which is told.
+    NotAll,
     /// The other end of the pipe is closed.
     NobodyReads,
     CannotWrite(io::Error),

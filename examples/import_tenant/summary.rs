@@ -1,7 +1,7 @@
 //! The last line of `--json`: how each endpoint went, what is there now, what it took.
 
 use serde::Serialize;
-use tenantry::model::{CustomerId, HeldChange, Mode, Outcome, PlanId, RunReport, Unreadable};
+use tenantry::model::{CustomerId, Freshness, HeldChange, Mode, Outcome, PlanId, RunReport, Unreadable};
 use tenantry::store::Totals;
 use tenantry::{EndpointInfo, Error, ErrorKind};
 
@@ -31,6 +31,8 @@ pub(crate) struct Ended {
     pub(crate) seconds: f64,
     pub(crate) held: Vec<HeldChange>,
     pub(crate) unreadable: Vec<Unreadable>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) freshness: Vec<Freshness>,
 }
 
 impl From<RunReport> for Ended {
@@ -56,6 +58,7 @@ impl From<RunReport> for Ended {
             seconds: report.seconds,
             held: report.held,
             unreadable: report.unreadable,
+            freshness: report.freshness,
         }
     }
 }
@@ -88,6 +91,7 @@ impl Ended {
             seconds: 0.0,
             held: Vec::new(),
             unreadable: Vec::new(),
+            freshness: Vec::new(),
         }
     }
 

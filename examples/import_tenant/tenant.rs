@@ -1,10 +1,11 @@
 //! The customer and its endpoints, built from a configuration; and the state file, opened as far as it may be.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tenantry::model::EndpointName;
+use tenantry::model::{AttributeName, EndpointName};
 use tenantry::{Customer, Endpoint, Error, ErrorKind, ImportOptions, Result, Service, SqliteStore};
 use tenantry_config::TenantConfig;
 
@@ -14,6 +15,8 @@ pub(crate) struct Configured {
     pub(crate) endpoint: Arc<dyn Endpoint>,
     /// How its imports are to be made.
     pub(crate) options: ImportOptions,
+    /// What it leaves to local editors.
+    yields: BTreeSet<AttributeName>,
 }
 
 impl Configured {
@@ -45,7 +48,8 @@ impl Tenant {
             domains: config.customer.domains.clone(),
         };
         let build = |config: &tenantry_config::EndpointConfig| {
-            Ok(Configured { endpoint: config.build()?, options: config.import_options() })
+            let yields = config.yields.clone();
+            Ok(Configured { endpoint: config.build()?, options: config.import_options(), yields })
         };
         let all = config.endpoints.iter().map(build).collect::<Result<_>>()?;
         Ok(Self { customer, all, chosen: chosen.to_owned() })
@@ -66,6 +70,11 @@ impl Tenant {
     pub(crate) async fn open(&self, state: &Path) -> Result<Service> {
         let service = Service::new(Arc::new(SqliteStore::open(state)?));
         service.register(self.customer.clone(), self.endpoints()).await?;
+        let directory = service.directory();
+        for configured in &self.all {
+            // Also to yield nothing any more: what is as it was costs nothing.
+            directory.set_yielded(&self.customer.id, configured.name(), configured.yields.clone()).await?;
+        }
         Ok(service)
     }
 

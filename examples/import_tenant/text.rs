@@ -79,6 +79,9 @@ pub(crate) fn outcome(ended: &Ended) -> String {
     for unreadable in &ended.unreadable {
         lines.push(format!("  not readable {}: {}; nothing of it is removed", unreadable.scope, unreadable.reason));
     }
+    for part in &ended.freshness {
+        lines.push(format!("  as of        {}  {}", part.as_of, part.part));
+    }
     lines.extend(held(ended));
     lines.join("\n")
 }

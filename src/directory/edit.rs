@@ -17,7 +17,7 @@ use crate::store::Store;
 /// changes nothing tells nothing. Dropping a future does not take a change back that has begun.
 impl Directory {
     /// Runs blocking work on the store, with the customer and the time.
-    async fn on_store<T: Send + 'static>(
+    pub(super) async fn on_store<T: Send + 'static>(
         &self,
         customer: &CustomerId,
         work: impl FnOnce(&dyn Store, &CustomerId, Timestamp) -> Result<T> + Send + 'static,
@@ -141,7 +141,13 @@ impl Directory {
             .await
     }
 
-    /// Finds who has one of these addresses, primary or further ones, whatever their case. Goes through everybody once.
+    /// Tells why an attribute cannot be yielded; `None` where it can. It asks nobody.
+    pub fn check_yielded(attribute: &AttributeName) -> Option<Refusal> {
+        crate::rules::lock::unyieldable(attribute)
+    }
+
+    /// Finds who has one of these addresses, primary or further ones, whatever their case. It asks the index of
+    /// queries; as long as that is not built, it goes through everybody once.
     pub async fn holders(
         &self,
         customer: &CustomerId,

@@ -2,6 +2,8 @@
 
 pub mod csv;
 mod edit;
+mod feed;
+mod join;
 mod query;
 
 use std::sync::Arc;

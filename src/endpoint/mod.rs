@@ -178,7 +178,7 @@ pub use presence::{Evidence, Membership, ObjectRef, Presence, Reason};
 pub use verification::{Estimate, Right, Verification};
 
 use crate::error::Result;
-use crate::model::SourceId;
+use crate::model::{Freshness, SourceId};
 
 /// One configured connection to a remote directory.
 ///
@@ -335,6 +335,22 @@ pub trait DeltaEndpoint: Send + Sync {
     /// - A record that is new or changed and cannot be understood is quarantined, with its id where that can be read.
     /// - A delta that cannot go on is an error, never caught up.
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>>;
+
+    /// Returns how long a cursor is good that is not used, where the directory's makers tell that. Whoever waits longer
+    /// reads everything anew; hosts are reminded before.
+    fn cursor_lifetime(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// Tells how old each part may be of what was read up to a cursor, by a listing or a delta. By default nothing: all of
+    /// it is as of when that began.
+    ///
+    /// # Behaviour
+    /// - Knows it without the network.
+    fn freshness(&self, cursor: &Cursor) -> Vec<Freshness> {
+        let _ = cursor;
+        Vec::new()
+    }
 
     /// Tells whether deltas under this coverage report what is gone. Where they do not, the engine lists the ids behind
     /// every delta, unless the host has set an interval of its own, and looks up what is not among them.

@@ -140,20 +140,30 @@ pub enum Shelf {
 }
 
 /// Why two records may be about one person, or may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConflictReason {
     /// They have an address in common and other names.
     AddressWithOtherNames,
     /// They have an address in common that is not the primary one of both.
     SecondaryAddress,
-    /// Several records added by hand fit one person.
+    /// Several fit, and nothing tells which is the one.
     SeveralCandidates,
+    /// What they have in common would be enough, but one of them is joined already with somebody else of that endpoint.
+    JoinedOtherwise,
+    /// Groups or computers that were known apart before an anchor said that they are the same.
+    LateAnchor,
 }
 
 impl ConflictReason {
     /// Every reason, in the order of their stored numbers.
-    pub(crate) const ALL: [Self; 3] = [Self::AddressWithOtherNames, Self::SecondaryAddress, Self::SeveralCandidates];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::AddressWithOtherNames,
+        Self::SecondaryAddress,
+        Self::SeveralCandidates,
+        Self::JoinedOtherwise,
+        Self::LateAnchor,
+    ];
 }
 
 /// Two records that contradict each other: reported, never merged.

@@ -4,8 +4,10 @@ mod attribute;
 mod edge;
 mod edit;
 mod event;
+mod feed;
 mod guard_limits;
 mod ids;
+mod join;
 mod kinds;
 mod operation;
 mod patch;
@@ -22,9 +24,14 @@ pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};
 pub use edit::{Assignment, Conflict, ConflictReason, Draft, Edit, Refusal, Shelf};
 pub use event::{Event, EventType};
+pub use feed::{
+    ActionId, Answer, Answered, Asked, Feed, FeedCursor, FeedPage, Happening, Notice, NoticeId, NoticeQuery, Severity,
+    Topic,
+};
 pub use guard_limits::{GuardLimits, Limit};
 pub(crate) use ids::derive_uuid;
 pub use ids::{CustomerId, EndpointName, ObjectKey, RecordId, RunId, SourceId, SourceKey};
+pub use join::{Join, JoinReason, ProbableJoin};
 pub use kinds::{ComputerKind, GroupKind, MfaState, ObjectKind, UserKind, UserState};
 pub use operation::{Erased, Exported, ExportedMember, HandOver, Released};
 pub use patch::{Anchor, Facet, Patch, Quarantined, Tombstone, TombstoneKind};
@@ -34,7 +41,7 @@ pub use query::{
     Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
 };
 pub use record::{Identity, Lock, Record};
-pub use report::{Mode, Outcome, Phase, Progress, RunReport};
+pub use report::{Freshness, Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};
 pub use scope::{Scope, Unreadable};
 pub use timestamp::Timestamp;

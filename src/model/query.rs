@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomerId, EndpointName, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp, UserState,
+    CustomerId, EndpointName, Join, MfaState, ObjectKind, Outcome, Record, RecordId, RunId, SourceId, Timestamp,
+    UserState,
 };
 
 /// Which records of which customers, in what order.
@@ -69,6 +70,8 @@ pub struct Filter {
     pub group: Option<(RecordId, Nesting)>,
     /// Marked by the host with this tag.
     pub tag: Option<String>,
+    /// In some group, or in none; the groups that stand for endpoints do not count. Users only.
+    pub grouped: Option<bool>,
 }
 
 /// Whether members of member groups count.
@@ -169,6 +172,9 @@ pub struct Page {
 pub struct Count {
     /// In all.
     pub total: u64,
+    /// Whether that is exact. Only for a part of four characters or more that very many login names or addresses may
+    /// have it is not: 20,000 of them are looked at then, and stand for the others.
+    pub exact: bool,
     /// Up to which event of each customer this is true.
     pub positions: Positions,
     /// Rows of the index that were read for it: what it has cost.
@@ -222,6 +228,8 @@ fn as_text<S: serde::Serializer>(id: &SourceId, serializer: S) -> Result<S::Ok, 
 /// All that is known about one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Details {
+    /// Why its identities are one, as far as it has several.
+    pub joins: Vec<Join>,
     /// The record.
     pub record: Record,
     /// The groups that it is in; direct ones first.

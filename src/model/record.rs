@@ -28,7 +28,7 @@ pub struct Identity {
     pub source_id: SourceId,
 }
 
-fn as_text<S: Serializer>(id: &SourceId, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: Serializer>(id: &SourceId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 

@@ -71,6 +71,15 @@ pub struct Progress {
     pub waiting: Option<String>,
 }
 
+/// How old what a run left may be, of one part of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// The part, in words.
+    pub part: String,
+    /// What is stored of it is at least as young: whatever happened before is there.
+    pub as_of: Timestamp,
+}
+
 /// How one run of one endpoint went. The figures of a dry run are the planned ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -121,6 +130,9 @@ pub struct RunReport {
     /// What could not be read.
     #[serde(default)]
     pub unreadable: Vec<Unreadable>,
+    /// How old each part may be, where the endpoint cannot tell all changes: none, where all is as of the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freshness: Vec<Freshness>,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.

@@ -27,11 +27,20 @@ pub(crate) enum Wish<'a> {
     Withdraw,
 }
 
-/// Tells why an attribute of a record must stay as it is. `given` says whether an object of the record knows it.
+/// Who gives the value of an attribute that counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// The endpoint.
+    pub(crate) by: &'a EndpointName,
+    /// Whether it leaves the attribute to local editors.
+    pub(crate) yielded: bool,
+}
+
+/// Tells why an attribute of a record must stay as it is. `given` says which object of the record knows it, if one does.
 pub(crate) fn refusal(
     kind: ObjectKind,
     lock: Option<&Lock>,
-    given: bool,
+    given: Option<Given<'_>>,
     name: &AttributeName,
     wish: Wish<'_>,
 ) -> Option<Refusal> {
@@ -45,7 +54,7 @@ pub(crate) fn refusal(
     if let Some(lock) = lock
         && is_locked(lock, given, name)
     {
-        return Some(locked(&lock.endpoint, name));
+        return Some(locked(given.map_or(&lock.endpoint, |given| given.by), name));
     }
     match wish {
         Wish::Set(value) => wrong_value(kind, lock, shape, name, value),
@@ -67,10 +76,10 @@ pub(crate) fn locked(owner: &EndpointName, name: &AttributeName) -> Refusal {
 }
 
 /// Tells whether an endpoint keeps an attribute to itself: all that it does not yield, and that is not purely local.
-fn is_locked(lock: &Lock, given: bool, name: &AttributeName) -> bool {
+fn is_locked(lock: &Lock, given: Option<Given<'_>>, name: &AttributeName) -> bool {
     let yielded = lock.yielded.iter().any(|yielded| yielded == name.as_str());
     // Of the contract's attributes an endpoint may learn any time; others are its own only where it gives them.
-    !yielded && (given || name.as_extra().is_none())
+    !yielded && given.map_or(name.as_extra().is_none(), |given| !given.yielded)
 }
 
 fn wrong_value(
@@ -158,8 +167,9 @@ mod tests {
 
     #[test]
     fn a_locked_attribute_is_refused_with_owner_attribute_and_remedy() {
-        let refused =
-            refusal(ObjectKind::User, Some(&lock(&[])), true, &names::FIRST_NAME, Wish::Change).expect("locked");
+        let lock = lock(&[]);
+        let given = Some(Given { by: &lock.endpoint, yielded: false });
+        let refused = refusal(ObjectKind::User, Some(&lock), given, &names::FIRST_NAME, Wish::Change).expect("locked");
         assert_eq!(refused.owner.as_ref().unwrap().as_str(), "ad");
         let error = crate::Error::from(refused);
         assert_eq!(*error.kind(), crate::ErrorKind::Locked);
@@ -182,15 +192,28 @@ mod tests {
             (&[], false, &names::DNS_NAME, false),
             (&[], false, &AttributeName::parse("identities"), false),
         ] {
-            let refused = refusal(ObjectKind::User, Some(&lock(yielded)), given, name, Wish::Change);
+            let ad = EndpointName::new("ad").unwrap();
+            let giver = given.then_some(Given { by: &ad, yielded: false });
+            let refused = refusal(ObjectKind::User, Some(&lock(yielded)), giver, name, Wish::Change);
             assert_eq!(refused.is_none(), allowed, "{yielded:?} {given} {name}: {refused:?}");
         }
     }
 
     #[test]
+    fn who_gives_an_attribute_owns_it_and_may_leave_it_to_local_editors() {
+        let (cloud, room) = (EndpointName::new("cloud").unwrap(), AttributeName::extra("room"));
+        let asked = |yielded| {
+            let given = Some(Given { by: &cloud, yielded });
+            refusal(ObjectKind::User, Some(&lock(&[])), given, &room, Wish::Change)
+        };
+        assert_eq!(asked(false).unwrap().owner.unwrap(), cloud);
+        assert_eq!(asked(true), None);
+    }
+
+    #[test]
     fn values_of_another_sort_are_refused_also_where_nobody_owns_the_record() {
         let user = |name: &AttributeName, value: &Value| {
-            refusal(ObjectKind::User, None, false, name, Wish::Set(value)).is_none()
+            refusal(ObjectKind::User, None, None, name, Wish::Set(value)).is_none()
         };
         for (name, value, allowed) in [
             (names::PRIMARY_EMAIL, "ann@corp.example".into(), true),
@@ -209,11 +232,11 @@ mod tests {
         ] {
             assert_eq!(user(&name, &value), allowed, "{name} {value:?}");
         }
-        let group = |value: &str| refusal(ObjectKind::Group, None, false, &names::KIND, Wish::Set(&value.into()));
+        let group = |value: &str| refusal(ObjectKind::Group, None, None, &names::KIND, Wish::Set(&value.into()));
         assert!(group("manual").is_none());
         assert!(group("endpoint").is_some());
-        assert!(refusal(ObjectKind::User, None, false, &names::STATE, Wish::Withdraw).is_some());
-        assert!(refusal(ObjectKind::User, None, false, &names::LAST_NAME, Wish::Withdraw).is_none());
+        assert!(refusal(ObjectKind::User, None, None, &names::STATE, Wish::Withdraw).is_some());
+        assert!(refusal(ObjectKind::User, None, None, &names::LAST_NAME, Wish::Withdraw).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod columns;
 pub(crate) mod diff;
 pub(crate) mod domains;
+pub(crate) mod evidence;
 pub(crate) mod guard;
 pub(crate) mod join;
 pub(crate) mod lock;

@@ -1,7 +1,7 @@
 //! Puts a record together from the objects it was joined from: whose value counts, attribute by attribute.
 
 use crate::model::{
-    Attributes, EndpointName, Identity, Lock, ObjectKind, Record, RecordId, SourceId, Timestamp, names,
+    AttributeName, Attributes, EndpointName, Identity, Lock, ObjectKind, Record, RecordId, SourceId, Timestamp, names,
 };
 
 /// One object of a record.
@@ -34,19 +34,43 @@ pub(crate) struct Own {
     pub(crate) archived: bool,
 }
 
+/// Brings images into the order in which they count: that of the endpoints, and of two of one endpoint the one that is seen.
+pub(crate) fn sort(images: &mut [Image]) {
+    images.sort_by(|a, b| {
+        let key = |image: &Image| (image.rank, image.missing_since.is_some());
+        key(a).cmp(&key(b)).then_with(|| a.source_id.cmp(&b.source_id))
+    });
+}
+
+/// Returns the image whose value of an attribute counts. The images are in order.
+pub(crate) fn giver<'a>(images: &'a [Image], name: &AttributeName) -> Option<&'a Image> {
+    images.iter().find(|image| image.attributes.get(name).is_some())
+}
+
+/// Tells whether an endpoint leaves an attribute to local editors.
+pub(crate) fn yields(image: &Image, name: &AttributeName) -> bool {
+    image.yielded.iter().any(|yielded| yielded == name.as_str())
+}
+
 /// Puts a record together. Unknown never overwrites; a yielded attribute keeps the local editors' value.
 pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     let Own { id, kind, local, archived } = own;
-    images.sort_by(|a, b| (a.rank, &a.source_id).cmp(&(b.rank, &b.source_id)));
-    let mut attributes = Attributes::new();
-    for image in images.iter().rev() {
+    sort(&mut images);
+    // Most records have one image and nothing local: its attributes are taken as they are.
+    let last = match local.is_empty() {
+        true => images.last_mut().map(|image| std::mem::take(&mut image.attributes)),
+        false => images.last().map(|image| image.attributes.clone()),
+    };
+    let mut attributes = last.unwrap_or_default();
+    for image in images.iter().rev().skip(1) {
         attributes.merge(&image.attributes);
     }
     // The host's own: no endpoint sets them, whatever it reads under that name.
     attributes.forget(&names::TAGS);
     let yielded = images.first().map(|owner| owner.yielded.clone()).unwrap_or_default();
     for (name, value) in local.iter() {
-        let locked = attributes.get(name).is_some() && !yielded.iter().any(|y| y == name.as_str());
+        let given = giver(&images, name).filter(|_| *name != names::TAGS);
+        let locked = given.is_some_and(|giver| !yields(&images[0], name) && !yields(giver, name));
         if !locked {
             attributes.set(name.clone(), value.clone());
         }
@@ -116,6 +140,28 @@ mod tests {
         yielding.yielded = vec!["first_name".into()];
         let record = compose(own(&local), vec![yielding]);
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Annie"));
+    }
+
+    #[test]
+    fn the_endpoint_whose_value_counts_may_leave_it_to_local_editors_too() {
+        let title = crate::model::AttributeName::extra("title");
+        let mut cloud = image("cloud", 1, &[(title.clone(), "Boss".into())]);
+        let local = [(title.clone(), "Chief".into())];
+        let shown = |cloud: &Image| compose(own(&local), vec![image("ad", 0, &[]), cloud.clone()]).attributes;
+        assert_eq!(shown(&cloud).text(&title), Some("Boss"));
+        cloud.yielded = vec![title.as_str().to_owned()];
+        assert_eq!(shown(&cloud).text(&title), Some("Chief"));
+    }
+
+    #[test]
+    fn of_two_images_of_one_endpoint_the_one_that_is_seen_counts() {
+        let mut old = image("mail", 0, &[(names::FIRST_NAME, "Ann".into())]);
+        (old.source_id, old.missing_since) = (SourceId::address("a@corp.example"), Some(Timestamp(1)));
+        let mut new = image("mail", 0, &[(names::FIRST_NAME, "Anne".into())]);
+        new.source_id = SourceId::address("b@corp.example");
+        let record = compose(own(&[]), vec![old, new]);
+        assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Anne"));
+        assert_eq!(record.missing_since, None);
     }
 
     #[test]

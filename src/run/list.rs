@@ -134,6 +134,8 @@ impl Import {
             Some(cursor) => cursor,
             None => self.read_snapshot(from, &coverage).await?,
         };
+        let delta = self.job.endpoint.as_delta().zip(cursor.as_ref());
+        self.freshness = delta.map(|(delta, cursor)| delta.freshness(cursor)).unwrap_or_default();
         let end = self.job.endpoint.coverage(&self.cx).await.map_err(|error| self.in_endpoint(error))?;
         let seal = watch.end(&end);
         // Of what could not be seen for a while, a delta behind this cursor would never tell.
@@ -299,8 +301,7 @@ impl Import {
         if known_users > 0 || self.mode == Mode::Delta || !closes.closed().any(|scope| *scope == Scope::Users) {
             return Ok(());
         }
-        let users = self.hold.with(|run| run.staged_users()).await?;
-        if users > 0 {
+        if self.hold.with(|run| run.stages_users()).await? {
             return Ok(());
         }
         // The next run must not go on behind the end of this listing: it would see nothing for ever.

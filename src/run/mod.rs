@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
 use crate::meter;
 use crate::model::{
-    CustomerId, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport, Scope,
-    Timestamp,
+    CustomerId, Freshness, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport,
+    Scope, Timestamp,
 };
 use crate::store::{Alert, Conclusion, GuardTerms, Read, RunStart, Store};
 use blocking::Hold;
@@ -102,6 +102,8 @@ pub(crate) struct Import {
     doubtful: bool,
     /// What was read and is counted already.
     counted: Read,
+    /// How old each part may be of what was read.
+    freshness: Vec<Freshness>,
 }
 
 /// What the listing left to be done.
@@ -127,6 +129,7 @@ impl Job {
             info: self.endpoint.info().clone(),
             dry_run: self.options.dry_run,
             now: self.now(),
+            cursor_lives: self.endpoint.as_delta().and_then(|delta| delta.cursor_lifetime()),
         };
         let hold = Hold::new(Arc::clone(&self.store).begin_run(&start)?)?;
         let gate = self.gate.with_cancel(self.cancel.clone());
@@ -141,6 +144,7 @@ impl Job {
             ids_listed: false,
             doubtful: false,
             counted: Read::default(),
+            freshness: Vec::new(),
             job: self,
         })
     }

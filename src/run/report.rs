@@ -33,6 +33,12 @@ impl Import {
             seconds: self.job.gate.clock().monotonic().saturating_sub(self.clock_start).as_secs_f64(),
             held: plan.held,
             unreadable: Vec::new(),
+            // Only what was applied is there.
+            freshness: if matches!(outcome, Outcome::Done | Outcome::Held) {
+                self.freshness.clone()
+            } else {
+                Vec::new()
+            },
             started_at: self.started_at,
             finished_at: self.job.now(),
         }

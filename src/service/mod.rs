@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use act::{ActionResult, RecordResult};
+pub use act::{ActionRequest, ActionResult, Availability, RecordResult};
 pub use handle::RunHandle;
 pub use operations::Export;
 

@@ -119,7 +119,7 @@ impl Service {
         Ok(Export { position: reader.position(), reader: Some(reader) })
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp(self.inner.quotas.clock().now_unix_millis())
     }
 

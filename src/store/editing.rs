@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::model::{
-    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Record, RecordId, Refusal, Shelf,
-    Timestamp,
+    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin, Record,
+    RecordId, Refusal, Shelf, Timestamp,
 };
 
 /// Writes the local directory, each change with its event in one transaction.
@@ -45,6 +45,27 @@ pub trait Editing {
 
     /// Finds who has one of these addresses, which are folded.
     fn holders(&self, customer: &CustomerId, addresses: &BTreeSet<String>) -> Result<BTreeMap<String, RecordId>>;
+
+    /// Makes one user of two; returns what remains.
+    fn join(&self, customer: &CustomerId, kept: RecordId, absorbed: RecordId, now: Timestamp) -> Result<Record>;
+
+    /// Takes an identity out of a user; returns the record that keeps the id, and the other one.
+    fn unjoin(
+        &self,
+        customer: &CustomerId,
+        id: RecordId,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Result<(Record, Record)>;
+
+    /// Moves an identity to another user; returns that one.
+    fn reanchor(&self, customer: &CustomerId, identity: &Identity, to: RecordId, now: Timestamp) -> Result<Record>;
+
+    /// Tells why the identities of a record are one.
+    fn joins(&self, customer: &CustomerId, id: RecordId) -> Result<Vec<Join>>;
+
+    /// Looks for users who may be one person, at most so many pairs.
+    fn probable_joins(&self, customer: &CustomerId, limit: usize) -> Result<Vec<ProbableJoin>>;
 
     /// Lists the records that contradict each other, as long as both are there.
     fn conflicts(&self, customer: &CustomerId) -> Result<Vec<Conflict>>;

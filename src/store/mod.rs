@@ -6,6 +6,7 @@
 pub(crate) mod codec;
 mod editing;
 pub(crate) mod fault;
+mod feeds;
 #[cfg(feature = "sqlite")]
 mod numbers;
 mod queries;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use editing::Editing;
+pub use feeds::{AskedResult, AskedSeries, Feeds};
 pub use queries::Queries;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
@@ -80,7 +82,7 @@ pub struct Parked {
 }
 
 /// Keeps everything. See the module for its guarantees. All functions block.
-pub trait Store: sealed::Sealed + Queries + Editing {
+pub trait Store: sealed::Sealed + Queries + Editing + Feeds {
     /// Makes a customer and its endpoints known, or takes over changed names and titles. The order of the endpoints is
     /// the order in which their values count.
     fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()>;
@@ -180,6 +182,8 @@ pub(crate) struct RunStart {
     pub(crate) info: EndpointInfo,
     pub(crate) dry_run: bool,
     pub(crate) now: Timestamp,
+    /// How long the endpoint's cursors are good, if it declares that.
+    pub(crate) cursor_lives: Option<std::time::Duration>,
 }
 
 /// Where a run has to take up.
@@ -319,8 +323,8 @@ pub(crate) trait RunStore: Send + Debug {
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()>;
     /// Ends the listing; returns what it closed and spoiled.
     fn end_listing(&mut self, cursor: Option<Cursor>) -> Result<Closes>;
-    /// Counts the users that are staged.
-    fn staged_users(&self) -> Result<u64>;
+    /// Tells whether any user is staged.
+    fn stages_users(&self) -> Result<bool>;
     /// Tells why the first of the users that were set aside cannot be understood.
     fn misfit_user(&self) -> Result<Option<String>>;
     /// Lists what could not be read.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Attributes, Facet, ObjectKind, Patch, SourceId, TombstoneKind, UserKind, UserState, names};
+use crate::model::{Anchor, Attributes, Facet, ObjectKind, Patch, SourceId, TombstoneKind, UserKind, UserState, names};
 
 /// One object of a scripted directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct ScriptedObject {
     pub container: Box<str>,
     /// What it is like.
     pub attributes: Attributes,
+    /// Ids that other directories know it by.
+    pub anchors: Vec<Anchor>,
     /// Values that change by themselves.
     pub observations: Attributes,
     /// The group that it names as its primary one.
@@ -96,6 +98,7 @@ impl ScriptedDirectory {
                 kind,
                 container: container.into(),
                 attributes,
+                anchors: Vec::new(),
                 observations: Attributes::new(),
                 primary_group: None,
                 unintelligible: false,
@@ -211,6 +214,13 @@ impl ScriptedDirectory {
         }
     }
 
+    /// Adds an id that other directories know an object by.
+    pub fn anchor(&mut self, id: &SourceId, name: &str, value: &str) {
+        if let Some(object) = self.objects.get_mut(id) {
+            object.anchors.push(Anchor { name: name.into(), value: value.into() });
+        }
+    }
+
     /// Returns how many objects of a kind there are.
     pub fn count(&self, kind: ObjectKind) -> usize {
         self.objects.values().filter(|object| object.kind == kind).count()
@@ -221,6 +231,7 @@ impl ScriptedDirectory {
         let object = self.objects.get(id)?;
         let mut patch = Patch::new(object.kind, id.clone()).in_container(object.container.clone());
         patch.attributes = object.attributes.clone();
+        patch.anchors.clone_from(&object.anchors);
         patch.observations = object.observations.clone();
         patch.primary_group = Some(object.primary_group.clone());
         Some(patch)

@@ -16,6 +16,8 @@ pub enum Lie {
     Truncates(SourceId, usize),
     /// The listing fails after so many pages.
     FailsAfter(usize),
+    /// No lie: the password was changed.
+    RefusesCredentials,
     /// The listing merely stops after so many pages: an error of the connector.
     PanicsAfter(usize),
     /// The rights change after so many pages.

@@ -34,6 +34,7 @@ pub struct ScriptedEndpoint {
     limits: CallLimits,
     deltas: bool,
     actions: bool,
+    cursor_lifetime: Option<Duration>,
 }
 
 /// Of checkpoints and cursors.
@@ -95,6 +96,7 @@ impl ScriptedEndpoint {
             limits: CallLimits::default(),
             deltas: false,
             actions: false,
+            cursor_lifetime: None,
         })
     }
 
@@ -103,6 +105,20 @@ impl ScriptedEndpoint {
     pub fn with_deltas(mut self) -> Self {
         self.deltas = true;
         self
+    }
+
+    /// Declares how long its cursors are good.
+    #[must_use]
+    pub fn with_cursor_lifetime(mut self, lifetime: Duration) -> Self {
+        self.cursor_lifetime = Some(lifetime);
+        self
+    }
+
+    fn sign_in(&self) -> Result<()> {
+        if self.state().lies.contains(&Lie::RefusesCredentials) {
+            return Err(Error::new(ErrorKind::Unauthenticated, "the password is refused; renew it"));
+        }
+        Ok(())
     }
 
     /// Takes actions on users as well, all but the end of sessions.
@@ -308,6 +324,7 @@ fn cursor_of(identity: &str, state: usize) -> Cursor {
 #[async_trait]
 impl DeltaEndpoint for ScriptedEndpoint {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
+        self.sign_in()?;
         let mut state = self.state();
         let place = since.bytes().split_first_chunk::<8>().filter(|_| since.version() == VERSION);
         let at = place.filter(|(_, of)| *of == state.directory.identity.as_bytes());
@@ -323,6 +340,10 @@ impl DeltaEndpoint for ScriptedEndpoint {
         state.remember();
         let cursor = cursor_of(&state.directory.identity, state.states.len() - 1);
         Ok(Box::new(delta::Pager { cx: cx.clone(), pages: pages.into_iter(), fails_after, cursor }))
+    }
+
+    fn cursor_lifetime(&self) -> Option<Duration> {
+        self.cursor_lifetime
     }
 
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
@@ -360,6 +381,7 @@ impl Endpoint for ScriptedEndpoint {
     }
 
     async fn snapshot(&self, cx: &Context, from: Option<&Checkpoint>) -> Result<Box<dyn SnapshotPager>> {
+        self.sign_in()?;
         let mut state = self.state();
         if from.is_none() && self.deltas {
             state.listing = state.states.len();

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::demo;
 use crate::program::{browse, browser, lines, list, run};
 
-fn copy() -> (TempDir, PathBuf) {
+pub(crate) fn copy() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("tenant.db");
     std::fs::copy(demo(), &state).unwrap();

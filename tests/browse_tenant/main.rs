@@ -4,7 +4,9 @@
 //! built before, with `cargo build --examples`.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod actions;
 mod edits;
+mod joins;
 mod lists;
 mod program;
 mod records;

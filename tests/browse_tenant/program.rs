@@ -62,8 +62,13 @@ pub(crate) fn list(state: &Path, arguments: &[&str]) -> (Vec<Value>, Value) {
     (lines.into_iter().map(|line| line["record"].clone()).collect(), page)
 }
 
+/// Runs the program that imports.
+pub(crate) fn import(state: &Path, arguments: &[&str]) -> Said {
+    run(command("import_tenant", state, arguments))
+}
+
 /// Imports the demo tenant into a state file.
 pub(crate) fn import_demo(state: &Path) {
-    let said = run(command("import_tenant", state, &[]));
+    let said = import(state, &[]);
     assert_eq!(said.status, Some(0), "{said:?}");
 }

@@ -33,14 +33,13 @@ fn a_group_is_shown_with_its_members() {
 #[test]
 fn the_feed_tells_the_newest_first_and_goes_back() {
     let state = demo();
-    let mut newest = lines(&state, &["feed", "--limit", "3"]);
+    let mut newest = lines(&state, &["feed", "--limit", "3", "--only", "events"]);
     let page = newest.pop().unwrap();
     let position = |event: &Value| event["sequence"].as_str().unwrap().parse::<u64>().unwrap();
     let positions: Vec<u64> = newest.iter().map(position).collect();
     assert_eq!(newest[0]["type"], "tenantry.import.finished");
     assert_eq!(positions, (0..3).map(|back| positions[0] - back).collect::<Vec<_>>());
-    assert_eq!(page["next"].as_u64(), positions.last().copied());
-    let older = lines(&state, &["feed", "--limit", "2", "--cursor", &page["next"].to_string()]);
+    let older = lines(&state, &["feed", "--limit", "2", "--cursor", page["next"].as_str().unwrap()]);
     assert_eq!(position(&older[0]), positions[2] - 1);
     let text = browse(&state, &["feed", "--limit", "1000"]);
     for wanted in ["import of ad done", "+ user Amal Botros <abotros@harbour.example>", "in Cargo Office"] {

@@ -26,7 +26,7 @@ fn wrong_options_and_unknown_names_end_with_status_2_and_say_why() {
         (&["users", "--nested"], "--group"),
         (&["users", "--csv", "--json"], "--json"),
         (&["users", "--limit", "0"], "0"),
-        (&["runs", "--cursor", "5"], "--limit"),
+        (&["runs", "--cursor", "5"], "unexpected argument"),
         (&["explain", "nobody", "state"], "nobody"),
         (&[], "Usage"),
     ] {

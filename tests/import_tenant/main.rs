@@ -8,6 +8,7 @@ mod approval;
 mod demo;
 mod exchange;
 mod failures;
+mod gsuite;
 mod imports;
 mod interruptions;
 mod office365;
@@ -17,3 +18,4 @@ mod program;
 #[path = "../../examples/import_tenant/usage.rs"]
 mod usage;
 mod world;
+mod yields;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tenantry::endpoint::Action;
 use tenantry::model::{EndpointName, EventType, ObjectKind, RecordId, SourceId, UserKind, UserState, names};
-use tenantry::service::{ActionResult, RecordResult};
+use tenantry::service::{ActionRequest, ActionResult, RecordResult};
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ErrorKind};
 use tokio_util::sync::CancellationToken;
@@ -25,11 +25,17 @@ impl World {
         records: &[RecordId],
         cancel: &CancellationToken,
     ) -> tenantry::Result<Vec<RecordResult>> {
-        self.service.act(&self.customer, &self.endpoint.info().name, action, records, cancel).await
+        let request = ActionRequest::new(action, "operator").through(self.endpoint.info().name.clone());
+        self.service.act(&self.customer, &request, records, cancel).await
     }
 
     async fn act(&self, action: Action, records: &[RecordId]) -> Vec<RecordResult> {
         self.act_until(action, records, &CancellationToken::new()).await.unwrap()
+    }
+
+    async fn offered(&self, record: RecordId) -> Vec<Action> {
+        let available = self.service.available_actions(&self.customer, record).await.unwrap();
+        available.into_iter().filter(|one| one.obstacle.is_none()).map(|one| one.action).collect()
     }
 
     /// The records of users, by their numbers.
@@ -134,8 +140,7 @@ async fn what_is_offered_is_known_without_asking_anybody() {
     let everybody: Vec<_> = world.by_number().into_keys().collect();
     world.endpoint.lie([Lie::ActionFails(everybody), Lie::LookupFails]);
     let pages = world.endpoint.pages();
-    let name = &world.endpoint.info().name;
-    let offered = async |record| world.service.offered_actions(&world.customer, name, record).await.unwrap();
+    let offered = async |record| world.offered(record).await;
     let anna = world.by_number()[&ScriptedDirectory::id(1)];
     let all = [Action::Suspend, Action::Resume, Action::Unlock, Action::ForcePasswordChange];
     assert_eq!(offered(anna).await, all);
@@ -144,8 +149,13 @@ async fn what_is_offered_is_known_without_asking_anybody() {
     assert_eq!(world.endpoint.pages(), pages);
     let results = world.act(Action::RevokeSessions, &[anna]).await;
     assert_eq!(words(&results), ["not-offered"]);
+    let obstacles = world.service.available_actions(&world.customer, anna).await.unwrap();
+    let obstacle = obstacles.iter().find(|one| one.action == Action::RevokeSessions).unwrap().obstacle.as_ref();
+    assert!(obstacle.unwrap().message().contains("in its directory"), "the reason comes with the way out");
     let nobody = EndpointName::new("other").unwrap();
-    let error = world.service.offered_actions(&world.customer, &nobody, anna).await.unwrap_err();
+    let request = ActionRequest::new(Action::Suspend, "operator").through(nobody);
+    let cancel = CancellationToken::new();
+    let error = world.service.act(&world.customer, &request, &[anna], &cancel).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Config);
 }
 
@@ -156,8 +166,7 @@ async fn an_endpoint_that_changes_nothing_offers_nothing() {
     let everybody: Vec<_> = world.by_number().into_values().collect();
     let results = world.act(Action::Suspend, &everybody).await;
     assert_eq!(count(&results, "not-offered"), 5);
-    let name = &world.endpoint.info().name;
-    assert_eq!(world.service.offered_actions(&world.customer, name, everybody[0]).await.unwrap(), []);
+    assert_eq!(world.offered(everybody[0]).await, []);
 }
 
 #[tokio::test]
@@ -171,7 +180,8 @@ async fn a_record_of_another_endpoint_is_not_found_here() {
     let everybody: Vec<_> = world.by_number().into_values().collect();
     let name = &other.info().name;
     let cancel = CancellationToken::new();
-    let results = world.service.act(&world.customer, name, Action::Suspend, &everybody, &cancel).await.unwrap();
+    let request = ActionRequest::new(Action::Suspend, "operator").through(name.clone());
+    let results = world.service.act(&world.customer, &request, &everybody, &cancel).await.unwrap();
     assert_eq!(count(&results, "not-found-here"), 5);
     let untouched = |directory: &mut ScriptedDirectory| {
         directory.objects.values().all(|object| object.attributes.text(&names::STATE) == Some("active"))

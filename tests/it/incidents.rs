@@ -302,6 +302,7 @@ async fn two_endpoints_never_end_each_others_memberships() {
     let group = other.add_group(1_000_000);
     for number in 5..=30 {
         let user = other.add_user(number, "oslo");
+        other.set(&user, names::PRIMARY_EMAIL, format!("user{number}@other.example"));
         other.add_member(&group, &user);
     }
     let one = ScriptedEndpoint::new("ad", World::directory(40), 7).unwrap();

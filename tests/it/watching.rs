@@ -1,8 +1,10 @@
 //! Consumers and their positions; an import seen from outside: progress, cancel, history.
 
-use tenantry::model::{EventType, ObjectKind, Outcome, Phase};
-use tenantry::testkit::{Lie, ScriptedDirectory};
-use tenantry::{Endpoint, ImportOptions, Service, SqliteStore};
+use std::sync::Arc;
+
+use tenantry::model::{CustomerId, EventType, ObjectKind, Outcome, Phase};
+use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
 
 use crate::world::World;
 
@@ -120,4 +122,26 @@ async fn a_run_whose_handle_is_dropped_goes_on() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.records(ObjectKind::User).len(), 60);
+}
+
+#[tokio::test]
+async fn several_customers_are_imported_at_once_and_one_endpoint_once_at_a_time() {
+    let folder = crate::world::folder();
+    let service = Service::new(Arc::new(SqliteStore::open(folder.path().join("state.db")).unwrap()));
+    let mut handles = Vec::new();
+    for number in 1..=3_u128 {
+        let customer = CustomerId::new(format!("c{number}")).unwrap();
+        let endpoint = ScriptedEndpoint::new("ad", World::directory(20 + number), 7).unwrap();
+        let name = endpoint.info().name.clone();
+        service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
+        let handle = service.start(&customer, &name, ImportOptions::default()).await.unwrap();
+        let again = service.start(&customer, &name, ImportOptions::default()).await.unwrap_err();
+        assert_eq!(*again.kind(), tenantry::ErrorKind::Conflict);
+        handles.push((customer, number, handle));
+    }
+    assert!(handles.iter().all(|(.., handle)| !handle.is_finished()), "all of them are under way");
+    for (customer, number, handle) in handles {
+        assert_eq!(handle.wait().await.unwrap().outcome, Outcome::Done);
+        assert_eq!(u128::from(service.totals(&customer).await.unwrap().users), 20 + number);
+    }
 }

@@ -6,12 +6,13 @@ use crate::packages;
 use crate::process::{self, Interrupt};
 use crate::suites;
 
-/// Runs the benchmark named `import` with the given arguments; behind `--office365` that of the connector, behind
-/// `--query` that of queries, behind `--samba` that of the live harness.
+/// Runs the benchmark named `import` with the given arguments; behind `--office365` or `--gsuite` that of the connector,
+/// behind `--query` that of queries, behind `--samba` that of the live harness.
 pub(crate) fn run(arguments: &[String], interrupt: &Interrupt) -> Result<(), String> {
     match arguments.split_first() {
         Some((first, rest)) if first == "--samba" => against_samba(rest, interrupt),
         Some((first, rest)) if first == "--office365" => alone("office365", rest, interrupt),
+        Some((first, rest)) if first == "--gsuite" => alone("gsuite", rest, interrupt),
         Some((first, rest)) if first == "--query" => alone("query", rest, interrupt),
         _ => alone("import", arguments, interrupt),
     }

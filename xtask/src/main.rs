@@ -31,6 +31,8 @@ usage: cargo xtask <command>
              runs the import benchmark in release mode; ARGS are passed through
   bench --office365 [--sizes LIST] [--quota]
              measures imports over HTTP from a fake Microsoft Graph, with --quota as fast as the quota allows
+  bench --gsuite [--sizes LIST] [--quota]
+             measures imports over HTTP from a fake Directory API of Google, likewise
   bench --samba [--rounds N] [--users N] [--limit X]
              compares an import from a Samba domain controller with `ldapsearch`; installs both if need be
   fuzz [--seconds N] [TARGET [FILE]]

@@ -74,7 +74,7 @@ fn read_domains(field: &Field<'_>, reading: &mut Reading<'_>) -> Vec<String> {
     domains
 }
 
-fn is_domain(text: &str) -> bool {
+pub(crate) fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

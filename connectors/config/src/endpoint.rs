@@ -2,15 +2,18 @@
 //!
 //! It knows which kinds exist. What the keys of a kind mean is in the module of that kind.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "office365")]
+#[cfg(any(feature = "office365", feature = "gsuite"))]
 use tenantry::IdListing;
-use tenantry::model::{EndpointName, GuardLimits};
+use tenantry::model::{AttributeName, EndpointName, GuardLimits};
 use tenantry::{Endpoint, EndpointInfo, ImportOptions, Result};
 #[cfg(feature = "active-directory")]
 use tenantry_active_directory::ActiveDirectory;
+#[cfg(feature = "gsuite")]
+use tenantry_gsuite::Gsuite;
 #[cfg(feature = "office365")]
 use tenantry_office365::Office365;
 
@@ -20,8 +23,10 @@ use crate::active_directory::{self, ActiveDirectorySettings};
 use crate::domain;
 #[cfg(feature = "exchange")]
 use crate::exchange::{self, ExchangeSettings};
+#[cfg(feature = "gsuite")]
+use crate::gsuite::{self, GsuiteSettings};
 use crate::guard;
-#[cfg(any(feature = "office365", feature = "exchange"))]
+#[cfg(any(feature = "exchange", feature = "gsuite", feature = "office365"))]
 use crate::http;
 use crate::key::{Form, Key, Keys};
 #[cfg(feature = "office365")]
@@ -29,6 +34,7 @@ use crate::office365::{self, Office365Settings};
 use crate::reading::Reading;
 use crate::suggestion::nearest;
 use crate::table::{Field, Table};
+use crate::yields;
 
 /// What an endpoint connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,14 +69,11 @@ impl EndpointKind {
         match self {
             Self::ActiveDirectory if cfg!(feature = "active-directory") => None,
             Self::Exchange if cfg!(feature = "exchange") => None,
+            Self::Gsuite if cfg!(feature = "gsuite") => None,
             Self::Office365 if cfg!(feature = "office365") => None,
-            Self::ActiveDirectory | Self::Exchange | Self::Office365 => Some((
+            Self::ActiveDirectory | Self::Exchange | Self::Gsuite | Self::Office365 => Some((
                 format!("this program was built without the connector for {self}"),
                 format!("build it with the feature {self}, or remove this endpoint"),
-            )),
-            Self::Gsuite => Some((
-                format!("the connector for {self} is not available in this version"),
-                "remove this endpoint until it is".to_owned(),
             )),
         }
     }
@@ -92,6 +95,9 @@ pub enum EndpointSettings {
     /// Those of an Exchange organisation.
     #[cfg(feature = "exchange")]
     Exchange(Box<ExchangeSettings>),
+    /// Those of a Google Workspace account.
+    #[cfg(feature = "gsuite")]
+    Gsuite(Box<GsuiteSettings>),
     /// Those of a Microsoft 365 tenant.
     #[cfg(feature = "office365")]
     Office365(Box<Office365Settings>),
@@ -109,6 +115,8 @@ pub struct EndpointConfig {
     pub kind: EndpointKind,
     /// How much one run, and 24 hours, may remove.
     pub guard: GuardLimits,
+    /// The attributes that it leaves to local editors.
+    pub yields: BTreeSet<AttributeName>,
     /// What only its kind has.
     pub settings: EndpointSettings,
     /// The line in which its table begins.
@@ -128,6 +136,8 @@ impl EndpointConfig {
             EndpointSettings::ActiveDirectory(ref settings) => settings.domain.id_listing,
             #[cfg(feature = "exchange")]
             EndpointSettings::Exchange(ref settings) => settings.id_listing(),
+            #[cfg(feature = "gsuite")]
+            EndpointSettings::Gsuite(_) => IdListing::Auto,
             #[cfg(feature = "office365")]
             EndpointSettings::Office365(_) => IdListing::Auto,
         };
@@ -149,6 +159,11 @@ impl EndpointConfig {
             EndpointSettings::Exchange(ref settings) => {
                 settings.build(self.info()).map_err(|error| error.with_context("line", self.line))
             }
+            #[cfg(feature = "gsuite")]
+            EndpointSettings::Gsuite(ref settings) => {
+                let endpoint = Gsuite::new(self.info(), settings.as_ref().into());
+                Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
+            }
             #[cfg(feature = "office365")]
             EndpointSettings::Office365(ref settings) => {
                 let endpoint = Office365::new(self.info(), settings.as_ref().into());
@@ -163,6 +178,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::required("name", Form::Name, "The key of the endpoint; it must never change."),
     Key::optional("title", Form::Text, "Shown to people; also the name of the group of everyone imported here."),
     Key::optional("guard", Form::Table(Keys(guard::KEYS)), "Limits of this endpoint over those of [guard]."),
+    Key::optional("yields", Form::Texts, "Attributes that it leaves to local editors; their values survive imports."),
     Key::required("kind", Form::Kind, "What it connects to."),
 ];
 
@@ -177,8 +193,11 @@ pub(crate) fn keys_of(kind: EndpointKind) -> &'static [KeySets] {
         EndpointKind::ActiveDirectory => &[&[domain::KEYS, active_directory::KEYS]],
         #[cfg(feature = "exchange")]
         EndpointKind::Exchange => &[&[exchange::LDAP, domain::KEYS], &[exchange::EWS, exchange::EWS_KEYS, http::KEYS]],
+        #[cfg(feature = "gsuite")]
+        EndpointKind::Gsuite => &[&[gsuite::KEYS, http::KEYS]],
         #[cfg(feature = "office365")]
         EndpointKind::Office365 => &[&[office365::KEYS, http::KEYS]],
+        #[allow(unreachable_patterns, reason = "a connector may be left out")]
         _ => &[],
     }
 }
@@ -197,6 +216,7 @@ pub(crate) fn read(
     let title = table.take("title");
     let title = title.map(|field| field.text(reading));
     let guard = guard::read(table.take("guard"), guard, reading);
+    let yields = yields::read(table.take("yields"), reading);
     let kind = table
         .require("kind", &format!("write kind = \"…\", one of {}", all_kinds()), reading)
         .and_then(|field| read_kind(&field, reading));
@@ -207,7 +227,7 @@ pub(crate) fn read(
         Some(title) => title?.to_owned(),
         None => name.as_str().to_owned(),
     };
-    Some(EndpointConfig { name, title, kind: kind?, guard, settings: settings?, line })
+    Some(EndpointConfig { name, title, kind: kind?, guard, yields: yields?, settings: settings?, line })
 }
 
 fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
@@ -224,10 +244,15 @@ fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading
         EndpointKind::Exchange => {
             exchange::read(table, reading).map(|settings| EndpointSettings::Exchange(Box::new(settings)))
         }
+        #[cfg(feature = "gsuite")]
+        EndpointKind::Gsuite => {
+            gsuite::read(table, reading).map(|settings| EndpointSettings::Gsuite(Box::new(settings)))
+        }
         #[cfg(feature = "office365")]
         EndpointKind::Office365 => {
             office365::read(table, reading).map(|settings| EndpointSettings::Office365(Box::new(settings)))
         }
+        #[allow(unreachable_patterns, reason = "a connector may be left out")]
         // Refused by its name already; nothing is said of its other keys.
         _ => {
             let _ = (table, reading);

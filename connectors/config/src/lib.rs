@@ -4,7 +4,10 @@
 //! secret. It knows which connectors exist and what their keys mean; it opens no connection.
 
 // Without a connector some forms of values have no key that takes them.
-#![cfg_attr(not(all(feature = "active-directory", feature = "exchange", feature = "office365")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "active-directory", feature = "exchange", feature = "gsuite", feature = "office365")),
+    allow(dead_code)
+)]
 
 #[cfg(feature = "active-directory")]
 mod active_directory;
@@ -15,8 +18,10 @@ mod endpoint;
 mod environment;
 #[cfg(feature = "exchange")]
 mod exchange;
+#[cfg(feature = "gsuite")]
+mod gsuite;
 mod guard;
-#[cfg(any(feature = "office365", feature = "exchange"))]
+#[cfg(any(feature = "exchange", feature = "gsuite", feature = "office365"))]
 mod http;
 mod key;
 #[cfg(feature = "office365")]
@@ -29,6 +34,7 @@ mod suggestion;
 mod table;
 mod tenant;
 mod value;
+mod yields;
 
 #[cfg(feature = "active-directory")]
 pub use active_directory::ActiveDirectorySettings;
@@ -39,7 +45,9 @@ pub use endpoint::{EndpointConfig, EndpointKind, EndpointSettings};
 pub use environment::{Environment, ProcessEnvironment};
 #[cfg(feature = "exchange")]
 pub use exchange::{EwsSettings, ExchangeSettings};
-#[cfg(any(feature = "office365", feature = "exchange"))]
+#[cfg(feature = "gsuite")]
+pub use gsuite::GsuiteSettings;
+#[cfg(any(feature = "exchange", feature = "gsuite", feature = "office365"))]
 pub use http::HttpKeys;
 #[cfg(feature = "office365")]
 pub use office365::Office365Settings;

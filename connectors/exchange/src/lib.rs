@@ -6,3 +6,6 @@ mod ldap;
 
 pub use ews::{Ews, EwsAuth, EwsConfig};
 pub use ldap::{Ldap, LdapConfig};
+
+#[cfg(fuzzing)]
+pub use ews::fuzzing;

@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 use google_apis_common::GetToken;
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
-use tenantry::gate::Clock;
+use tenantry::gate::{Clock, Cost};
 use tenantry::{Context, Error, ErrorKind, Result, Retry};
 use tenantry_http::{Answer, Client, TokenSource, Tokens};
 use url::Url;
 
 use crate::config::Checked;
 use crate::error;
-use crate::operation::Operation;
+use crate::operation::{MOBILE, Operation, REPORTS, USER};
 use crate::sign_in::{Hosted, SignIn};
 use crate::wire::Page;
 
@@ -108,6 +108,14 @@ impl Api {
         self.ask_with(cx, operation, tokens, request).await
     }
 
+    /// Signs in for some scopes only, to see whether they are delegated.
+    pub(crate) async fn sign_in(&self, cx: &Context, scopes: Vec<&'static str>) -> Result<()> {
+        let tokens = self.tokens_of(scopes, cx.gate().clock());
+        let tokens = &tokens;
+        let cost = Cost::default().on(USER, 0).on(MOBILE, 0).on(REPORTS, 0);
+        cx.gate().call(cost, "sign in", |_| async move { tokens.lease().await.map(drop) }).await
+    }
+
     /// Makes a request with other tokens.
     pub(crate) async fn ask_with(
         &self,
@@ -139,6 +147,17 @@ impl Api {
 
     /// Reads a page of a listing. A refused token is an error of its own.
     pub(crate) async fn page(&self, cx: &Context, operation: Operation, url: &Url, sent: Option<&str>) -> Result<Page> {
+        self.page_answer(cx, operation, url, sent).await?.json()
+    }
+
+    /// Asks for a page of a listing, and leaves the reading to others.
+    pub(crate) async fn page_answer(
+        &self,
+        cx: &Context,
+        operation: Operation,
+        url: &Url,
+        sent: Option<&str>,
+    ) -> Result<Answer> {
         let url = match sent {
             Some(token) => {
                 let mut url = url.clone();
@@ -147,7 +166,7 @@ impl Api {
             }
             None => url.clone(),
         };
-        match self.get(cx, operation, &url).await {
+        match self.ask(cx, operation, || Request::new(Method::GET, url.clone())).await {
             Err(error) if sent.is_some() && error.context("status") == Some("400") => {
                 Err(error::token_refused().with_source(error))
             }

@@ -39,20 +39,24 @@ pub enum Changes {
     /// Every run lists everything.
     Listed,
     /// By the audit log: who is named there is read anew, and the ids of everything are listed, so that who is new or gone
-    /// is known with every run. The log is late by minutes and sometimes loses an entry: its windows overlap, and once in
-    /// `full` everything is listed.
+    /// is known with every run. The log is late by minutes and sometimes loses an entry: its windows overlap, some groups
+    /// are read by turns whatever it says, and once in `full` everything is listed.
     ///
-    /// So fresh is what comes by it: users and groups that came or went, at once; changes that the log tells, after its
-    /// delay of some minutes; changes that it does not tell (attributes of devices, entries that it lost), after `full`.
+    /// So fresh is what comes by it: users, groups and devices that came or went, and the attributes of groups, at once;
+    /// changes that the log tells, after its delay of some minutes; memberships that it does not tell, after `members`;
+    /// all else that it does not tell (attributes of devices, entries that it lost), after `full`.
     AuditLog {
         /// How old the last full listing may become.
         full: Duration,
+        /// Within which time the members of every group are read again by turns: each run reads the part of all groups that
+        /// has come due since the one before, those first that were not read for the longest, and at most an eighth.
+        members: Duration,
     },
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self::AuditLog { full: Duration::from_hours(24) }
+        Self::AuditLog { full: Duration::from_hours(24), members: Duration::from_hours(6) }
     }
 }
 

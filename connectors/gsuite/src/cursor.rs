@@ -7,9 +7,10 @@ use tenantry::Result;
 use tenantry::endpoint::{Checkpoint, Cursor};
 
 use crate::error::unusable_checkpoint;
+use crate::turns::Turns;
 
-const CHECKPOINT: u16 = 1;
-const CURSOR: u16 = 1;
+const CHECKPOINT: u16 = 2;
+const CURSOR: u16 = 2;
 
 /// What is listed, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +58,11 @@ pub(crate) struct Since {
     pub(crate) rights: BTreeSet<String>,
     /// The account's domains, as seen by the last full listing.
     pub(crate) domains: BTreeSet<String>,
+    /// When the members of which groups were read.
+    pub(crate) turns: Turns,
+    /// The groups that are known, by hash and in order; `None` where they were not all seen.
+    #[serde(skip)]
+    pub(crate) known: Option<Vec<u32>>,
 }
 
 impl Position {
@@ -71,11 +77,62 @@ impl Position {
 }
 
 impl Since {
+    /// Writes a line of JSON, and behind it the known groups: there may be a hundred thousand of them.
     pub(crate) fn write(&self) -> Cursor {
-        Cursor::new(CURSOR, serde_json::to_vec(self).unwrap_or_default())
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        if let Some(known) = &self.known {
+            bytes.push(b'\n');
+            bytes.extend(known.iter().flat_map(|hash| hash.to_le_bytes()));
+        }
+        Cursor::new(CURSOR, bytes)
     }
 
     pub(crate) fn read(cursor: &Cursor) -> Option<Self> {
-        serde_json::from_slice(cursor.bytes()).ok().filter(|_| cursor.version() == CURSOR)
+        let bytes = Some(cursor.bytes()).filter(|_| cursor.version() == CURSOR)?;
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let (json, known) = bytes.split_at(end.unwrap_or(bytes.len()));
+        let mut since: Self = serde_json::from_slice(json).ok()?;
+        if end.is_some() {
+            let (hashes, rest) = known[1..].as_chunks::<4>();
+            if !rest.is_empty() {
+                return None;
+            }
+            since.known = Some(hashes.iter().map(|hash| u32::from_le_bytes(*hash)).collect());
+        }
+        Some(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fuzzing_begins_with_is_still_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/google_cursor");
+        for seed in std::fs::read_dir(folder).unwrap() {
+            let path = seed.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let since = Since::read(&Cursor::new(CURSOR, bytes.as_slice()));
+            assert!(
+                since.is_some() || Position::read(&Checkpoint::new(CHECKPOINT, bytes)).is_ok(),
+                "{}",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn a_cursor_keeps_the_known_groups_and_that_of_another_version_or_garbage_is_none() {
+        let text = r#"{"customer":"C1","log":2,"full":1,"rights":[],"domains":[],"turns":{"marks":[]}}"#;
+        let mut since = Since::read(&Cursor::new(CURSOR, text.as_bytes())).unwrap();
+        for known in [None, Some(vec![]), Some(vec![1, u32::MAX])] {
+            since.known = known;
+            assert_eq!(Since::read(&since.write()), Some(since.clone()));
+        }
+        let torn = [text.as_bytes(), b"\n123"].concat();
+        for (version, bytes) in [(1, text.as_bytes()), (CURSOR, b"{}"), (CURSOR, &torn), (CURSOR, b"")] {
+            assert_eq!(Since::read(&Cursor::new(version, bytes)), None);
+        }
     }
 }

@@ -1,125 +1,67 @@
-//! Changes by the audit log: it names who changed, and each of them is read as it is now. It must not know what is stored.
+//! Changes by the audit log's hints and by turns: whoever is named, or whose turn it is, is read as it is now. It must not
+//! know what is stored.
 //!
-//! The log proves nothing: it is late, and it loses entries. So its windows overlap, who came and went is found by the ids
-//! that the engine lists behind every delta, and a cursor expires with the age of the last full listing.
+//! The log proves nothing: who came and went is found by the ids that the engine lists behind every delta, some groups are
+//! read whatever it says, and a cursor expires with the age of the last full listing.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use serde::Deserialize;
+use futures::future::BoxFuture;
+use futures::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use tenantry::endpoint::{DeltaPage, DeltaPager, DeltaStep};
-use tenantry::model::{Edges, ObjectKind, Scope, Unreadable, Via};
-use tenantry::{Context, Result};
+use tenantry::model::{Freshness, ObjectKind, Scope, SourceId, Timestamp, Unreadable, Via};
+use tenantry::{Context, Error, ErrorKind, Result};
+use url::Url;
 
 use crate::client::Api;
 use crate::config::Changes;
-use crate::cursor::Since;
+use crate::cursor::{Since, Stage};
 use crate::endpoint::identity;
 use crate::error::repeated;
+use crate::hints::{self, HINTS, Hints, OVERLAP};
 use crate::lookup::{Named, patch_of};
-use crate::map::Units;
-use crate::members::{self, EMPTY_PAGES, Read};
+use crate::map::{self, Units};
+use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
-use crate::owners::hash;
-use crate::snapshot::units;
+use crate::owners::{hash, short_hash};
+use crate::snapshot::{Detail, listing_url, senseless, units};
+use crate::turns::Turns;
+use crate::wire::{self, salvaged_id};
 
-/// Entries may show so much later than they happened, in milliseconds: twice what is usual.
-const OVERLAP: i64 = 30 * 60_000;
-/// Where so many objects changed, a full listing costs no more.
-const HINTS: usize = 5_000;
 /// Objects on a page of changes.
 const OBJECTS: usize = 50;
-/// The parts of the log that tell of people, groups and second factors.
-const APPLICATIONS: [&str; 3] = ["admin", "groups_enterprise", "user_accounts"];
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LogPage {
-    #[serde(default)]
-    items: Vec<Entry>,
-    next_page_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    id: Option<EntryId>,
-    actor: Option<Actor>,
-    #[serde(default)]
-    events: Vec<Event>,
-}
-
-#[derive(Debug, Hash, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EntryId {
-    time: Option<String>,
-    unique_qualifier: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Actor {
-    email: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-    #[serde(default)]
-    parameters: Vec<Parameter>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Parameter {
-    name: Option<String>,
-    value: Option<String>,
-}
-
-/// Who is to be read anew, by address.
-#[derive(Debug, Default)]
-struct Hints {
-    users: BTreeSet<String>,
-    groups: BTreeSet<String>,
-    /// Something changed that concerns more people than it names.
-    everybody: bool,
-}
-
-impl Hints {
-    fn take(&mut self, application: &str, entry: &Entry) {
-        for event in &entry.events {
-            let name = event.name.as_deref().unwrap_or_default();
-            let moves = ["EDIT_ORG_UNIT_NAME", "MOVE_ORG_UNIT", "REMOVE_ORG_UNIT", "CHANGE_PRIMARY_DOMAIN"];
-            // The path of every user below changes with a unit's name, and no entry says so of them.
-            self.everybody |= event.kind.as_deref() == Some("ORG_SETTINGS") && name.starts_with("EDIT_ORG_UNIT_NAME");
-            self.everybody |= moves.contains(&name);
-            let renames = name.starts_with("RENAME_USER") || name.starts_with("CHANGE_GROUP_EMAIL");
-            for parameter in &event.parameters {
-                let Some(value) = parameter.value.as_deref().filter(|value| value.contains('@')) else { continue };
-                let value = value.to_lowercase();
-                match parameter.name.as_deref().unwrap_or_default() {
-                    "GROUP_EMAIL" | "group_email" | "group_id" => self.groups.insert(value),
-                    // The member of a group is not changed by that.
-                    "USER_EMAIL" if event.kind.as_deref() == Some("GROUP_SETTINGS") => false,
-                    "USER_EMAIL" | "user_email" | "affected_email_address" => self.users.insert(value),
-                    "NEW_VALUE" if renames && name.contains("GROUP") => self.groups.insert(value),
-                    "NEW_VALUE" if renames => self.users.insert(value),
-                    _ => false,
-                };
-            }
-            // Who enrols a second factor is the one who acts.
-            let actor = entry.actor.as_ref().and_then(|actor| actor.email.as_deref());
-            if let (Some(actor), "user_accounts") = (actor, application) {
-                self.users.insert(actor.to_lowercase());
-            }
-        }
-    }
-}
+/// Groups whose members are asked for at a time; the gate decides how many of them reach the server.
+const AT_A_TIME: usize = 64;
 
 /// Says where deltas go on behind a listing that begins at this instant.
 pub(crate) fn from(api: &Api, customer: &str, begun: i64) -> Since {
-    Since { customer: customer.to_owned(), log: begun, full: begun, rights: rights(api), domains: BTreeSet::new() }
+    Since {
+        customer: customer.to_owned(),
+        log: begun,
+        full: begun,
+        rights: rights(api),
+        domains: BTreeSet::new(),
+        turns: Turns::all_at(begun),
+        known: None,
+    }
+}
+
+/// Says how old each part may be of what was read up to a cursor.
+pub(crate) fn freshness(since: &Since) -> Vec<Freshness> {
+    let told = (since.log - OVERLAP).max(since.full);
+    let turn = since.turns.oldest().max(since.full);
+    [
+        ("users, groups and devices that came or went, and attributes of groups", since.log),
+        ("changes of users and memberships that the audit log tells", told),
+        ("memberships that the audit log does not tell", turn),
+        ("all else that the audit log does not tell", since.full),
+    ]
+    .into_iter()
+    .map(|(part, as_of)| Freshness { part: part.to_owned(), as_of: Timestamp(as_of) })
+    .collect()
 }
 
 /// What a cursor was taken for: another choice of what comes in asks for a full listing.
@@ -133,10 +75,33 @@ pub(crate) struct Delta {
     cx: Context,
     /// Where the next one goes on; `None`: a full listing is needed.
     next: Option<Since>,
+    /// Within which time every group's members are read by turns.
+    every: Duration,
+    groups: Option<Groups>,
     units: Units,
     users: VecDeque<String>,
-    groups: VecDeque<String>,
+    /// Groups of the log that no listing showed, by address.
+    unseen: VecDeque<String>,
+    members: VecDeque<Box<str>>,
+    readings: FuturesUnordered<BoxFuture<'static, Result<Read>>>,
     domains: Arc<BTreeSet<String>>,
+    /// A step failed or was dropped.
+    broken: bool,
+}
+
+/// The listing of groups, with which every delta begins.
+struct Groups {
+    url: Url,
+    token: Option<String>,
+    tokens: HashSet<u64>,
+    empty: u32,
+    last: Vec<u64>,
+    /// All of them.
+    ids: Vec<Box<str>>,
+    /// Those to be read whoever's turn it is.
+    named: Vec<Box<str>>,
+    /// Addresses that the log names.
+    hints: BTreeSet<String>,
 }
 
 pub(crate) async fn begin(api: &Arc<Api>, cx: &Context, since: Option<Since>) -> Result<Box<dyn DeltaPager>> {
@@ -144,79 +109,117 @@ pub(crate) async fn begin(api: &Arc<Api>, cx: &Context, since: Option<Since>) ->
         api: Arc::clone(api),
         cx: cx.clone(),
         next: None,
+        every: Duration::MAX,
+        groups: None,
         units: None,
         users: VecDeque::new(),
-        groups: VecDeque::new(),
+        unseen: VecDeque::new(),
+        members: VecDeque::new(),
+        readings: FuturesUnordered::new(),
         domains: Arc::default(),
+        broken: false,
     };
-    let Some(since) = since else { return Ok(Box::new(delta)) };
+    let (Some(since), Changes::AuditLog { full, members }) = (since, api.config.changes) else {
+        return Ok(Box::new(delta));
+    };
     let begun = cx.gate().clock().now_unix_millis();
-    let full = match api.config.changes {
-        Changes::AuditLog { full } => i64::try_from(full.as_millis()).unwrap_or(i64::MAX),
-        Changes::Listed => 0,
-    };
+    let full = i64::try_from(full.as_millis()).unwrap_or(i64::MAX);
     let too_old = begun.saturating_sub(since.full) >= full || since.log > begun + OVERLAP;
     if too_old || since.rights != rights(api) || since.customer != identity(api, cx).await? {
         return Ok(Box::new(delta));
     }
-    let mut hints = Hints::default();
-    for application in APPLICATIONS {
-        read_log(api, cx, application, since.log - OVERLAP, &mut hints).await?;
-        if hints.everybody || hints.users.len() + hints.groups.len() > HINTS {
-            return Ok(Box::new(delta));
-        }
-    }
-    delta.units = if hints.users.is_empty() { None } else { units(api, cx).await? };
-    delta.users = hints.users.into_iter().collect();
-    delta.groups = hints.groups.into_iter().collect();
+    let Some(Hints { users, groups, .. }) = hints::read(api, cx, since.log).await? else {
+        return Ok(Box::new(delta));
+    };
+    delta.units = if users.is_empty() { None } else { units(api, cx).await? };
+    delta.users = users.into_iter().collect();
+    delta.every = members;
+    delta.groups = Some(Groups {
+        url: listing_url(api, Stage::Groups, false, Detail::Full),
+        token: None,
+        tokens: HashSet::new(),
+        empty: 0,
+        last: Vec::new(),
+        ids: Vec::new(),
+        named: Vec::new(),
+        hints: groups,
+    });
     delta.domains = Arc::new(since.domains.clone());
     delta.next = Some(Since { log: begun, ..since });
     Ok(Box::new(delta))
 }
 
-/// Reads the log from an instant on; without filters, which have a smaller quota.
-async fn read_log(api: &Api, cx: &Context, application: &str, from: i64, hints: &mut Hints) -> Result<()> {
-    let Some(start) = time(from) else { return Ok(()) };
-    let fields = "nextPageToken,items(id(time,uniqueQualifier),actor/email,events(type,name,parameters(name,value)))";
-    let url = api.log_url(application, &[("startTime", &start), ("maxResults", "1000"), ("fields", fields)]);
-    let (mut token, mut seen) = (None::<String>, HashSet::new());
-    let (mut last, mut empty) = (Vec::new(), 0);
-    loop {
-        let mut url = url.clone();
-        if let Some(token) = &token {
-            url.query_pairs_mut().append_pair("pageToken", token);
-        }
-        let page: LogPage = match api.get(cx, Operation::ReadLog, &url).await {
-            Ok(page) => page,
-            // Editions without this part of the log; the full listing covers it.
-            Err(error) if application != "admin" && error.context("status") == Some("400") => return Ok(()),
+impl Delta {
+    /// Reads a page of groups; their attributes cost nothing more than their ids.
+    async fn read_groups(&mut self, mut groups: Groups) -> Result<DeltaPage> {
+        let mut page = DeltaPage::default();
+        let sent = groups.token.as_deref();
+        let read = match self.api.page(&self.cx, Operation::ListGroups, &groups.url, sent).await {
+            Ok(read) => read,
+            // The id listing behind this says that they are not readable.
+            Err(error) if sent.is_none() && matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
+                return Ok(page);
+            }
             Err(error) => return Err(error),
         };
-        page.items.iter().for_each(|entry| hints.take(application, entry));
-        let entries: Vec<_> = page.items.iter().map(|entry| hash(&entry.id)).collect();
-        empty = if entries.is_empty() { empty + 1 } else { 0 };
-        // The token may be another each time.
-        if !entries.is_empty() && entries == last || empty > EMPTY_PAGES {
+        let hashes: Vec<_> = read.items.iter().filter_map(|item| salvaged_id(item)).map(|id| hash(&id)).collect();
+        groups.empty = if read.items.is_empty() { groups.empty + 1 } else { 0 };
+        if groups.empty > EMPTY_PAGES || !hashes.is_empty() && hashes == groups.last {
             return Err(repeated());
         }
-        last = entries;
-        match page.next_page_token.filter(|next| !next.is_empty()) {
-            None => return Ok(()),
-            Some(next) if !seen.insert(hash(&next)) => return Err(repeated()),
-            Some(next) => token = Some(next),
+        groups.last = hashes;
+        for item in &read.items {
+            let Some(group) = wire::group(item) else {
+                page.quarantined.push(senseless(ObjectKind::Group, item));
+                continue;
+            };
+            let mut is_named = false;
+            for address in std::iter::once(&group.email).chain(&group.aliases) {
+                is_named |= groups.hints.remove(&address.to_lowercase());
+            }
+            if is_named {
+                groups.named.push(group.id.as_str().into());
+            }
+            groups.ids.push(group.id.as_str().into());
+            page.patches.push(map::group(&group));
         }
-        if hints.everybody || hints.users.len() + hints.groups.len() > HINTS {
-            return Ok(());
+        match read.next() {
+            Some(next) if !groups.tokens.insert(hash(next)) => return Err(repeated()),
+            Some(next) => {
+                groups.token = Some(next.to_owned());
+                self.groups = Some(groups);
+            }
+            None => self.choose(groups),
         }
+        Ok(page)
     }
-}
 
-fn time(unix_millis: i64) -> Option<String> {
-    let text = tenantry::model::Timestamp(unix_millis.max(0)).to_string();
-    (!text.is_empty()).then_some(text)
-}
+    /// Chooses whose members are read: those named by the log, those that are new, and those whose turn it is.
+    fn choose(&mut self, groups: Groups) {
+        let Groups { mut ids, named, hints, .. } = groups;
+        self.unseen = hints.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let Some(next) = &mut self.next else { return };
+        let mut hashes: Vec<u32> = ids.iter().map(|id| short_hash(id)).collect();
+        let mut chosen: BTreeSet<Box<str>> = named.into_iter().collect();
+        if let Some(known) = &next.known {
+            let new = ids.iter().zip(&hashes).filter(|(_, hash)| known.binary_search(hash).is_err());
+            chosen.extend(new.map(|(id, _)| id.clone()));
+            if chosen.len() > HINTS {
+                self.next = None;
+                return;
+            }
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
+        next.known = Some(hashes);
+        let due = next.turns.due(&ids, next.log, self.every);
+        next.turns.read(&due, ids.len(), next.log);
+        chosen.extend(due);
+        self.members = chosen.into_iter().collect();
+    }
 
-impl Delta {
     async fn read_users(&mut self) -> Result<DeltaPage> {
         let emails: Vec<_> = self.users.drain(..self.users.len().min(OBJECTS)).collect();
         let (api, cx, units) = (&self.api, &self.cx, &self.units);
@@ -224,39 +227,62 @@ impl Delta {
         let found: Vec<Named> = stream::iter(read).buffered(8).try_collect().await?;
         let mut page = DeltaPage::default();
         for named in found {
-            match named {
-                Named::Patch(patch) => page.patches.push(*patch),
-                Named::Senseless(record) => page.quarantined.push(record),
-                Named::Nobody => {}
-            }
+            Self::take(named, &mut page);
         }
         Ok(page)
     }
 
-    async fn read_group(&mut self, email: &str) -> Result<DeltaPage> {
+    /// Reads a group that the log names and no listing showed: it may be new.
+    async fn read_unseen(&mut self, email: &str) -> Result<DeltaPage> {
         let mut page = DeltaPage::default();
-        let patch = match patch_of(&self.api, &self.cx, ObjectKind::Group, email, &None).await? {
-            Named::Patch(patch) => *patch,
-            Named::Senseless(record) => {
-                page.quarantined.push(record);
-                return Ok(page);
+        let named = patch_of(&self.api, &self.cx, ObjectKind::Group, email, &None).await?;
+        Self::take(named, &mut page);
+        self.members.extend(page.patches.iter().map(|patch| patch.object.id.to_string().into_boxed_str()));
+        Ok(page)
+    }
+
+    fn take(named: Named, page: &mut DeltaPage) {
+        match named {
+            Named::Patch(patch) => page.patches.push(*patch),
+            Named::Senseless(record) => page.quarantined.push(record),
+            Named::Nobody => {}
+        }
+    }
+
+    fn reading(&self, walk: Walk) -> BoxFuture<'static, Result<Read>> {
+        Box::pin(walk.next(Arc::clone(&self.api), self.cx.clone(), Arc::clone(&self.domains)))
+    }
+
+    /// Reads members of many groups at a time until a page is full.
+    async fn read_members(&mut self) -> Result<DeltaPage> {
+        let mut page = DeltaPage::default();
+        let mut edges = 0;
+        while edges < EDGES {
+            while self.readings.len() < AT_A_TIME
+                && let Some(group) = self.members.pop_front()
+            {
+                self.readings.push(self.reading(Walk::new(group.into())));
             }
-            Named::Nobody => return Ok(page),
-        };
-        let id = patch.object.id.clone();
-        let scope = Scope::Members(id.clone(), Via::Explicit);
-        match members::all(&self.api, &self.cx, &id.to_string(), &self.domains).await? {
-            Ok(members) => {
-                page.edges_added.push(Edges { group: id, via: Via::Explicit, members });
-                page.closed.push(scope);
-                page.patches.push(patch);
-            }
-            Err(Read::Denied(_, reason)) => {
-                page.unreadable.push(Unreadable { scope, reason });
-                page.patches.push(patch);
-            }
-            // It went in between: the ids tell.
-            Err(_) => {}
+            let Some(read) = self.readings.next().await else { break };
+            let some = match read? {
+                Read::Page(some, walk) => {
+                    self.readings.push(self.reading(walk));
+                    some
+                }
+                Read::End(some) => {
+                    page.closed.push(Scope::Members(some.group.clone(), some.via));
+                    some
+                }
+                // It went in between: the ids tell.
+                Read::Gone(_) => continue,
+                Read::Denied(group, reason) => {
+                    let scope = Scope::Members(SourceId::Id(group.into()), Via::Explicit);
+                    page.unreadable.push(Unreadable { scope, reason });
+                    continue;
+                }
+            };
+            edges += some.members.len().max(1);
+            page.edges_added.push(some);
         }
         Ok(page)
     }
@@ -266,13 +292,28 @@ impl Delta {
 impl DeltaPager for Delta {
     async fn next(&mut self) -> Result<DeltaStep> {
         self.cx.check_cancelled()?;
-        let Some(next) = &self.next else { return Ok(DeltaStep::CursorExpired) };
-        if !self.users.is_empty() {
-            return self.read_users().await.map(DeltaStep::Page);
+        if std::mem::replace(&mut self.broken, true) {
+            return Err(Error::new(ErrorKind::Unavailable, "the delta broke off; it begins again behind its cursor"));
         }
-        if let Some(email) = self.groups.pop_front() {
-            return self.read_group(&email).await.map(DeltaStep::Page);
-        }
-        Ok(DeltaStep::CaughtUp(next.write()))
+        let page = if let Some(groups) = self.groups.take() {
+            self.read_groups(groups).await?
+        } else if self.next.is_none() {
+            self.broken = false;
+            return Ok(DeltaStep::CursorExpired);
+        } else if !self.users.is_empty() {
+            self.read_users().await?
+        } else if let Some(email) = self.unseen.pop_front() {
+            self.read_unseen(&email).await?
+        } else if !self.members.is_empty() || !self.readings.is_empty() {
+            self.read_members().await?
+        } else {
+            self.broken = false;
+            return Ok(match &self.next {
+                Some(next) => DeltaStep::CaughtUp(next.write()),
+                None => DeltaStep::CursorExpired,
+            });
+        };
+        self.broken = false;
+        Ok(DeltaStep::Page(page))
     }
 }

@@ -9,7 +9,7 @@ use tenantry::endpoint::{
     Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, Membership, ObjectRef, Presence,
     SnapshotPager, Verification,
 };
-use tenantry::model::SourceId;
+use tenantry::model::{Freshness, SourceId};
 use tenantry::{Context, Endpoint, EndpointInfo, Error, ErrorKind, Result};
 
 use crate::client::Api;
@@ -221,6 +221,10 @@ impl Endpoint for Gsuite {
 impl DeltaEndpoint for Gsuite {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         delta::begin(&self.api, cx, Since::read(since)).await.map_err(|error| self.named(error))
+    }
+
+    fn freshness(&self, cursor: &Cursor) -> Vec<Freshness> {
+        Since::read(cursor).map(|since| delta::freshness(&since)).unwrap_or_default()
     }
 
     /// The log names who was deleted by an address, which may be another's by now: the ids are listed instead.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jsonwebtoken::EncodingKey;
 use serde::Deserialize;
 use tenantry::{Error, Result, Secret};
 use tenantry_http::Origin;
@@ -40,6 +41,20 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("client_email", &self.client_email).finish_non_exhaustive()
     }
+}
+
+/// Checks the text of a service account's key file. Nothing is sent.
+///
+/// # Errors
+/// `Config`, with a message that says what is wrong and, behind a semicolon, what to do. It repeats nothing of the key.
+pub fn check_key(text: &Secret, insecure: bool) -> Result<()> {
+    let key = Key::read(text, insecure)?;
+    EncodingKey::from_rsa_pem(key.pem.expose().as_bytes()).map(drop).map_err(|_| unusable())
+}
+
+/// A private key that signs nothing.
+pub(crate) fn unusable() -> Error {
+    setting("key_file", "the private key cannot be used to sign; download a new key")
 }
 
 impl Key {

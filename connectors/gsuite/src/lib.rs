@@ -14,8 +14,8 @@
 //! - Errors are told apart by their reason, never by their status alone: a quota is waited for, a missing scope or
 //!   privilege is named, and none of them is an empty listing.
 //! - Who is not found is looked for among the deleted users, who can be had back for 20 days.
-//! - There is no delta in this API. Changes are read by the audit log's hints, and everything again once a day: see
-//!   [`Changes`] for what that means.
+//! - There is no delta in this API. Changes are read by the audit log's hints, members of some groups by turns, and
+//!   everything again once a day: see [`Changes`] for what that means. Each run reports how old each part may be.
 
 mod actor;
 mod client;
@@ -24,6 +24,10 @@ mod cursor;
 mod delta;
 mod endpoint;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod hints;
 mod key;
 mod lookup;
 mod map;
@@ -32,9 +36,11 @@ mod operation;
 mod owners;
 mod sign_in;
 mod snapshot;
+mod turns;
 mod verify;
 mod wire;
 
 pub use config::{Changes, Devices, GsuiteConfig, Quota, Writes};
 pub use endpoint::Gsuite;
+pub use key::check_key;
 pub use operation::{MOBILE, REPORTS, USER};

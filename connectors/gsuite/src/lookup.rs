@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::owners::hash;
 use crate::snapshot::{senseless, units};
 use crate::wire::{
-    CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, User, mask, salvaged_id,
+    self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, mask, salvaged_id,
 };
 
 /// Look-ups under way at a time; the gate decides how many of them reach the server.
@@ -85,16 +85,16 @@ fn read(api: &Api, kind: ObjectKind, object: &RawValue, units: &Units) -> Presen
         api.config.domain.as_ref().is_some_and(|own| !own.eq_ignore_ascii_case(domain))
     };
     if kind == ObjectKind::Group {
-        return match serde_json::from_str::<Group>(object.get()) {
-            Ok(group) if outside(&group.email) => Presence::OutOfScope,
-            Ok(group) => present(map::group(&group)),
-            Err(_) => Presence::Present(None),
+        return match wire::group(object) {
+            Some(group) if outside(&group.email) => Presence::OutOfScope,
+            Some(group) => present(map::group(&group)),
+            None => Presence::Present(None),
         };
     }
-    match serde_json::from_str::<User>(object.get()) {
-        Ok(user) if outside(&user.primary_email) => Presence::OutOfScope,
-        Ok(user) => present(map::user(&user, units)),
-        Err(_) => Presence::Present(None),
+    match wire::user(object) {
+        Some(user) if outside(&user.primary_email) => Presence::OutOfScope,
+        Some(user) => present(map::user(&user, units)),
+        None => Presence::Present(None),
     }
 }
 
@@ -165,6 +165,10 @@ async fn device(api: &Arc<Api>, cx: &Context, id: &SourceId, text: &str, units: 
     let mut denied = false;
     for (operation, kind, fields) in order {
         match find(api, cx, operation, &["customer", &api.config.customer, "devices", kind, text], fields).await? {
+            // Ids that are GUIDs may be spelled in capitals there.
+            Found::Object(object) if !salvaged_id(&object).is_some_and(|id| id.eq_ignore_ascii_case(text)) => {
+                return Ok(Presence::Unknown(Reason::Failed));
+            }
             Found::Object(object) => {
                 let patch = if kind == "mobile" {
                     match serde_json::from_str::<Mobile>(object.get()) {
@@ -241,7 +245,7 @@ pub(crate) async fn check_members(
         async move {
             Ok::<_, Error>(
                 match find(api, cx, Operation::ReadMember, &["groups", &id, "members", &member], "id").await? {
-                    Found::Object(object) => match serde_json::from_str::<Member>(object.get()) {
+                    Found::Object(object) => match serde_json::from_str::<Member<'_>>(object.get()) {
                         Ok(found) if found.id == member => Membership::Member,
                         _ => Membership::Unknown,
                     },

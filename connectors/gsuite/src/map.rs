@@ -7,7 +7,7 @@ use tenantry::model::{
     UserState, Value, names,
 };
 
-use crate::wire::{ChromeOs, ExternalId, Group, Member, Mobile, Name, User};
+use crate::wire::{ChromeOs, ExternalId, Group, Member, MemberType, Mobile, User};
 
 /// Addresses that Google makes for itself.
 const TEST_DOMAIN: &str = ".test-google-a.com";
@@ -36,19 +36,20 @@ pub(crate) fn user(user: &User, units: &Units) -> Patch {
     attributes.set(names::PRIMARY_EMAIL, Value::text(Some(&user.primary_email)));
     // One signs in by it, whatever else.
     attributes.set(names::USERNAME, Value::text(Some(&user.primary_email)));
-    let nobody = Name::default();
-    let name = user.name.as_ref().unwrap_or(&nobody);
-    attributes.set(names::FIRST_NAME, Value::text(name.given_name.as_deref()));
-    attributes.set(names::LAST_NAME, Value::text(name.family_name.as_deref()));
-    attributes.set(names::DISPLAY_NAME, Value::text(name.full_name.as_deref()));
-    attributes.set(names::ALIASES, aliases(&user.aliases, &user.non_editable_aliases));
+    // Everybody has a name there; who was just made may be shown without it for a while.
+    if let Some(name) = &user.name {
+        attributes.set(names::FIRST_NAME, Value::text(name.given_name.as_deref()));
+        attributes.set(names::LAST_NAME, Value::text(name.family_name.as_deref()));
+        attributes.set(names::DISPLAY_NAME, Value::text(name.full_name.as_deref()));
+    }
+    attributes.set(names::ALIASES, aliases(&user.primary_email, &user.aliases, &user.non_editable_aliases));
     if let (Some(suspended), Some(archived)) = (user.suspended, user.archived) {
         let state = if suspended || archived { UserState::Suspended } else { UserState::Active };
         attributes.set(names::STATE, state);
-        attributes.set(extra("suspended_at_source"), suspended);
     } else if user.suspended == Some(true) || user.archived == Some(true) {
         attributes.set(names::STATE, UserState::Suspended);
     }
+    set_known(attributes, extra("suspended_at_source"), user.suspended);
     set_known(attributes, extra("archived_at_source"), user.archived);
     attributes.set(extra("suspension_reason"), Value::text(user.suspension_reason.as_deref()));
     if let Some(enrolled) = user.enrolled {
@@ -91,8 +92,12 @@ pub(crate) fn normal_path(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
 }
 
-fn aliases(aliases: &[String], fixed: &[String]) -> Value {
-    let real = |alias: &&String| !alias.to_ascii_lowercase().ends_with(TEST_DOMAIN) && alias.contains('@');
+/// Other addresses than the primary one.
+fn aliases(primary: &str, aliases: &[String], fixed: &[String]) -> Value {
+    let real = |alias: &&String| {
+        let made = alias.len() > TEST_DOMAIN.len() && alias.to_ascii_lowercase().ends_with(TEST_DOMAIN);
+        !made && alias.contains('@') && !alias.eq_ignore_ascii_case(primary)
+    };
     Value::list(aliases.iter().chain(fixed).filter(real).map(String::as_str))
 }
 
@@ -109,25 +114,25 @@ pub(crate) fn group(group: &Group) -> Patch {
         .with(names::NAME, Value::text(group.name.as_deref()))
         .with(names::EMAIL, Value::text(Some(&group.email)))
         .with(names::DESCRIPTION, Value::text(group.description.as_deref()));
-    patch.attributes.set(extra("aliases"), aliases(&group.aliases, &group.non_editable_aliases));
+    patch.attributes.set(extra("aliases"), aliases(&group.email, &group.aliases, &group.non_editable_aliases));
     set_known(&mut patch.attributes, extra("admin_created"), group.admin_created);
     patch
 }
 
 /// Says what a member is; `own` tells whether a domain is one of the account's.
-pub(crate) fn member(member: &Member, own: impl Fn(&str) -> bool) -> tenantry::model::Member {
+pub(crate) fn member(member: &Member<'_>, own: impl Fn(&str) -> bool) -> tenantry::model::Member {
     let domain = member.email.as_deref().and_then(|email| email.rsplit('@').next()).map(str::to_ascii_lowercase);
     let foreign = domain.is_some_and(|domain| !own(&domain));
-    let kind = match member.kind.as_deref() {
-        Some("CUSTOMER") => MemberKind::Everyone,
+    let kind = match member.kind {
+        Some(MemberType::Customer) => MemberKind::Everyone,
         // Addresses of others come as users and groups; the documented type for them is not in use.
-        Some("EXTERNAL") => MemberKind::External,
-        Some("USER" | "GROUP") if foreign => MemberKind::External,
-        Some("USER") => MemberKind::User,
-        Some("GROUP") => MemberKind::Group,
-        _ => MemberKind::Unknown,
+        Some(MemberType::External) => MemberKind::External,
+        Some(MemberType::User | MemberType::Group) if foreign => MemberKind::External,
+        Some(MemberType::User) => MemberKind::User,
+        Some(MemberType::Group) => MemberKind::Group,
+        Some(MemberType::Other) | None => MemberKind::Unknown,
     };
-    tenantry::model::Member { id: SourceId::Id(member.id.as_str().into()), kind }
+    tenantry::model::Member { id: SourceId::Id((&*member.id).into()), kind }
 }
 
 /// Makes a Chrome OS device's patch; `owner` is unknown where it was not looked for.

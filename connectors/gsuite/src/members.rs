@@ -11,10 +11,13 @@ use crate::error::repeated;
 use crate::map;
 use crate::operation::Operation;
 use crate::owners::hash;
-use crate::wire::{MEMBER_FIELDS, Member, Page, mask};
+use crate::wire::{MEMBER_FIELDS, MembersPage, mask};
 
 /// A page without anybody on it is legal; so many in a row are not.
 pub(crate) const EMPTY_PAGES: u32 = 50;
+
+/// Memberships on a page, about.
+pub(crate) const EDGES: usize = 10_000;
 
 /// What one group's reading gave.
 #[derive(Debug)]
@@ -50,8 +53,8 @@ impl Walk {
         let page_size = api.config.page_size.min(200).to_string();
         let fields = mask("members", MEMBER_FIELDS);
         let url = api.url(&["groups", &self.group, "members"], &[("maxResults", &page_size), ("fields", &fields)]);
-        let page = match api.page(&cx, Operation::ListMembers, &url, self.token.as_deref()).await {
-            Ok(page) => page,
+        let answer = match api.page_answer(&cx, Operation::ListMembers, &url, self.token.as_deref()).await {
+            Ok(answer) => answer,
             Err(error) => {
                 return match error.kind() {
                     ErrorKind::NotFound => Ok(Read::Gone(self.group)),
@@ -65,9 +68,11 @@ impl Walk {
                 };
             }
         };
-        let members = parsed(&page)?;
+        // One that makes no sense fails the group, whose members would else seem gone.
+        let page: MembersPage<'_> = answer.json()?;
+        let members = &page.members;
         self.empty = if members.is_empty() { self.empty + 1 } else { 0 };
-        let hashes: Vec<_> = members.iter().map(|member| hash(&member.id)).collect();
+        let hashes: Vec<_> = members.iter().map(|member| hash(&*member.id)).collect();
         // The token may be another each time.
         if !hashes.is_empty() && hashes == self.last {
             return Err(repeated());
@@ -90,15 +95,6 @@ impl Walk {
             }
         }
     }
-}
-
-/// Reads the members of a page; one that makes no sense fails the group, whose members would else seem gone.
-fn parsed(page: &Page) -> Result<Vec<Member>> {
-    let read = page.items.iter().map(|item| serde_json::from_str::<Member>(item.get()));
-    let members: Result<Vec<_>, _> = read.collect();
-    members.map_err(|error| {
-        tenantry::Error::protocol("a member of a group cannot be understood").with_context("column", error.column())
-    })
 }
 
 /// Reads all members of one group.

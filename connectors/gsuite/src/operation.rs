@@ -26,6 +26,7 @@ pub(crate) enum Operation {
     ReadMobile,
     ReadLog,
     ReadCustomer,
+    ListDomains,
     WriteUser,
     SignOut,
 }
@@ -47,6 +48,7 @@ impl Operation {
             Self::ReadMobile => "read a mobile device",
             Self::ReadLog => "read the audit log",
             Self::ReadCustomer => "read the account",
+            Self::ListDomains => "list the account's domains",
             Self::WriteUser => "change a user",
             Self::SignOut => "sign a user out",
         }
@@ -71,6 +73,7 @@ impl Operation {
                 "Services: Mobile Device Management > Manage Devices and Settings",
             ),
             Self::ReadLog => ("admin.reports.audit.readonly", "Reports"),
+            Self::ListDomains => ("admin.directory.domain.readonly", "Admin API: Domain Management > Read"),
             Self::WriteUser => ("admin.directory.user", "Admin API: Users > Update"),
             Self::SignOut => ("admin.directory.user.security", "Security: User Security Management"),
         }

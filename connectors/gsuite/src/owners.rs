@@ -6,9 +6,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 /// Ids by addresses, for ids that are numbers below 2^72; others are not kept, and have to be asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
-    hashes: Vec<u64>,
-    low: Vec<u64>,
-    high: Vec<u8>,
+    /// An address's hash and its id, both so that they sort as numbers; sorted in place, because there are many.
+    known: Vec<[u8; 17]>,
     sorted: bool,
     /// Those that were asked for one by one.
     late: HashMap<u64, Box<str>>,
@@ -19,6 +18,11 @@ pub(crate) fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
+/// Hashes to half of that: of a hundred thousand, two are taken for one another once in a million times.
+pub(crate) fn short_hash(value: &str) -> u32 {
+    u32::try_from(hash(value) >> 32).unwrap_or_default()
+}
+
 fn address_hash(address: &str) -> u64 {
     hash(&address.to_ascii_lowercase())
 }
@@ -27,20 +31,19 @@ impl Owners {
     pub(crate) fn add(&mut self, address: &str, id: &str) {
         let Ok(number) = id.parse::<u128>() else { return };
         // A leading zero would be lost.
-        let Some(high) = u8::try_from(number >> 64).ok().filter(|_| number.to_string() == id) else { return };
-        self.hashes.push(address_hash(address));
-        self.low.push(u64::try_from(number & u128::from(u64::MAX)).unwrap_or(0));
-        self.high.push(high);
+        if number >> 72 != 0 || number.to_string() != id {
+            return;
+        }
+        let mut entry = [0; 17];
+        entry[..8].copy_from_slice(&address_hash(address).to_be_bytes());
+        entry[8..].copy_from_slice(&number.to_be_bytes()[7..]);
+        self.known.push(entry);
         self.sorted = false;
     }
 
     /// Sorts what was added; without it nothing is found.
     pub(crate) fn seal(&mut self) {
-        let mut order: Vec<u32> = (0..u32::try_from(self.hashes.len()).unwrap_or(0)).collect();
-        order.sort_unstable_by_key(|&index| self.hashes[index as usize]);
-        self.low = order.iter().map(|&index| self.low[index as usize]).collect();
-        self.high = order.iter().map(|&index| self.high[index as usize]).collect();
-        self.hashes.sort_unstable();
+        self.known.sort_unstable();
         self.sorted = true;
     }
 
@@ -50,12 +53,15 @@ impl Owners {
     }
 
     pub(crate) fn find(&self, address: &str) -> Option<String> {
-        if let Some(id) = self.late.get(&address_hash(address)) {
+        let hash = address_hash(address);
+        if let Some(id) = self.late.get(&hash) {
             return Some(id.to_string());
         }
-        let at = self.hashes.binary_search(&address_hash(address)).ok().filter(|_| self.sorted)?;
-        let number = u128::from(self.high[at]) << 64 | u128::from(self.low[at]);
-        Some(number.to_string())
+        let key = |entry: &[u8; 17]| entry.first_chunk::<8>().map_or(0, |hash| u64::from_be_bytes(*hash));
+        let at = self.known.binary_search_by_key(&hash, key).ok().filter(|_| self.sorted)?;
+        let mut number = [0; 16];
+        number[7..].copy_from_slice(&self.known[at][8..]);
+        Some(u128::from_be_bytes(number).to_string())
     }
 }
 

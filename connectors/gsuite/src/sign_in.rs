@@ -15,8 +15,7 @@ use tenantry::{Error, ErrorKind, Result, Retry, Secret};
 use tenantry_http::{Answer, Client, Token, TokenSource};
 use url::form_urlencoded::Serializer;
 
-use crate::error::setting;
-use crate::key::Key;
+use crate::key::{Key, unusable};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long an assertion is good: the service takes at most an hour, and one is used at once.
@@ -90,7 +89,6 @@ impl SignIn {
             iat: now - ASSERTION_AHEAD,
             exp: now + ASSERTION_LIFE,
         };
-        let unusable = || setting("key_file", "the private key cannot be used to sign; download a new key");
         let key = EncodingKey::from_rsa_pem(self.key.pem.expose().as_bytes()).map_err(|_| unusable())?;
         jsonwebtoken::encode(&header, &claims, &key).map(Secret::new).map_err(|_| unusable())
     }

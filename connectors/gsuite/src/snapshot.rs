@@ -18,12 +18,11 @@ use crate::config::Devices;
 use crate::cursor::{Position, Since, Stage};
 use crate::error::{repeated, too_long, unusable_checkpoint};
 use crate::map::{self, Units};
-use crate::members::{EMPTY_PAGES, Read, Walk};
+use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
-use crate::owners::{Owners, hash};
+use crate::owners::{Owners, hash, short_hash};
 use crate::wire::{
-    CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, Group, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, User, mask,
-    salvaged_id,
+    self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, mask, salvaged_id,
 };
 
 /// A listing behind which its token is worthless.
@@ -32,8 +31,6 @@ const HOUR: i64 = 3_600_000;
 const STALE: i64 = HOUR - 300_000;
 /// Groups whose members are read between two checkpoints.
 const WINDOW: usize = 256;
-/// Memberships on a page, about.
-const EDGES: usize = 10_000;
 
 /// Whether attributes and members come too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +129,7 @@ impl Snapshot {
 
     /// Lists the ids of groups again, for a listing that goes on among their members.
     async fn recall_groups(&mut self) -> Result<()> {
-        let url = self.url(Stage::Groups, false, Detail::Ids);
+        let url = listing_url(&self.api, Stage::Groups, false, Detail::Ids);
         let (mut token, mut seen) = (None::<String>, HashSet::new());
         loop {
             let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
@@ -155,50 +152,6 @@ impl Snapshot {
         self.cx.gate().clock().now_unix_millis()
     }
 
-    /// The address of a stage's listing, without a page.
-    fn url(&self, stage: Stage, backwards: bool, detail: Detail) -> Url {
-        let config = &self.api.config;
-        let fields = |items: &str, full: &str, ids: &str| mask(items, if detail == Detail::Full { full } else { ids });
-        let size = |most: u32| config.page_size.min(most).to_string();
-        let domain = config.domain.as_deref().unwrap_or_default();
-        // With a domain the account must not be named, or the other way round.
-        let customer = if domain.is_empty() { config.customer.as_str() } else { "" };
-        let order = if backwards { "DESCENDING" } else { "ASCENDING" };
-        match stage {
-            Stage::Users => {
-                let fields = fields("users", USER_FIELDS, "id");
-                let size = size(500);
-                let query = [
-                    ("customer", customer),
-                    ("domain", domain),
-                    ("maxResults", &size),
-                    ("orderBy", "email"),
-                    ("sortOrder", order),
-                    ("fields", &fields),
-                ];
-                self.api.url(&["users"], &query)
-            }
-            Stage::Groups | Stage::Members | Stage::Done => {
-                let fields = fields("groups", GROUP_FIELDS, "id");
-                let size = size(200);
-                let query = [("customer", customer), ("domain", domain), ("maxResults", &size), ("fields", &fields)];
-                self.api.url(&["groups"], &query)
-            }
-            Stage::ChromeOs => {
-                let fields = fields("chromeosdevices", CHROMEOS_FIELDS, "deviceId");
-                let size = size(300);
-                let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-                self.api.url(&["customer", &config.customer, "devices", "chromeos"], &query)
-            }
-            Stage::Mobile => {
-                let fields = fields("mobiledevices", MOBILE_FIELDS, "resourceId");
-                let size = size(100);
-                let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-                self.api.url(&["customer", &config.customer, "devices", "mobile"], &query)
-            }
-        }
-    }
-
     async fn list(&mut self) -> Result<SnapshotPage> {
         let stage = self.position.stage;
         let operation = match stage {
@@ -207,7 +160,7 @@ impl Snapshot {
             Stage::Mobile => Operation::ListMobile,
             _ => Operation::ListGroups,
         };
-        let url = self.url(stage, self.position.frontier.is_some(), self.detail);
+        let url = listing_url(&self.api, stage, self.position.frontier.is_some(), self.detail);
         let read = self.api.page(&self.cx, operation, &url, self.position.token.as_deref()).await;
         let mut page = SnapshotPage::default();
         let read = match read {
@@ -217,15 +170,17 @@ impl Snapshot {
                 return Ok(page);
             }
         };
-        let hashes: Vec<_> = read.items.iter().filter_map(|item| salvaged_id(item)).map(|id| hash(&id)).collect();
-        if !hashes.is_empty() && hashes == self.last {
-            return Err(repeated());
-        }
         self.empty = if read.items.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > EMPTY_PAGES {
             return Err(repeated());
         }
         let met = self.take(&read, &mut page).await?;
+        let taken = page.patches.iter().map(|patch| &patch.object.id);
+        let set_aside = page.quarantined.iter().filter_map(|record| record.id.as_ref());
+        let hashes: Vec<_> = taken.chain(set_aside).map(id_hash).collect();
+        if !hashes.is_empty() && hashes == self.last {
+            return Err(repeated());
+        }
         self.last = hashes;
         match read.next().filter(|_| !met) {
             Some(next) => {
@@ -295,12 +250,11 @@ impl Snapshot {
                     }
                     None => None,
                 },
-                _ => parse::<Group>(item).filter(|group| !group.id.is_empty()).map(|group| map::group(&group)),
+                _ => self.take_group(item),
             };
-            if stage == Stage::Groups
-                && let Some(id) = salvaged_id(item)
-            {
-                self.groups.push(id.into());
+            if stage == Stage::Groups {
+                let id = patch.as_ref().map(|patch| patch.object.id.to_string()).or_else(|| salvaged_id(item));
+                self.groups.extend(id.map(String::into_boxed_str));
             }
             match patch {
                 Some(patch) => page.patches.push(patch),
@@ -310,16 +264,25 @@ impl Snapshot {
         Ok(false)
     }
 
-    fn take_user(&mut self, item: &RawValue) -> Option<Patch> {
-        let user = parse::<User>(item).filter(|user| !user.id.is_empty() && user.primary_email.contains('@'))?;
-        let addresses = std::iter::once(&user.primary_email).chain(&user.aliases).chain(&user.non_editable_aliases);
-        for address in addresses {
-            if let Some((_, domain)) = address.rsplit_once('@')
-                && !self.position.domains.contains(domain)
-            {
-                self.position.domains.insert(domain.to_ascii_lowercase());
-            }
+    /// Learns the account's domains from the addresses in it. There may be some in which only groups are.
+    fn learn_domain(&mut self, address: &str) {
+        if let Some((_, domain)) = address.rsplit_once('@')
+            && !self.position.domains.contains(domain)
+        {
+            self.position.domains.insert(domain.to_ascii_lowercase());
         }
+    }
+
+    fn take_group(&mut self, item: &RawValue) -> Option<Patch> {
+        let group = wire::group(item)?;
+        self.learn_domain(&group.email);
+        Some(map::group(&group))
+    }
+
+    fn take_user(&mut self, item: &RawValue) -> Option<Patch> {
+        let user = wire::user(item)?;
+        let addresses = std::iter::once(&user.primary_email).chain(&user.aliases).chain(&user.non_editable_aliases);
+        addresses.for_each(|address| self.learn_domain(address));
         let has_devices = self.api.config.chromeos == Devices::Imported || self.api.config.mobile == Devices::Imported;
         if has_devices {
             self.owners.add(&user.primary_email, &user.id);
@@ -411,6 +374,12 @@ impl Snapshot {
         let mut groups = std::mem::take(&mut self.groups);
         groups.sort_unstable();
         groups.dedup();
+        if let Some(since) = &mut self.position.since {
+            let mut known: Vec<u32> = groups.iter().map(|group| short_hash(group)).collect();
+            known.sort_unstable();
+            known.dedup();
+            since.known = Some(known);
+        }
         if let Some(last) = &self.position.group {
             groups.retain(|group| **group > **last);
         }
@@ -475,6 +444,50 @@ impl Snapshot {
     }
 }
 
+/// Makes the address of a stage's listing, without a page.
+pub(crate) fn listing_url(api: &Api, stage: Stage, backwards: bool, detail: Detail) -> Url {
+    let config = &api.config;
+    let fields = |items: &str, full: &str, ids: &str| mask(items, if detail == Detail::Full { full } else { ids });
+    let size = |most: u32| config.page_size.min(most).to_string();
+    let domain = config.domain.as_deref().unwrap_or_default();
+    // With a domain the account must not be named, or the other way round.
+    let customer = if domain.is_empty() { config.customer.as_str() } else { "" };
+    let order = if backwards { "DESCENDING" } else { "ASCENDING" };
+    match stage {
+        Stage::Users => {
+            let fields = fields("users", USER_FIELDS, "id");
+            let size = size(500);
+            let query = [
+                ("customer", customer),
+                ("domain", domain),
+                ("maxResults", &size),
+                ("orderBy", "email"),
+                ("sortOrder", order),
+                ("fields", &fields),
+            ];
+            api.url(&["users"], &query)
+        }
+        Stage::Groups | Stage::Members | Stage::Done => {
+            let fields = fields("groups", GROUP_FIELDS, "id");
+            let size = size(200);
+            let query = [("customer", customer), ("domain", domain), ("maxResults", &size), ("fields", &fields)];
+            api.url(&["groups"], &query)
+        }
+        Stage::ChromeOs => {
+            let fields = fields("chromeosdevices", CHROMEOS_FIELDS, "deviceId");
+            let size = size(300);
+            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
+            api.url(&["customer", &config.customer, "devices", "chromeos"], &query)
+        }
+        Stage::Mobile => {
+            let fields = fields("mobiledevices", MOBILE_FIELDS, "resourceId");
+            let size = size(100);
+            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
+            api.url(&["customer", &config.customer, "devices", "mobile"], &query)
+        }
+    }
+}
+
 fn following(stage: Stage) -> Stage {
     match stage {
         Stage::Users => Stage::Groups,
@@ -494,6 +507,14 @@ pub(crate) fn source_id(kind: ObjectKind, id: &str) -> SourceId {
     match kind {
         ObjectKind::Computer => SourceId::parse(id),
         _ => SourceId::Id(id.into()),
+    }
+}
+
+/// Hashes an id as it is spelled.
+fn id_hash(id: &SourceId) -> u64 {
+    match id {
+        SourceId::Id(text) => hash(&**text),
+        other => hash(&other.to_string()),
     }
 }
 

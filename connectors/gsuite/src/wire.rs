@@ -1,5 +1,7 @@
 //! The API's objects as they come, as far as they are asked for. It must not know what becomes of them.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -60,6 +62,17 @@ struct AnyId {
 pub(crate) fn salvaged_id(item: &RawValue) -> Option<String> {
     let any: AnyId = serde_json::from_str(item.get()).ok()?;
     any.id.or(any.resource_id).or(any.device_id).filter(|id| !id.is_empty())
+}
+
+/// Reads a user, who has an id and an address.
+pub(crate) fn user(item: &RawValue) -> Option<User> {
+    let user: User = serde_json::from_str(item.get()).ok()?;
+    (!user.id.is_empty() && user.primary_email.contains('@')).then_some(user)
+}
+
+/// Reads a group, which has an id.
+pub(crate) fn group(item: &RawValue) -> Option<Group> {
+    serde_json::from_str(item.get()).ok().filter(|group: &Group| !group.id.is_empty())
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,12 +136,40 @@ pub(crate) struct Group {
     pub(crate) admin_created: Option<bool>,
 }
 
+/// One page of members. There are ten times as many of them as of anything else: they are read in place.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Member {
-    pub(crate) id: String,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MembersPage<'a> {
+    #[serde(borrow, default)]
+    pub(crate) members: Vec<Member<'a>>,
+    next_page_token: Option<String>,
+}
+
+impl MembersPage<'_> {
+    /// Returns the next page's token; an empty one is none.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.next_page_token.as_deref().filter(|token| !token.is_empty())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Member<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Cow<'a, str>,
     pub(crate) email: Option<String>,
     #[serde(rename = "type")]
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<MemberType>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum MemberType {
+    User,
+    Group,
+    Customer,
+    External,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Debug, Deserialize)]

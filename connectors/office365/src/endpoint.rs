@@ -1,6 +1,7 @@
 //! The endpoint: what the engine asks, handed to the part that answers. It must not know any attribute's meaning.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tenantry::endpoint::{
@@ -22,6 +23,8 @@ use crate::snapshot::Snapshot;
 
 /// Counts up when a release lists less or other things than the one before.
 const REVISION: u32 = 1;
+/// How long a delta link of directory objects is good (learn.microsoft.com, delta query: token duration).
+const CURSOR_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// One Entra tenant.
 #[derive(Debug)]
@@ -128,5 +131,9 @@ impl DeltaEndpoint for Office365 {
         let Some(since) = since.filter(|_| !self.graph.config.enrichments.is_empty()) else { return Ok(delta) };
         let lanes = Lanes::begin(&self.graph, cx, since.lanes).await.map_err(|error| self.named(error))?;
         Ok(Box::new(DeltaWithLanes::new(delta, lanes)))
+    }
+
+    fn cursor_lifetime(&self) -> Option<Duration> {
+        Some(CURSOR_LIFETIME)
     }
 }

@@ -364,7 +364,7 @@ fn read_cell(heading: &Heading, cell: &[u8], draft: &mut Draft) -> Result<(), St
         }
         Column::Attribute(name, shape) => {
             let Some(value) = columns::value(*shape, cell).map_err(str::to_owned)? else { return Ok(()) };
-            if let Some(refusal) = lock::refusal(ObjectKind::User, None, false, name, Wish::Set(&value)) {
+            if let Some(refusal) = lock::refusal(ObjectKind::User, None, None, name, Wish::Set(&value)) {
                 return Err(format!("{}; {}", refusal.reason, refusal.remedy));
             }
             draft.values.set(name.clone(), value);

@@ -1,5 +1,6 @@
 //! What hosts read of the state file: customers, records, memberships, history.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -7,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::apply::load_record;
 use super::edit::{groups_by_hand, members_by_hand, store_domains};
 use super::export::SqliteExport;
-use super::joined::surplus;
+use super::join::{has_joins, live};
 use super::outbox::customer_no;
 use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
 use crate::endpoint::EndpointInfo;
@@ -71,7 +72,7 @@ impl Store for SqliteStore {
         let host = self.host();
         let Some(customer_no) = customer_no(&host, customer)? else { return Ok(Totals::default()) };
         let mut totals = Totals::default();
-        // One object, one record; of those that are joined all but one are taken off.
+        // One object, one record, where none are joined.
         let mut query = host
             .prepare_cached(
                 "SELECT what, sum(count) FROM counts JOIN endpoints USING (endpoint_no) WHERE customer_no = ?1
@@ -89,17 +90,14 @@ impl Store for SqliteStore {
                 _ => return Err(damaged("counts")),
             }
         }
-        for (kind, surplus) in surplus(&host, customer_no)? {
-            match kind {
-                ObjectKind::User => totals.users -= surplus,
-                ObjectKind::Group => totals.groups -= surplus,
-                ObjectKind::Computer => totals.computers -= surplus,
-            }
-        }
         totals.memberships += host
             .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1")
             .and_then(|mut query| query.query_row([customer_no], |row| row.get::<_, u64>(0)))
             .map_err(step())?;
+        if has_joins(&host, customer_no)? {
+            [totals.users, totals.groups, totals.computers] = live(&host, customer_no)?;
+            return Ok(totals);
+        }
         // Added by hand, or handed over by an endpoint that is gone.
         let mut query = host
             .prepare_cached(
@@ -182,12 +180,17 @@ impl Store for SqliteStore {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        let mut count = numbers.len() as u64;
         let mut members = live_records(&host, &numbers)?;
+        let listed = members.len();
+        // Two endpoints may list one person.
+        let mut known = HashSet::new();
+        members.retain(|member| known.insert(*member));
+        let mut count = (numbers.len() - (listed - members.len())) as u64;
         let customer_no = customer_no(&host, customer)?.unwrap_or_default();
         for by_hand in members_by_hand(&host, customer_no, record_no)? {
-            count += 1;
-            if by_hand.live && !members.contains(&by_hand.member) {
+            let new = known.insert(by_hand.member);
+            count += u64::from(new);
+            if by_hand.live && new {
                 members.push(by_hand.member);
             }
         }
@@ -334,7 +337,7 @@ fn record_no(connection: &Connection, id: RecordId) -> Result<Option<i64>> {
         .map_err(sql("read a record"))
 }
 
-fn live_record_no(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<i64>> {
+pub(super) fn live_record_no(connection: &Connection, customer: &CustomerId, id: RecordId) -> Result<Option<i64>> {
     connection
         .prepare_cached(
             "SELECT r.record_no FROM record_ids i JOIN records r USING (record_no) JOIN customers c USING (customer_no)

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde_json::json;
 
 use super::apply::{load_record, standing_of};
+use super::join::kept_of;
 use super::member::{
-    add_count, group_of, groups_of, member_of, packed_members, remove_object, remove_record, write_members,
+    add_count, group_of, groups_of, member_of, packed_members, record_id, remove_object, remove_record, write_members,
 };
 use super::outbox::{MemberRecord, Writer};
 use super::redaction::People;
@@ -37,6 +38,9 @@ impl SqliteStore {
         if records.is_empty() && !self.is_to_rewrite()? {
             return Ok(Erased::default());
         }
+        // Who was absorbed is erased with the one that is there.
+        let records: &[RecordId] =
+            &records.iter().map(|id| kept_id(&self.host(), customer_no, *id)).collect::<Result<Vec<_>>>()?;
         let run = RunId::random();
         let mut quiet: BTreeMap<EndpointName, Quiet> = BTreeMap::new();
         for name in self.endpoints_of(customer_no, records)? {
@@ -48,6 +52,9 @@ impl SqliteStore {
         let mut people = People::default();
         for id in records {
             people.add_record(*id);
+            for absorbed in absorbed_ids(&writer, customer_no, *id)? {
+                people.add_record(absorbed);
+            }
             for trace in traces(&writer, customer_no, *id)? {
                 if !quiet.contains_key(&trace.endpoint) {
                     return Err(Error::new(ErrorKind::Conflict, "the record has changed meanwhile; try again"));
@@ -121,6 +128,23 @@ fn record_no(connection: &Connection, customer_no: i64, id: RecordId) -> Result<
         )
         .and_then(|mut query| query.query_row(params![id.0.as_bytes(), customer_no], |row| row.get(0)).optional())
         .map_err(sql("read a record"))
+}
+
+/// Returns the id of the record that stands for another one by now, which may be the same.
+fn kept_id(connection: &Connection, customer_no: i64, id: RecordId) -> Result<RecordId> {
+    let Some(record_no) = record_no(connection, customer_no, id)? else { return Ok(id) };
+    let kept = kept_of(connection, record_no)?;
+    Ok(if kept == record_no { id } else { record_id(connection, kept)?.unwrap_or(id) })
+}
+
+/// Lists the ids of the records that a record absorbed.
+fn absorbed_ids(connection: &Connection, customer_no: i64, id: RecordId) -> Result<Vec<RecordId>> {
+    let Some(record_no) = record_no(connection, customer_no, id)? else { return Ok(Vec::new()) };
+    let ids: Vec<[u8; 16]> = connection
+        .prepare_cached("SELECT r.id FROM absorbed a JOIN records r USING (record_no) WHERE a.into_no = ?1")
+        .and_then(|mut query| query.query_map([record_no], |row| row.get(0))?.collect())
+        .map_err(sql("read a record"))?;
+    Ok(ids.into_iter().map(|id| RecordId(uuid::Uuid::from_bytes(id))).collect())
 }
 
 /// Lists the objects of a record, also those that are gone.
@@ -285,6 +309,19 @@ fn erase_one(
     erased: &mut Erased,
 ) -> Result<()> {
     let step = || sql("erase a person");
+    // Why an action was refused may name whose account it was.
+    for statement in [
+        "DELETE FROM actions WHERE customer_no = ?1 AND record = ?2",
+        "DELETE FROM answers WHERE customer_no = ?1 AND instr(notice, ?3) > 0",
+    ] {
+        let mut delete = transaction.prepare_cached(statement).map_err(step())?;
+        let (bytes, text) = (id.0.as_bytes().as_slice(), id.to_string());
+        match delete.parameter_count() {
+            2 => delete.execute(params![customer_no, bytes]),
+            _ => delete.execute(params![customer_no, bytes, text]),
+        }
+        .map_err(step())?;
+    }
     let Some(record_no) = record_no(transaction, customer_no, id)? else { return Ok(()) };
     let state: i64 = transaction
         .query_row("SELECT state FROM records WHERE record_no = ?1", [record_no], |row| row.get(0))

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::standing_of;
+use super::join;
 use super::key_index::Found;
 use super::outbox::{MemberChange, MemberRecord};
 use super::{Class, Standing, damaged, kind_from_number, sql};
@@ -144,6 +145,7 @@ pub(super) fn write_packed(
 /// Removes an object and everything that was read of it; its memberships are gone by now.
 pub(super) fn remove_object(connection: &Connection, endpoint_no: i64, object_no: i64, id: &SourceId) -> Result<()> {
     let step = || sql("remove an object");
+    join::forget_object(connection, object_no)?;
     for statement in [
         "DELETE FROM objects WHERE object_no = ?1",
         "DELETE FROM facets WHERE object_no = ?1",
@@ -169,6 +171,10 @@ pub(super) fn remove_record(connection: &Connection, record_no: i64) -> Result<(
         "DELETE FROM adopted_ids WHERE record_no = ?1",
         "DELETE FROM natural_keys WHERE record_no = ?1",
         "DELETE FROM tags WHERE record_no = ?1",
+        "DELETE FROM tags WHERE record_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1)",
+        "DELETE FROM record_ids WHERE id IN (SELECT id FROM records JOIN absorbed USING (record_no) WHERE into_no = ?1)",
+        "DELETE FROM records WHERE record_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1)",
+        "DELETE FROM absorbed WHERE into_no = ?1",
         "DELETE FROM conflicts WHERE other_no = ?1",
         "DELETE FROM conflicts WHERE record_no = ?1 AND customer_no IN (SELECT customer_no FROM records WHERE record_no = ?1)",
         "DELETE FROM records WHERE record_no = ?1",

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::feed::Part;
 use super::retention::no_longer_kept;
 use super::{SqliteStore, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -228,20 +229,20 @@ fn event(
 const BEST_COMPRESSION: usize = 255;
 
 /// Decompresses a segment, whose size is believed only as far as its bytes can hold it.
-fn decompress(segment: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn decompress(segment: &[u8]) -> Result<Vec<u8>> {
     let size = segment.first_chunk().map(|size| u32::from_le_bytes(*size) as usize);
     let possible = size.is_some_and(|size| size <= segment.len().saturating_mul(BEST_COMPRESSION));
     let bytes = possible.then(|| lz4_flex::decompress_size_prepended(segment).ok());
     bytes.flatten().ok_or_else(|| damaged("a segment of events"))
 }
 
-/// Reads the events of one segment behind a position.
-fn read_segment(
+/// Reads the events of one segment.
+pub(super) fn read_segment(
     customer: &CustomerId,
     first: u64,
     time: Timestamp,
     segment: &[u8],
-    after: u64,
+    part: Part<'_>,
     limit: usize,
     out: &mut Vec<Event>,
 ) -> Result<()> {
@@ -267,7 +268,9 @@ fn read_segment(
             let subject = reader.text()?;
             let len = u32::from_le_bytes(reader.array()?) as usize;
             let data = reader.take(len)?;
-            if sequence > after {
+            if part.has(sequence)
+                && part.of.is_none_or(|wanted| wanted.wants(endpoint.as_ref(), event_type, subject, data))
+            {
                 let data = std::str::from_utf8(data)
                     .ok()
                     .and_then(|text| RawValue::from_string(text.to_owned()).ok())
@@ -288,14 +291,19 @@ fn read_segment(
             let own = |kind| {
                 endpoint.as_ref().map(|endpoint| RecordId::founded_by(customer, endpoint, kind, &member.id.key()))
             };
-            let record = match reader.byte()? {
-                0 => None,
-                tag @ 1..=3 if sequence > after => own(ObjectKind::ALL[usize::from(tag) - 1]),
-                1..=3 => None,
-                4 => Some(RecordId(uuid::Uuid::from_bytes(reader.array()?))),
-                _ => return Err(damaged("a member event")),
-            };
-            if sequence > after && out.len() < limit {
+            let tag = reader.byte()?;
+            let joined = if tag == 4 { Some(RecordId(uuid::Uuid::from_bytes(reader.array()?))) } else { None };
+            if tag > 4 {
+                return Err(damaged("a member event"));
+            }
+            let is_wanted = part.has(sequence)
+                && out.len() < limit
+                && part.of.is_none_or(|wanted| wanted.wants_member(endpoint.as_ref(), group, &member.id, joined));
+            if is_wanted {
+                let record = match tag {
+                    1..=3 => own(ObjectKind::ALL[usize::from(tag) - 1]),
+                    _ => joined,
+                };
                 let data = MemberData {
                     group,
                     member: record,
@@ -350,7 +358,7 @@ impl SqliteStore {
             let first = row.get(0).map_err(step())?;
             let time = Timestamp(row.get(1).map_err(step())?);
             let segment = row.get_ref(2).map_err(step())?.as_blob().map_err(|_| damaged("a segment of events"))?;
-            read_segment(customer, first, time, segment, after, limit, &mut events)?;
+            read_segment(customer, first, time, segment, Part::behind(after), limit, &mut events)?;
         }
         Ok(events)
     }
@@ -401,7 +409,7 @@ pub fn event_segment(bytes: &[u8]) {
     let (first, after, limit) = (5, u64::from(*after), usize::from(*limit));
     let read = |after, limit| {
         let mut events = Vec::new();
-        read_segment(&customer, first, Timestamp(0), segment, after, limit, &mut events).map(|()| events)
+        read_segment(&customer, first, Timestamp(0), segment, Part::behind(after), limit, &mut events).map(|()| events)
     };
     let Ok(all) = read(0, usize::MAX) else { return };
     let some = read(after, limit).expect("a segment that can be read as a whole can be read in part");
@@ -415,7 +423,7 @@ mod tests {
     fn read(segment: &[u8]) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         let customer = CustomerId::new("c1").unwrap();
-        read_segment(&customer, 1, Timestamp(0), segment, 0, 10, &mut events).map(|()| events)
+        read_segment(&customer, 1, Timestamp(0), segment, Part::behind(0), 10, &mut events).map(|()| events)
     }
 
     #[test]

@@ -379,7 +379,9 @@ fn forget(transaction: &Transaction<'_>, target: &Target, release: &Release) -> 
         "DELETE FROM parked WHERE endpoint_no = ?1",
         "DELETE FROM losses WHERE endpoint_no = ?1",
         "DELETE FROM quarantine WHERE endpoint_no = ?1",
+        "DELETE FROM alerts WHERE endpoint_no = ?1",
         "DELETE FROM releases WHERE endpoint_no = ?1",
+        "UPDATE endpoints SET keyed = 0 WHERE endpoint_no = ?1",
         // No key begins with a dot: this name is nobody's.
         "UPDATE endpoints SET name = '.removed-' || endpoint_no, title = '', group_title = NULL, epoch = epoch + 1,
                 coverage = NULL, cursor = NULL, yielded = '[]', listed_at = NULL

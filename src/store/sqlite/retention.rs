@@ -95,6 +95,10 @@ impl SqliteStore {
         transaction
             .execute("DELETE FROM outbox WHERE customer_no = ?1 AND last_sequence <= ?2", params![customer_no, upto])
             .map_err(step())?;
+        // Actions stand between events, and go with them.
+        transaction
+            .execute("DELETE FROM actions WHERE customer_no = ?1 AND position < ?2", params![customer_no, upto])
+            .map_err(step())?;
         transaction
             .execute("UPDATE customers SET dropped = ?2 WHERE customer_no = ?1", params![customer_no, upto])
             .map_err(step())?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -34,6 +35,9 @@ pub(super) struct SqliteRun {
     _run_lock: Option<locks::Held>,
     /// A dry run of an endpoint that is not known yet has a store of its own.
     temporary: Option<PathBuf>,
+    started_at: Timestamp,
+    /// How long its cursors are good, if that is declared.
+    cursor_lives: Option<Duration>,
 }
 
 impl sealed::Sealed for SqliteStore {
@@ -159,6 +163,8 @@ impl SqliteRun {
             apply_lock: None,
             _run_lock: run_lock,
             temporary: None,
+            started_at: start.now,
+            cursor_lives: start.cursor_lives,
         })
     }
 
@@ -207,6 +213,13 @@ impl SqliteRun {
             None => std::fs::read(self.store.planned_path(&self.target.customer, &self.target.endpoint, plan)).ok(),
         };
         stored.map_or_else(|| Ok(HeldItems::default()), |stored| HeldItems::from_stored(&stored))
+    }
+
+    /// Tells since when the cursor of this run is good, and up to when. A plan may be older than the run that ends it.
+    fn cursor_life(&self, planned_at: Timestamp) -> (Timestamp, Option<Timestamp>) {
+        let at = self.started_at.min(planned_at);
+        let millis = self.cursor_lives.map(|lives| i64::try_from(lives.as_millis()).unwrap_or(i64::MAX));
+        (at, millis.map(|millis| Timestamp(at.0.saturating_add(millis))))
     }
 
     /// Returns up to where a phase of the apply has come: 0 before it, the largest number behind it.
@@ -317,10 +330,10 @@ impl RunStore for SqliteRun {
         Ok(())
     }
 
-    fn staged_users(&self) -> Result<u64> {
+    fn stages_users(&self) -> Result<bool> {
         self.stage()?
             .file
-            .query_row("SELECT count(*) FROM objects WHERE kind = 0", [], |row| row.get(0))
+            .query_row("SELECT exists (SELECT 1 FROM objects WHERE kind = 0)", [], |row| row.get(0))
             .map_err(sql("read the stage"))
     }
 
@@ -528,6 +541,7 @@ impl RunStore for SqliteRun {
             whole: conclusion.whole,
             listed_at: conclusion.listed_at,
             relist: conclusion.relist,
+            cursor_life: self.cursor_life(conclusion.planned_at),
             items: &items,
             spent,
             alerts: conclusion.alerts,

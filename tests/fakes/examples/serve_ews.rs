@@ -5,12 +5,12 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use tenantry_fakes::ews::{Call, FakeEws, Organisation, Size, Version};
+use tenantry_fakes::ews::{Call, CertificateSignature, ExtendedProtection, FakeEws, Organisation, Size, Version};
 use tokio::io::AsyncReadExt as _;
 
 const USAGE: &str = "usage: serve_ews [--users N] [--contacts N] [--groups N] [--members N] [--hidden-percent N] \
 [--seed N] [--port N] [--tls-port N] [--latency-ms N] [--version 2007|2007sp1|2010|2010sp1|2010sp2|2013|2013sp1|2016|2019|se] \
-[--ca FILE]";
+[--ca FILE] [--auth ntlm,negotiate,basic] [--protection off|allowed|required] [--sha384 on|off]";
 
 struct Options {
     size: Size,
@@ -20,6 +20,9 @@ struct Options {
     latency: Duration,
     version: Version,
     ca: Option<String>,
+    schemes: String,
+    protection: ExtendedProtection,
+    certificate: CertificateSignature,
 }
 
 fn version(name: &str) -> Option<Version> {
@@ -36,6 +39,9 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
         latency: Duration::ZERO,
         version: Version::SubscriptionEdition,
         ca: None,
+        schemes: "ntlm,negotiate,basic".to_owned(),
+        protection: ExtendedProtection::Allowed,
+        certificate: CertificateSignature::Sha256,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -51,6 +57,17 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
             "--tls-port" => options.tls_port = value.parse()?,
             "--latency-ms" => options.latency = Duration::from_millis(value.parse()?),
             "--version" => options.version = version(&value).ok_or(USAGE)?,
+            "--auth" => options.schemes = value,
+            "--protection" => {
+                options.protection = match value.as_str() {
+                    "off" => ExtendedProtection::Off,
+                    "allowed" => ExtendedProtection::Allowed,
+                    "required" => ExtendedProtection::Required,
+                    _ => return Err(USAGE.into()),
+                };
+            }
+            "--sha384" if value == "on" => options.certificate = CertificateSignature::Sha384,
+            "--sha384" => {}
             "--ca" => options.ca = Some(value),
             _ => return Err(USAGE.into()),
         }
@@ -65,6 +82,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     organisation.edit_settings(|settings| {
         settings.latency = options.latency;
         settings.version = options.version;
+        let offered = |scheme| options.schemes.split(',').any(|one| one == scheme);
+        settings.ntlm = offered("ntlm");
+        settings.negotiate = offered("negotiate");
+        settings.basic = offered("basic");
+        settings.extended_protection = options.protection;
+        settings.certificate = options.certificate;
     });
     let server = FakeEws::start_at(organisation.clone(), options.port, options.tls_port).await?;
     if let Some(path) = options.ca {

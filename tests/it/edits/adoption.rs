@@ -142,7 +142,7 @@ async fn an_address_without_the_names_and_two_candidates_are_conflicts_and_never
 }
 
 #[tokio::test]
-async fn of_two_endpoints_only_the_first_adopts_and_who_was_removed_by_hand_is_not_adopted() {
+async fn one_endpoint_adopts_the_next_one_joins_and_who_was_removed_by_hand_is_not_adopted() {
     let (mut stage, directory) = empty().await;
     let customer = stage.customer.clone();
     stage.endpoints[1].change(|cloud| {
@@ -157,9 +157,9 @@ async fn of_two_endpoints_only_the_first_adopts_and_who_was_removed_by_hand_is_n
     stage.import_all().await;
     stage.check("imported");
     let adopted = record(&stage, by_hand.id).unwrap();
-    assert_eq!((adopted.identities.len(), adopted.lock.unwrap().endpoint), (1, name("ad")));
+    assert_eq!((adopted.identities.len(), adopted.lock.unwrap().endpoint), (2, name("ad")));
     assert_eq!(record(&stage, gone.id), None);
-    assert_eq!(stage.store().totals(&customer).unwrap().users, 28);
+    assert_eq!(stage.store().totals(&customer).unwrap().users, 27);
 }
 
 #[tokio::test]

@@ -123,6 +123,7 @@ impl Case {
             // The script's memory goes along: what is deleted meanwhile can be restored later.
             let mut after = side.directory();
             side.script.apply(op, &mut after);
+            side::be_others(side.name.as_str(), &mut after);
             let pages = usize::try_from(*pages).unwrap();
             side.endpoint.change_while_listing(pages, move |directory| *directory = after);
         }

@@ -201,7 +201,11 @@ fn a_file_of_version_1_is_brought_to_the_newest_and_keeps_everything() {
         // What later versions added, taken away again: the tables of the first are untouched by it.
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute_batch(
-            "DROP TABLE natural_keys; DROP TABLE adopted_ids; DROP TABLE manual_members; DROP TABLE tags;
+            "DROP TABLE join_keys; DROP TABLE joins; DROP TABLE absorbed; DROP TABLE apart;
+             ALTER TABLE endpoints DROP COLUMN keyed;
+             DROP TABLE alerts; DROP TABLE answers; DROP TABLE actions; DROP INDEX quarantine_by_time;
+             ALTER TABLE endpoints DROP COLUMN cursor_at; ALTER TABLE endpoints DROP COLUMN cursor_ends;
+             DROP TABLE natural_keys; DROP TABLE adopted_ids; DROP TABLE manual_members; DROP TABLE tags;
              DROP TABLE conflicts; DROP TABLE customer_domains; DROP TABLE assignments;
              DROP TABLE releases; DROP TABLE local_records; DROP TABLE chores; DROP INDEX joined_by_object;
              ALTER TABLE sleeping DROP COLUMN deleted;
@@ -223,7 +227,7 @@ fn a_file_of_version_1_is_brought_to_the_newest_and_keeps_everything() {
     assert_eq!(found.1, expected.1);
     let file = rusqlite::Connection::open(&path).unwrap();
     let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert!(version > 3, "{version}");
     drop(file);
     operate(&path, "release", None).unwrap();
     assert_eq!(SqliteStore::open(&path).unwrap().totals(&customer()).unwrap().users, 62);

@@ -33,15 +33,45 @@ impl Replica {
             match event.event_type {
                 EventType::UserUpserted | EventType::GroupUpserted | EventType::ComputerUpserted => {
                     self.records.insert(event.subject.clone(), data["record"].clone());
+                    self.lead(&data["record"]);
                 }
                 EventType::UserRemoved | EventType::GroupRemoved | EventType::ComputerRemoved => {
                     assert!(self.records.remove(&event.subject).is_some(), "removed, but was not there: {data}");
+                }
+                EventType::UserMerged => {
+                    let text = |name: &str| data[name].as_str().unwrap().to_owned();
+                    assert_eq!(text("kept"), event.subject, "{data}");
+                    assert_eq!(text("kept"), data["record"]["id"], "{data}");
+                    assert!(self.records.remove(&text("absorbed")).is_some(), "absorbed, but was not there: {data}");
+                    let kept = self.records.insert(event.subject.clone(), data["record"].clone());
+                    assert!(kept.is_some(), "kept, but was not there: {data}");
+                    self.lead(&data["record"]);
+                }
+                EventType::UserSplit => {
+                    assert!(self.records.contains_key(data["from"].as_str().unwrap()), "from nobody: {data}");
+                    assert_eq!(event.subject, data["record"]["id"].as_str().unwrap(), "{data}");
+                    let before = self.records.insert(event.subject.clone(), data["record"].clone());
+                    assert!(before.is_none(), "split off, but was there: {data}");
+                    self.lead(&data["record"]);
                 }
                 EventType::MemberAdded => assert!(self.edges.insert(edge(endpoint, &data)), "added twice: {data}"),
                 EventType::MemberRemoved => {
                     assert!(self.edges.remove(&edge(endpoint, &data)), "ended, but was not there: {data}");
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The owner of a computer is whoever has the identity that the computer names.
+    fn lead(&mut self, owner: &Json) {
+        let identities = owner["identities"].as_array().cloned().unwrap_or_default();
+        for record in self.records.values_mut().filter(|record| record["owner"].is_object()) {
+            let named = serde_json::json!({
+                "endpoint": record["lock"]["endpoint"], "source_id": record["owner"]["source_id"],
+            });
+            if identities.contains(&named) {
+                record["owner"]["id"] = owner["id"].clone();
             }
         }
     }

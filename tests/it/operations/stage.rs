@@ -18,6 +18,8 @@ pub(crate) struct Stage {
     pub(crate) endpoints: Vec<ScriptedEndpoint>,
     pub(crate) service: Service,
     pub(crate) clock: ManualClock,
+    /// The customer's web domains.
+    pub(crate) domains: Vec<String>,
     /// Follows every event.
     pub(crate) live: Replica,
 }
@@ -33,7 +35,7 @@ pub(crate) fn wide() -> ImportOptions {
 }
 
 impl Stage {
-    pub(crate) async fn new(directories: [(&str, ScriptedDirectory); 2]) -> Self {
+    pub(crate) async fn new(directories: impl IntoIterator<Item = (&str, ScriptedDirectory)>) -> Self {
         let endpoints: Vec<_> = directories
             .into_iter()
             .map(|(name, directory)| ScriptedEndpoint::new(name, directory, 7).unwrap())
@@ -43,7 +45,8 @@ impl Stage {
         let store = Arc::new(SqliteStore::open(folder.path().join("state.db")).unwrap());
         let service = Service::with_clock(store, clock);
         let customer = CustomerId::new("c1").unwrap();
-        let stage = Self { folder, customer, endpoints, service, clock: manual, live: Replica::default() };
+        let (live, domains) = (Replica::default(), Vec::new());
+        let stage = Self { folder, customer, endpoints, service, clock: manual, live, domains };
         stage.register().await;
         stage
     }
@@ -61,7 +64,8 @@ impl Stage {
 
     pub(crate) async fn register(&self) {
         let endpoints = self.endpoints.iter().map(|e| Arc::new(e.clone()) as Arc<dyn Endpoint>).collect();
-        self.service.register(Customer::new(self.customer.clone()), endpoints).await.unwrap();
+        let customer = Customer { domains: self.domains.clone(), ..Customer::new(self.customer.clone()) };
+        self.service.register(customer, endpoints).await.unwrap();
     }
 
     pub(crate) async fn import(&self, endpoint: usize) -> RunReport {

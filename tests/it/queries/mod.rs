@@ -3,6 +3,7 @@
 mod beside;
 mod details;
 mod kills;
+mod leaps;
 mod oracle;
 mod random;
 mod refusals;

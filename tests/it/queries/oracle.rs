@@ -12,6 +12,8 @@ use tenantry::model::{
 pub(crate) struct Everything {
     records: Vec<(CustomerId, Record)>,
     members: BTreeMap<RecordId, Vec<RecordId>>,
+    /// Who is in a group that does not stand for an endpoint.
+    grouped: BTreeSet<RecordId>,
 }
 
 /// Letters that the test's names are made of, and what they are without case and accents.
@@ -65,7 +67,12 @@ impl Everything {
                 }
             }
         }
-        Self { records, members }
+        let own = |id: &RecordId| {
+            let group = records.iter().map(|(_, record)| record).find(|record| record.id == *id);
+            group.and_then(|group| group.attributes.text(&names::KIND)) == Some("endpoint")
+        };
+        let grouped = members.iter().filter(|(group, _)| !own(group)).flat_map(|(_, all)| all.clone()).collect();
+        Self { records, members, grouped }
     }
 
     pub(crate) fn record(&self, id: RecordId) -> Option<&Record> {
@@ -107,6 +114,9 @@ impl Everything {
             .filter(|(customer, record)| query.customers.contains(customer) && record.kind == query.kind)
             .filter(|(_, record)| members.as_ref().is_none_or(|members| members.contains(&record.id)))
             .filter(|(_, record)| fits(&query.filter, record))
+            .filter(|(_, record)| {
+                query.filter.grouped.is_none_or(|grouped| self.grouped.contains(&record.id) == grouped)
+            })
             .map(|(_, record)| (key(record, query.sort.by), record.id))
             .collect();
         found.sort();

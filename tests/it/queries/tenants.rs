@@ -284,7 +284,7 @@ impl Tenants {
         }
         let mut filter = Filter::default();
         for _ in 0..dice.below(4) {
-            match dice.below(12) {
+            match dice.below(13) {
                 0 | 1 => filter.search = Some((*pick(dice, &SEARCHES)).to_owned()),
                 2 => filter.prefix = Some((*pick(dice, orders), (*pick(dice, &PREFIXES)).to_owned())),
                 3 if kind == ObjectKind::User => filter.states = Some(some(dice, UserState::ALL)),
@@ -294,6 +294,7 @@ impl Tenants {
                 7 => filter.locked_out = Some(dice.below(2) == 0),
                 8 => filter.source = Some(EndpointName::new(pick(dice, &["ad", "cloud", "gone"])).unwrap()),
                 10 => filter.tag = Some((*pick(dice, &TAGS)).to_owned()),
+                12 if kind == ObjectKind::User => filter.grouped = Some(dice.below(2) == 0),
                 9 => filter.archived = Some(dice.below(4) == 0),
                 _ => {
                     let groups = self.groups();

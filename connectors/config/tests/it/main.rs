@@ -1,10 +1,11 @@
 //! What a `tenant.toml` may be, and what is said about one that may not. It needs the connectors that are built by default.
-#![cfg(all(feature = "active-directory", feature = "office365"))]
+#![cfg(all(feature = "active-directory", feature = "gsuite", feature = "office365"))]
 
 mod accepted;
 mod documents;
 mod exchange;
 mod fitting;
+mod gsuite;
 mod office365;
 mod problems;
 mod random;
@@ -12,3 +13,4 @@ mod schema;
 mod secrets;
 mod support;
 mod values;
+mod yields;

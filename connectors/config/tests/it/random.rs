@@ -54,6 +54,16 @@ const KEYS: &[&str] = &[
     "per",
     "proxy",
     "quota_share",
+    "key_file",
+    "admin",
+    "customer",
+    "domain",
+    "api_url",
+    "chromeos",
+    "mobile",
+    "actions",
+    "full_listing",
+    "member_turn",
 ];
 
 /// What somebody writes where a value belongs, a secret perhaps: no problem repeats it.

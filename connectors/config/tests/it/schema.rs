@@ -122,6 +122,61 @@ const RIGHT_WEB_MAIL: &[&str] = &[
 
 const CERTIFICATE: &str = "certificate_file = \"graph.pem\"\nprivate_key = { file = \"graph.key\" }";
 
+/// Every key of an account at Google, with values that are accepted.
+const RIGHT_GOOGLE: &[&str] = &[
+    "customer = \"my_customer\"",
+    "customer = \"C01abc2de\"",
+    "domain = \"mining88.example\"",
+    "api_url = \"http://127.0.0.1:9001\"",
+    "chromeos = false",
+    "mobile = false",
+    "actions = true",
+    "delta = \"audit-log\"",
+    "delta = \"off\"",
+    "full_listing = \"1d\"",
+    "member_turn = 60",
+    "page_size = 500",
+    "concurrency = 1",
+    "proxy = \"http://proxy.example:3128\"",
+    "ca_file = \"ca.pem\"",
+    "timeout = \"1h\"",
+    "quota_share = 0.5",
+    "insecure = false",
+    "quota = {}",
+    "quota = { queries_per_minute = 1, mobile_per_second = 10, reports_per_minute = 250 }",
+];
+
+#[test]
+fn every_right_value_of_every_key_of_an_account_at_google_fits() {
+    assert_accepted_fits(GOOGLE);
+    for line in RIGHT_GOOGLE {
+        assert_accepted_fits(&format!("{GOOGLE}{line}\n"));
+    }
+}
+
+#[test]
+fn what_is_wrong_of_an_account_at_google_does_not_fit() {
+    for line in [
+        "colour = 1",
+        "tenant = \"x\"",
+        "customer = 1",
+        "mobile = \"no\"",
+        "delta = \"usn\"",
+        "full_listing = 1",
+        "member_turn = \"often\"",
+        "page_size = 501",
+        "concurrency = 0",
+        "quota.colour = 1",
+        "quota.mobile_per_second = 0",
+    ] {
+        let text = format!("{GOOGLE}{line}\n");
+        assert!(misfit_of(&text).is_some() && parse(&text).is_err(), "{line}");
+    }
+    for key in ["key_file", "admin"] {
+        assert!(misfit_of(&GOOGLE.replace(&format!("{key} ="), &format!("{key}s ="))).is_some());
+    }
+}
+
 #[test]
 fn every_right_value_of_every_key_of_a_tenant_in_the_cloud_fits() {
     assert_accepted_fits(CLOUD);
@@ -301,9 +356,9 @@ fn every_key_of_the_schema_is_tried_here() {
     let mut found = Vec::new();
     keys(&schema(), "", &mut found);
     assert!(found.len() > 90, "{found:?}");
-    let (right, cloud) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"));
-    let tried =
-        format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
+    let (right, cloud, google) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"), RIGHT_GOOGLE.join("\n"));
+    let mail = format!("{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
+    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{GOOGLE}{google}{mail}");
     for path in found {
         let leaf = path.rsplit('.').next().unwrap();
         assert!(tried.contains(leaf), "{path}");

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tenantry::{ErrorKind, Result};
 use tenantry_config::{
-    ActiveDirectorySettings, EndpointSettings, Environment, Office365Settings, Problem, Problems, TenantConfig,
+    ActiveDirectorySettings, EndpointSettings, Environment, GsuiteSettings, Office365Settings, Problem, Problems,
+    TenantConfig,
 };
 
 /// What every secret of these tests is, so that it can be looked for where it must not be.
@@ -25,6 +26,19 @@ CmNhLmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ=
 pub(crate) const GRAPH_PEM: &str = include_str!("../../../office365/tests/keys/certificate.pem");
 pub(crate) const GRAPH_KEY: &str = include_str!("../../../office365/tests/keys/key-pkcs8.pem");
 
+/// A service account's key file. Its private key was made for this and opens nothing.
+pub(crate) fn google_key() -> String {
+    serde_json::json!({
+        "type": "service_account",
+        "project_id": "mining88",
+        "private_key_id": "0123456789abcdef",
+        "private_key": GRAPH_KEY,
+        "client_email": "sync@mining88.example",
+        "token_uri": "https://sign-in.example/token",
+    })
+    .to_string()
+}
+
 #[derive(Default)]
 pub(crate) struct FakeEnvironment {
     pub(crate) variables: BTreeMap<&'static str, OsString>,
@@ -41,6 +55,7 @@ impl FakeEnvironment {
         environment.variables.insert("GRAPH_SECRET", CANARY.into());
         environment.files.insert("conf/graph.pem".into(), GRAPH_PEM.into());
         environment.files.insert("conf/graph.key".into(), GRAPH_KEY.into());
+        environment.files.insert("conf/google.json".into(), google_key().into());
         environment
     }
 }
@@ -115,6 +130,23 @@ client_secret = { env = "GRAPH_SECRET" }
 pub(crate) fn cloud(more: &str) -> Office365Settings {
     let config = parse(&format!("{CLOUD}{more}")).expect("a right configuration");
     let EndpointSettings::Office365(settings) = config.endpoints[0].settings.clone() else { panic!("another kind") };
+    *settings
+}
+
+/// The shortest configuration with a Google Workspace account.
+pub(crate) const GOOGLE: &str = r#"[customer]
+name = "Mining 88"
+[[endpoint]]
+name = "google"
+kind = "gsuite"
+key_file = "google.json"
+admin = "admin@mining88.example"
+"#;
+
+/// Parses [`GOOGLE`] with more lines and returns the settings of its only endpoint.
+pub(crate) fn google(more: &str) -> GsuiteSettings {
+    let config = parse(&format!("{GOOGLE}{more}")).expect("a right configuration");
+    let EndpointSettings::Gsuite(settings) = config.endpoints[0].settings.clone() else { panic!("another kind") };
     *settings
 }
 

@@ -96,6 +96,17 @@ pub(crate) struct Set<T> {
     pub(crate) total: Option<u64>,
 }
 
+/// As many results as a server gives.
+const MOST: usize = 100;
+
+impl Set<Resolution> {
+    /// As many as come at once, or the last one not among them: there may be more. A server that does not say so is
+    /// believed only where fewer came.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.items.len() >= MOST || self.has_last == Some(false)
+    }
+}
+
 /// What an operation came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -199,7 +210,9 @@ impl Reading {
         let tag = self.tag(ns, name);
         match tag {
             Tag::Other if self.path.is_empty() => {
-                return Err(Error::protocol("the answer is no SOAP message; check that the address ends with Exchange.asmx"));
+                return Err(Error::protocol(
+                    "the answer is no SOAP message; check that the address ends with Exchange.asmx",
+                ));
             }
             Tag::Fault => self.fault = Some(Refusal::default()),
             Tag::Value | Tag::Entry => self.key = marks.get(if tag == Tag::Value { "Name" } else { "Key" }),
@@ -252,7 +265,9 @@ impl Reading {
             (Some(Tag::MessageXml), Ns::Types, "Value") => Tag::Value,
             (Some(Tag::Body), Ns::Messages, "ResolveNamesResponse" | "ExpandDLResponse") => Tag::Response,
             (Some(Tag::Response), Ns::Messages, "ResponseMessages") => Tag::Messages,
-            (Some(Tag::Messages), Ns::Messages, "ResolveNamesResponseMessage" | "ExpandDLResponseMessage") => Tag::Message,
+            (Some(Tag::Messages), Ns::Messages, "ResolveNamesResponseMessage" | "ExpandDLResponseMessage") => {
+                Tag::Message
+            }
             (Some(Tag::Message), Ns::Messages, "ResponseCode") => Tag::Code,
             (Some(Tag::Message), Ns::Messages, "ResolutionSet") => Tag::Results,
             (Some(Tag::Message), Ns::Messages, "DLExpansion") => Tag::Members,
@@ -275,7 +290,10 @@ impl Reading {
             // The detail's code is the one that counts; a fault of the transport has none.
             Tag::FaultCode => {
                 let code = text.rsplit(':').next().unwrap_or_default().trim().to_owned();
-                self.fault.iter_mut().filter(|fault| fault.code.is_empty()).for_each(|fault| fault.code.clone_from(&code));
+                self.fault
+                    .iter_mut()
+                    .filter(|fault| fault.code.is_empty())
+                    .for_each(|fault| fault.code.clone_from(&code));
             }
             Tag::FaultResponseCode => self.fault.iter_mut().for_each(|fault| fault.code.clone_from(&text)),
             Tag::Code => self.refusal.code = text,

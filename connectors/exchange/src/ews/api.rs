@@ -88,13 +88,17 @@ impl Api {
             let words = self.state().words;
             let message = message(words);
             let got = cx.gate().call(Cost::default(), name, |_| self.once(cx, &message)).await?;
-            match (got, words) {
-                (Got::Older, Words::Full) => {
-                    self.state().words = Words::Old;
-                    tracing::debug!("the server is asked in the words of Exchange 2007 from now on");
+            match (got, words.older()) {
+                (Got::Older, Some(older)) => {
+                    let mut state = self.state();
+                    // Somebody else may have found out at the same time, and more.
+                    if state.words == words {
+                        state.words = older;
+                        tracing::debug!(words = ?older, "the server is asked in older words from now on");
+                    }
                 }
-                (Got::Older, Words::Old) => {
-                    return Err(Error::protocol("the server refuses requests of Exchange 2007 and of Exchange 2010")
+                (Got::Older, None) => {
+                    return Err(Error::protocol("the server refuses requests of every release since Exchange 2007")
                         .with_operation(name));
                 }
                 (got, _) => return Ok(got),

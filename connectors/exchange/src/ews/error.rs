@@ -68,7 +68,10 @@ pub(crate) fn meaning(refusal: &Refusal) -> Meaning {
             ErrorKind::Unauthenticated,
             "the account's password has expired or has to be changed; set one that stays",
         ),
-        "ErrorAccessDenied" | "ErrorImpersonateUserDenied" | "ErrorImpersonationDenied" | "ErrorImpersonationFailed" => {
+        "ErrorAccessDenied"
+        | "ErrorImpersonateUserDenied"
+        | "ErrorImpersonationDenied"
+        | "ErrorImpersonationFailed" => {
             let missing = vec!["Exchange Web Services for the account".to_owned()];
             Error::new(ErrorKind::PermissionDenied { missing }, "the account may not use Exchange Web Services")
         }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 /// What a mail address of plain ASCII may be made of, in the order in which it is tried.
 pub(crate) const ADDRESS: &str = "abcdefghijklmnopqrstuvwxyz0123456789.-_@'+&!#$%*/=?^`{|}~";
@@ -31,19 +32,10 @@ const ALPHABETS: [&[RangeInclusive<char>]; 10] = [
     &['\u{3041}'..='\u{3096}', '\u{30a1}'..='\u{30fe}'],
 ];
 
-/// With what somebody's name or address may begin who has nothing in ASCII: letters of the alphabets above, and the
-/// commonest family names of the scripts that are no alphabets.
-const BEGINNINGS: &str = "\
-    αβγδεζηθικλμνξοπρστυφχψω\
-    абвгдеёжзийклмнопрстуфхцчшщыэюяєії\
-    אבגדהוזחטיכלמנסעפצקרשת\
-    ابتثجحخدذرزسشصضطظعغفقكلمنهوي\
-    กขคงจฉชซญฐณดตถทธนบปผพภมยรลวศสหอ\
-    अआइईउएओकखगघचछजझटडतथदधनपफबभमयरलवशसह\
-    あいうえおかきくけこさしすせそたちつてとなにのはひふへほまみむめもやゆよらりるれろわ\
-    アイウエオカキクケコサシスセソタチツテトナニノハヒフヘホマミムメモヤユヨラリルレロワ\
+/// With what somebody's name or address may begin who has nothing in an alphabet: the commonest family names.
+const FAMILIES: &str = "\
     王李张張刘劉陈陳杨楊黄黃赵趙吴吳周徐孙孫马馬朱胡郭何高林罗羅郑鄭梁谢謝宋唐许許邓鄧冯馮韩韓曹曾彭萧蕭蔡潘田董袁于余叶葉蒋蔣杜苏蘇\
-    佐鈴高田渡伊山中小加吉松井木斎清池橋阿石前藤岡後村近坂遠青福太西三金長原\
+    佐鈴渡伊山中小加吉松井木斎清池橋阿石前藤岡後村近坂遠青福太西三金長原\
     김이박최정강조윤장임한오서신권황안송류전홍고문양손배백허유남심노하곽성차주우구민";
 
 /// Folds a text as the directory does for its comparison: composed, without regard to case.
@@ -53,14 +45,25 @@ pub(crate) fn folded(text: &str) -> String {
 
 /// Returns the first letters that are tried besides those of addresses.
 pub(crate) fn beginnings() -> impl Iterator<Item = char> {
-    BEGINNINGS.chars()
+    ALPHABETS.iter().flat_map(|ranges| letters(ranges)).chain(FAMILIES.chars())
 }
 
-/// Returns the alphabet that a letter belongs to; `None` where there is no end of its like.
+/// Returns the alphabet that a letter belongs to; `None` where there is no end of its like, and for marks.
 pub(crate) fn alphabet_of(letter: char) -> Option<impl Iterator<Item = char>> {
-    let alphabet = ALPHABETS.iter().find(|ranges| ranges.iter().any(|range| range.contains(&letter)))?;
-    // What a fold never gives is in no folded name.
-    Some(alphabet.iter().cloned().flatten().filter(|c| c.is_alphanumeric() && folded(&c.to_string()).chars().eq([*c])))
+    let all = ALPHABETS.iter().find(|ranges| letters(ranges).any(|other| other == letter))?;
+    Some(letters(all))
+}
+
+/// Tells whether a letter is a mark on another one: directories compare without them, so that behind each beginning it
+/// would find the same again.
+pub(crate) fn is_mark(letter: char) -> bool {
+    is_combining_mark(letter)
+}
+
+/// Lists what can be in a folded text: no capitals and no marks.
+fn letters(ranges: &[RangeInclusive<char>]) -> impl Iterator<Item = char> {
+    let stays = |c: &char| folded(&c.to_string()).chars().eq([*c]);
+    ranges.iter().cloned().flatten().filter(move |c| c.is_alphanumeric() && !is_mark(*c) && stays(c))
 }
 
 #[cfg(test)]

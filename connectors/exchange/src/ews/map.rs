@@ -186,18 +186,30 @@ fn aliases(resolution: &Resolution, name: AttributeName, attributes: &mut Attrib
 pub(crate) fn heard(resolution: &Resolution) -> Heard {
     let contact = resolution.contact.as_ref();
     let texts = contact.into_iter().flat_map(|contact| {
-        [&contact.display_name, &contact.given_name, &contact.surname, &contact.alias].into_iter().flatten()
+        [&contact.display_name, &contact.given_name, &contact.surname, &contact.alias, &contact.office]
+            .into_iter()
+            .flatten()
     });
     Heard {
         address: primary(resolution).map(folded).unwrap_or_default(),
-        names: texts.chain([&resolution.mailbox.name]).map(|text| folded(text)).filter(|text| !text.is_empty()).collect(),
+        names: texts
+            .chain([&resolution.mailbox.name])
+            .map(|text| folded(text))
+            .filter(|text| !text.is_empty())
+            .collect(),
     }
 }
 
 /// Mailboxes that Exchange made for itself: hidden as a rule, and recognised where they are not.
 fn is_system(address: &str, name: &str) -> bool {
-    const OWN: [&str; 6] =
-        ["systemmailbox{", "healthmailbox", "discoverysearchmailbox", "federatedemail.4c1f4d8b", "migration.8f3e7716", "extest_"];
+    const OWN: [&str; 6] = [
+        "systemmailbox{",
+        "healthmailbox",
+        "discoverysearchmailbox",
+        "federatedemail.4c1f4d8b",
+        "migration.8f3e7716",
+        "extest_",
+    ];
     [address, name].iter().any(|text| {
         let text = text.to_ascii_lowercase().replace(' ', "");
         OWN.iter().any(|own| text.starts_with(own))
@@ -227,5 +239,7 @@ fn is_address(text: &str) -> bool {
     text.len() <= LONGEST && text.rsplit_once('@').is_some_and(|(local, domain)| well(local) && well(domain))
 }
 
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@ mod config;
 mod cursor;
 mod endpoint;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod letters;
 mod lookup;
 mod map;

@@ -4,12 +4,9 @@
 use tenantry::model::{Edges, Member, Scope, SourceId, Unreadable, Via};
 use tenantry::{Context, Error, ErrorKind, Result, Retry};
 
-use super::answer::{Mailbox, Resolution, Set};
+use super::answer::{Mailbox, Resolution};
 use super::api::Api;
 use super::map;
-
-/// As many results as a server gives.
-const MOST: usize = 100;
 
 /// Who was found under a name.
 #[derive(Debug, Default)]
@@ -22,7 +19,7 @@ pub(crate) struct Found {
 /// Asks for everybody whose name, alias or address begins with something.
 pub(crate) async fn find(api: &Api, cx: &Context, entry: &str) -> Result<Found> {
     let Some(set) = api.resolve(cx, entry).await? else { return Ok(Found::default()) };
-    let cut = is_cut(&set);
+    let cut = set.is_cut();
     let mut items = set.items;
     for item in &mut items {
         if is_foreign(&item.mailbox) && map::primary(item).is_none() && map::kind_of(item).is_ok() {
@@ -32,12 +29,6 @@ pub(crate) async fn find(api: &Api, cx: &Context, entry: &str) -> Result<Found> 
         }
     }
     Ok(Found { items, cut })
-}
-
-/// As many as come at once, or the last one not among them: there may be more. A server that does not say so is believed
-/// only where fewer came.
-fn is_cut(set: &Set<Resolution>) -> bool {
-    set.items.len() >= MOST || set.has_last == Some(false)
 }
 
 /// Tells whether an address is of the directory's own kind instead of mail's.
@@ -74,10 +65,8 @@ impl Members {
 /// Reads the direct members of a group.
 pub(crate) async fn members(api: &Api, cx: &Context, group: &SourceId, address: &str) -> Result<Members> {
     let mut edges = Edges { group: group.clone(), via: Via::Explicit, members: Vec::new() };
-    let open = |reason: &str| Unreadable {
-        scope: Scope::Members(group.clone(), Via::Explicit),
-        reason: reason.to_owned(),
-    };
+    let open =
+        |reason: &str| Unreadable { scope: Scope::Members(group.clone(), Via::Explicit), reason: reason.to_owned() };
     let set = match api.expand(cx, address).await {
         Ok(Some(set)) => set,
         // An empty group and an unknown one are told alike.

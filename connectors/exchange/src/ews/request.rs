@@ -9,6 +9,10 @@ pub(crate) enum Words {
     Full,
     /// Since 2007 SP1.
     Old,
+    /// 2007 without a service pack.
+    Oldest,
+    /// The same where it does not know scopes: the account's own contacts come too, and are told by their marks.
+    Bare,
 }
 
 impl Words {
@@ -16,6 +20,17 @@ impl Words {
         match self {
             Self::Full => "Exchange2010_SP2",
             Self::Old => "Exchange2007_SP1",
+            Self::Oldest | Self::Bare => "Exchange2007",
+        }
+    }
+
+    /// Returns those of the release before.
+    pub(crate) fn older(self) -> Option<Self> {
+        match self {
+            Self::Full => Some(Self::Old),
+            Self::Old => Some(Self::Oldest),
+            Self::Oldest => Some(Self::Bare),
+            Self::Bare => None,
         }
     }
 }
@@ -24,13 +39,16 @@ impl Words {
 pub(crate) fn resolve(words: Words, entry: &str) -> String {
     let shape = match words {
         Words::Full => r#" ContactDataShape="AllProperties""#,
-        Words::Old => "",
+        Words::Old | Words::Oldest | Words::Bare => "",
     };
-    // Without a scope the account's own contacts come too.
+    let scope = match words {
+        Words::Bare => "",
+        _ => r#" SearchScope="ActiveDirectory""#,
+    };
     envelope(
         words,
         &format!(
-            r#"<m:ResolveNames ReturnFullContactData="true" SearchScope="ActiveDirectory"{shape}><m:UnresolvedEntry>{}</m:UnresolvedEntry></m:ResolveNames>"#,
+            r#"<m:ResolveNames ReturnFullContactData="true"{scope}{shape}><m:UnresolvedEntry>{}</m:UnresolvedEntry></m:ResolveNames>"#,
             escape(entry)
         ),
     )
@@ -73,7 +91,9 @@ mod tests {
 
     #[test]
     fn only_the_directory_is_searched_and_older_releases_are_not_asked_for_a_shape() {
-        for (words, version, shape) in [(Words::Full, "Exchange2010_SP2", true), (Words::Old, "Exchange2007_SP1", false)] {
+        for (words, version, shape) in
+            [(Words::Full, "Exchange2010_SP2", true), (Words::Old, "Exchange2007_SP1", false)]
+        {
             let message = resolve(words, "an");
             assert!(message.contains(r#"SearchScope="ActiveDirectory""#));
             assert!(message.contains(r#"ReturnFullContactData="true""#));

@@ -20,6 +20,9 @@ use super::ntlm::{self, Binding, Challenge, Login};
 /// A refused login is not tried again for so long: trying may lock the account.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 
+/// As many connections as an account may use at a time. How many are made is for the gate to say.
+const LINES: usize = 27;
+
 /// From 1601 to 1970, in milliseconds.
 const EPOCH: i64 = 11_644_473_600_000;
 
@@ -126,7 +129,7 @@ impl SignIn {
                 // The login of the connection has ended: it is made anew, once.
                 Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => {}
                 Ok(answer) => {
-                    self.keep(config, line);
+                    self.keep(line);
                     return Ok(answer);
                 }
                 // The server closed what was idle; nothing here changes anything there, so that it may be sent again.
@@ -163,7 +166,7 @@ impl SignIn {
         request.headers_mut().insert(AUTHORIZATION, header(self.scheme(), &answer)?);
         let answer = line.send(request).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
-            self.keep(config, line);
+            self.keep(line);
         }
         Ok(answer)
     }
@@ -219,9 +222,9 @@ impl SignIn {
         None
     }
 
-    fn keep(&self, config: &Checked, line: Line) {
+    fn keep(&self, line: Line) {
         let mut state = self.state();
-        if line.is_open() && state.lines.len() < config.concurrent.get() {
+        if line.is_open() && state.lines.len() < LINES {
             state.lines.push(line);
         }
     }

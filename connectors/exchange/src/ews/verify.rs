@@ -47,7 +47,8 @@ pub(crate) async fn verify(api: &Api, cx: &Context) -> Result<Verification> {
         calls: (cuts == 0).then_some(walk + groups),
         seconds: (cuts == 0).then(|| (walk + groups) / u64::from(api.config.per_second.get()) + 1),
     };
-    let release = api.version().map_or_else(|| "Exchange of an untold release".to_owned(), |version| version.to_string());
+    let release =
+        api.version().map_or_else(|| "Exchange of an untold release".to_owned(), |version| version.to_string());
     let mut not_seen: Vec<String> = NOT_SEEN.iter().map(|&text| text.to_owned()).collect();
     if !api.is_full() {
         not_seen.push("titles, departments, telephone numbers: this release tells them in part".to_owned());

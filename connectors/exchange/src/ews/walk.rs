@@ -61,6 +61,8 @@ impl Gap {
 struct Node {
     prefix: Box<str>,
     next: usize,
+    /// Who was told under it, as a hash.
+    told: u64,
 }
 
 /// A walk over an address book.
@@ -90,7 +92,7 @@ impl Walk {
     pub(crate) fn new(most: u32) -> Self {
         let mut walk = Self {
             letters: letters::ADDRESS.chars().collect(),
-            nodes: vec![Node { prefix: Box::default(), next: 0 }],
+            nodes: vec![Node { prefix: Box::default(), next: 0, told: 0 }],
             at: 0,
             hints: VecDeque::new(),
             hinted: HashSet::new(),
@@ -177,7 +179,11 @@ impl Walk {
             self.gaps.insert(Gap::TooDeep);
             return;
         }
-        self.nodes.push(Node { prefix: prefix.into(), next: 0 });
+        let told = told(heard);
+        if self.is_ignored(prefix, heard, told) {
+            return;
+        }
+        self.nodes.push(Node { prefix: prefix.into(), next: 0, told });
         for name in heard.iter().flat_map(|one| &one.names) {
             let Some(next) = name.strip_prefix(prefix).and_then(|rest| rest.chars().next()) else { continue };
             if !next.is_ascii() && !self.letters.contains(&next) {
@@ -186,9 +192,25 @@ impl Walk {
         }
     }
 
+    /// Tells whether the server seems to ignore the last letter, as directories do with hyphens and the like: the same
+    /// are told as without it, and nobody of them has it. What follows was asked for without it, then.
+    fn is_ignored(&self, prefix: &str, heard: &[Heard], told: u64) -> bool {
+        let mut letters = prefix.chars();
+        let Some(last) = letters.next_back().filter(|last| !last.is_alphanumeric()) else { return false };
+        let before = letters.as_str();
+        let has = |text: &str| text.starts_with(prefix) || text.contains(&format!(" {prefix}"));
+        !before.is_empty()
+            && self.nodes.iter().any(|node| node.told == told && before == &*node.prefix)
+            && !heard.iter().any(|one| has(&one.address) || one.names.iter().any(|name| has(name)))
+            && last != '@'
+    }
+
     /// Everybody who was told anywhere has to be told under a beginning of the own address that is told whole.
     fn hold_against(&mut self, prefix: &str, heard: &[Heard]) {
-        let mut begin = self.witnesses.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).take_while(|address| address.starts_with(prefix));
+        let mut begin = self
+            .witnesses
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|address| address.starts_with(prefix));
         if begin.any(|address| heard.iter().all(|one| one.address != **address)) {
             self.gaps.insert(Gap::Contradiction);
         }
@@ -211,12 +233,15 @@ impl Walk {
                 self.gaps.insert(Gap::Script);
             }
         }
-        if !self.letters.contains(&letter) {
+        if !self.letters.contains(&letter) && !letters::is_mark(letter) {
             self.letters.push(letter);
         }
     }
 
     fn hint(&mut self, prefix: &str) {
+        if prefix.ends_with(letters::is_mark) {
+            return;
+        }
         let mut hasher = Fnv::default();
         prefix.hash(&mut hasher);
         if self.hinted.insert(hasher.finish()) {
@@ -240,6 +265,12 @@ impl Walk {
     }
 }
 
+fn told(heard: &[Heard]) -> u64 {
+    let mut hasher = Fnv::default();
+    heard.iter().for_each(|one| one.address.hash(&mut hasher));
+    hasher.finish()
+}
+
 /// FNV-1a: the same in every release, because checkpoints hold its hashes.
 struct Fnv(u64);
 
@@ -260,3 +291,6 @@ impl std::hash::Hasher for Fnv {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,7 +177,9 @@ fn broken(error: &quick_xml::Error, at: usize) -> Error {
     use quick_xml::errors::{Error as Xml, IllFormedError};
     match error {
         // The document ended within a tag, a comment or the like.
-        Xml::Syntax(_) | Xml::IllFormed(IllFormedError::MissingEndTag(_) | IllFormedError::UnclosedReference) => cut_off(at),
+        Xml::Syntax(_) | Xml::IllFormed(IllFormedError::MissingEndTag(_) | IllFormedError::UnclosedReference) => {
+            cut_off(at)
+        }
         _ => wrong("the answer is not well-formed XML", at),
     }
 }
@@ -213,7 +215,8 @@ mod tests {
     #[test]
     fn namespaces_are_told_by_their_address_and_not_by_their_prefix() {
         let mut found = Vec::new();
-        let document = "<x:a xmlns:x='http://schemas.microsoft.com/exchange/services/2006/types' xmlns='urn:y'><b/><t:c/></x:a>";
+        let document =
+            "<x:a xmlns:x='http://schemas.microsoft.com/exchange/services/2006/types' xmlns='urn:y'><b/><t:c/></x:a>";
         read(document.as_bytes(), |step| {
             if let Step::Open(ns, name, _) = step {
                 found.push((ns, name.to_owned()));

@@ -1,6 +1,7 @@
-//! What the connector does over the wire, one module for each subject.
+//! The connector against a fake organisation, and a fake domain that holds one: a module for each promise that it makes.
 
-#[path = "../../../ldap/tests/domain/conformance.rs"]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod conformance;
 #[path = "../../../ldap/tests/domain/dirsync_histories.rs"]
 mod dirsync_histories;
@@ -10,10 +11,17 @@ mod domain;
 #[allow(dead_code, reason = "shared with another view of a domain")]
 #[path = "../../../ldap/tests/domain/followed.rs"]
 mod followed;
+mod imports;
 #[allow(dead_code, reason = "shared with another view of a domain")]
 #[path = "../../../ldap/tests/domain/known.rs"]
 mod known;
 mod ldap;
+#[path = "../../../ldap/tests/domain/conformance.rs"]
+mod ldap_conformance;
+mod listing;
+mod organisation;
+mod sign_in;
+mod trouble;
 #[path = "../../../ldap/tests/domain/usn_histories.rs"]
 mod usn_histories;
 mod view;

@@ -33,13 +33,16 @@ fn read_case(directory: &Path) -> Json {
     let class = case.lines().find_map(|line| line.strip_prefix("class = ")).unwrap().trim_matches('"').to_owned();
     let units: Units = Some([("/Corp/Sales".to_owned(), "id:03ph8a2z1".to_owned())].into());
     let page: Page = serde_json::from_str(&text("page.json")).unwrap();
+    // Whose address it is others find out.
+    let owner = |address: Option<&str>| Some(Value::text(address));
     let items = page.items.iter().map(|item| match class.as_str() {
         "users" => shown(parsed(item).map(|read| user(&read, &units)), item),
         "groups" => shown(parsed(item).map(|read| group(&read)), item),
-        "chromeos" => shown(parsed(item).map(|read| chromeos(&read, Some(Value::from("owner")), &units)), item),
-        "mobile" => shown(parsed(item).map(|read| mobile(&read, Some(Value::from("owner")))), item),
+        "chromeos" => shown(parsed(item).map(|read| chromeos(&read, owner(read.owner()), &units)), item),
+        "mobile" => shown(parsed(item).map(|read| mobile(&read, owner(read.owner()))), item),
         "members" => {
-            let read = parsed(item).map(|read| member(&read, |domain| domain == "corp.example")).unwrap();
+            let read: Member<'_> = serde_json::from_str(item.get()).unwrap();
+            let read = member(&read, |domain| domain == "corp.example");
             json!({ "id": read.id.to_string(), "kind": read.kind })
         }
         other => panic!("no such class: {other}"),

@@ -80,6 +80,7 @@ pub(crate) struct Listing {
     pub(crate) quarantined: Vec<Quarantined>,
     pub(crate) closed: BTreeSet<Scope>,
     pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) withdrawn: Vec<ObjectKey>,
     pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) cursor: Option<Cursor>,
 }
@@ -117,6 +118,7 @@ pub(crate) async fn read(mut pager: Box<dyn SnapshotPager>, listing: &mut Listin
             assert!(listing.closed.insert(scope.clone()), "closed twice: {scope}");
         }
         listing.unreadable.extend(page.unreadable);
+        listing.withdrawn.extend(page.withdrawn);
         listing.checkpoints.extend(page.checkpoint);
     }
 }

@@ -1,149 +1,16 @@
 //! Whole imports into a store: nothing for nothing, and deltas that agree with listings over random histories.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tenantry::model::{CustomerId, EndpointName, GuardLimits, Limit, Mode, ObjectKind, Outcome, RunReport};
-use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
-use tenantry_fakes::google::{Account, AuditLog, Clock, Member, Settings, Size};
+use tenantry::gate::Clock as GateClock;
+use tenantry::model::{Mode, ObjectKind, Outcome, RunReport};
+use tenantry_fakes::google::{Account, AuditLog, Clock, Fault, Member, Refusal, Settings, Size, When};
+use tenantry_gsuite::Changes;
 
 use crate::account::{Tenant, start_with};
-
-/// One customer's store, and the service over it.
-struct Store1 {
-    folder: std::path::PathBuf,
-    service: Service,
-    customer: CustomerId,
-}
-
-impl Drop for Store1 {
-    fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-type State = BTreeMap<(ObjectKind, String), (BTreeMap<String, String>, BTreeSet<String>)>;
-
-impl Store1 {
-    async fn new(tenant: &Tenant, name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("tenantry-gsuite-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        let service = Service::new(Arc::new(SqliteStore::open(folder.join("state.db")).unwrap()));
-        let customer = CustomerId::new("c1").unwrap();
-        let endpoint = Arc::new(tenant.endpoint()) as Arc<dyn Endpoint>;
-        service.register(Customer::new(customer.clone()), vec![endpoint]).await.unwrap();
-        Self { folder, service, customer }
-    }
-
-    async fn import(&self, full: bool) -> RunReport {
-        // Histories of a few dozen people change a large part of them.
-        let options = ImportOptions { full, guard: generous(), ..ImportOptions::default() };
-        let report = self.service.import(&self.customer, &EndpointName::new("google").unwrap(), options).await.unwrap();
-        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
-        report
-    }
-
-    fn events(&self) -> usize {
-        self.service.store().events(&self.customer, 0, usize::MAX).unwrap().len()
-    }
-
-    /// Everything that is known, by the directory's ids.
-    fn state(&self) -> State {
-        let store: &dyn Store = self.service.store().as_ref();
-        let mut names = BTreeMap::new();
-        let mut records = Vec::new();
-        for kind in [ObjectKind::User, ObjectKind::Group, ObjectKind::Computer] {
-            for record in store.records(&self.customer, kind, None, usize::MAX >> 1).unwrap() {
-                let Some(identity) = record.identities.first() else { continue };
-                names.insert(record.id, identity.source_id.to_string());
-                records.push(record);
-            }
-        }
-        let one = |record: tenantry::model::Record| {
-            // The log says nothing of devices: whose one is when its address goes to somebody else, a full listing tells.
-            let known = record.attributes.iter().filter(|(name, _)| name.as_str() != "owner");
-            let attributes = known.map(|(name, value)| (name.as_str().to_owned(), format!("{value:?}"))).collect();
-            let members = if record.kind == ObjectKind::Group {
-                let (members, _) = store.members(&self.customer, record.id).unwrap();
-                members.iter().filter_map(|id| names.get(id).cloned()).collect()
-            } else {
-                BTreeSet::new()
-            };
-            ((record.kind, names[&record.id].clone()), (attributes, members))
-        };
-        records.into_iter().map(one).collect()
-    }
-}
-
-fn generous() -> GuardLimits {
-    GuardLimits::of_all(Limit { share: 0.45, floor: 40 })
-}
-
-/// A source of numbers that are the same for a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % end.max(1) as u64).unwrap()
-    }
-
-    fn pick(&mut self, all: &[String]) -> Option<String> {
-        (!all.is_empty()).then(|| all[self.below(all.len())].clone())
-    }
-}
-
-fn change(account: &Account, dice: &mut Dice, number: usize, deleted: &mut Vec<String>) -> Option<()> {
-    let admin = |id: &String| account.user(id).is_some_and(|user| user["isAdmin"] == true);
-    let users: Vec<_> = account.user_ids().into_iter().filter(|id| !admin(id)).collect();
-    let groups = account.group_ids();
-    match dice.below(12) {
-        0 => drop(account.add_user(&format!("new{number}@corp.example"), "New", "Person", |_| {})),
-        1 => account.rename_user(&dice.pick(&users)?, &format!("renamed{number}@corp.example")),
-        2 => {
-            let suspended = dice.below(2) == 0;
-            account.suspend_user(&dice.pick(&users)?, suspended);
-        }
-        3 => {
-            let user = dice.pick(&users)?;
-            account.delete_user(&user);
-            deleted.push(user);
-        }
-        4 => {
-            let user = deleted.pop()?;
-            account.undelete_user(&user);
-        }
-        5 => drop(account.add_group(&format!("group{number}@corp.example"), "New group", |_| {})),
-        6 => account.edit_group(&dice.pick(&groups)?, |group| {
-            group.insert("name".to_owned(), json!(format!("Called {number}")));
-        }),
-        7 => drop(account.delete_group(&dice.pick(&groups)?)),
-        8 | 9 => {
-            let (group, user) = (dice.pick(&groups)?, dice.pick(&users)?);
-            if !account.member_ids(&group).contains(&user) {
-                account.add_member(&group, Member::user(&user));
-            }
-        }
-        10 => {
-            let group = dice.pick(&groups)?;
-            let member = dice.pick(&account.member_ids(&group))?;
-            account.remove_member(&group, &member);
-        }
-        // An address that is free goes to somebody else.
-        _ => {
-            let user = dice.pick(&users)?;
-            let email = account.user(&user)?["primaryEmail"].as_str()?.to_owned();
-            account.delete_user(&user);
-            deleted.retain(|id| *id != user);
-            account.add_user(&email, "Second", "Owner", |_| {});
-        }
-    }
-    Some(())
-}
+use crate::history::{Dice, change};
+use crate::store::{State, Store1};
 
 async fn tenant(seed: u64, log: AuditLog) -> Tenant {
     let size = Size { users: 60, groups: 15, memberships: 150, orgunits: 6, chromeos: 4, mobile: 4 };
@@ -221,8 +88,247 @@ async fn a_log_that_loses_entries_costs_freshness_and_removes_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_listing_comes_when_the_last_one_is_too_old() {
     let mut tenant = tenant(1, AuditLog::default()).await;
-    tenant.config.changes = tenantry_gsuite::Changes::AuditLog { full: Duration::ZERO };
+    tenant.config.changes = Changes::AuditLog { full: Duration::ZERO, members: Duration::from_hours(6) };
     let store = Store1::new(&tenant, "old").await;
     store.import(false).await;
     assert_eq!(store.import(false).await.mode, Mode::Snapshot);
+}
+
+/// How old a part may be, by words of its name.
+fn as_of(report: &RunReport, part: &str) -> i64 {
+    let found: Vec<_> = report.freshness.iter().filter(|known| known.part.contains(part)).collect();
+    assert_eq!(found.len(), 1, "{part}: {:?}", report.freshness);
+    found[0].as_of.0
+}
+
+fn members(state: &State) -> BTreeMap<String, BTreeSet<String>> {
+    let groups = state.iter().filter(|((kind, _), _)| *kind == ObjectKind::Group);
+    groups.map(|((_, id), (_, members))| (id.clone(), members.clone())).collect()
+}
+
+/// A tenant that lives by the time of a gate, which passes by itself where somebody waits.
+async fn timed(seed: u64, log: AuditLog) -> (Tenant, GateClock, tenantry::gate::ManualClock) {
+    let (clock, time) = GateClock::manual();
+    time.set_unix_millis(1_768_478_400_000);
+    time.advance_by_itself();
+    let tenant = tenant(seed, log).await;
+    tenant.fake.service().edit_settings(|settings| {
+        settings.quota.per_user = 1_000_000;
+        settings.quota.mobile_per_second = 1_000_000;
+    });
+    let shared = time.clone();
+    let _ = tenant.account.clone().with_clock(Clock::of(move || shared.now_unix_millis()));
+    (tenant, clock, time)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn law_16_what_a_run_declares_to_be_fresh_agrees_with_a_fresh_listing() {
+    const STEP: Duration = Duration::from_mins(15);
+    let (turn, full) = (Duration::from_hours(2), Duration::from_hours(6));
+    let (mut by_turn, mut by_listing) = (0, 0);
+    for seed in 21..=24 {
+        // Every other entry never shows, the others after up to three minutes.
+        let (mut tenant, clock, time) = timed(seed, AuditLog { lag_seconds: 180, lost_percent: 50 }).await;
+        tenant.config.changes = Changes::AuditLog { full, members: turn };
+        let store = Store1::with_clock(&tenant, &format!("fresh-as-told-{seed}"), clock.clone()).await;
+        store.import(false).await;
+        let (mut dice, mut deleted) = (Dice(seed), Vec::new());
+        for number in 0..12 {
+            time.advance(STEP / 4);
+            change(&tenant.account, &mut dice, number, &mut deleted);
+            if number % 4 == 3 {
+                store.import(false).await;
+            }
+        }
+        let last = time.now_unix_millis();
+        let truth = Store1::with_clock(&tenant, &format!("truth-{seed}"), clock.clone()).await;
+        truth.import(true).await;
+        let truth = truth.state();
+        let mut whole = false;
+        for _ in 0..32 {
+            time.advance(STEP);
+            let report = store.import(false).await;
+            let state = store.state();
+            // Who came and went is there with the first run behind it.
+            assert!(as_of(&report, "came or went") > last);
+            assert!(state.keys().eq(truth.keys()), "seed {seed}");
+            if as_of(&report, "memberships that the audit log does not tell") > last {
+                assert_eq!(members(&state), members(&truth), "seed {seed}");
+                by_turn += u32::from(report.mode == Mode::Delta && !whole);
+            }
+            if as_of(&report, "all else") > last {
+                assert_eq!(state, truth, "seed {seed}");
+                by_listing += u32::from(!whole);
+                whole = true;
+            }
+            // Fifteen groups, an eighth of them a run: two at most. So long does a turn take at the longest.
+            let late = report.started_at.0 - as_of(&report, "memberships that the audit log does not tell");
+            assert!(late <= 3 * 3_600_000, "{late}");
+        }
+        assert!(whole, "seed {seed}");
+    }
+    // It was not by chance: what the log lost came by turns before everything was listed.
+    assert!(by_turn > 4 && by_listing == 4, "{by_turn} {by_listing}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_membership_that_the_log_lost_comes_by_turns_at_the_cost_of_few_groups() {
+    let (mut tenant, clock, time) = timed(3, AuditLog { lag_seconds: 0, lost_percent: 100 }).await;
+    tenant.config.changes = Changes::AuditLog { full: Duration::from_hours(48), members: Duration::from_hours(4) };
+    let store = Store1::with_clock(&tenant, "turns", clock).await;
+    store.import(false).await;
+    let account = &tenant.account;
+    let (group, user) = (account.group_ids().swap_remove(7), account.user_ids().swap_remove(50));
+    assert!(!account.member_ids(&group).contains(&user));
+    account.add_member(&group, Member::user(&user));
+    let mut added = 0;
+    for _ in 0..16 {
+        time.advance(Duration::from_mins(15));
+        tenant.fake.log().clear();
+        let report = store.import(false).await;
+        assert_eq!(report.mode, Mode::Delta);
+        // One of fifteen groups comes due every quarter of an hour.
+        assert_eq!(tenant.fake.log().of("members.list").len(), 1);
+        added += report.members_added;
+    }
+    assert_eq!(added, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_the_log_shows_late_is_not_missed_by_the_runs_in_between() {
+    let (tenant, clock, time) = timed(9, AuditLog { lag_seconds: 180, lost_percent: 0 }).await;
+    let store = Store1::with_clock(&tenant, "late", clock).await;
+    store.import(false).await;
+    let users = tenant.account.user_ids();
+    let active = users.iter().filter(|id| tenant.account.user(id).unwrap()["suspended"] == false);
+    let some: Vec<_> = active.skip(1).take(8).cloned().collect();
+    for id in &some {
+        tenant.account.suspend_user(id, true);
+    }
+    // Each run takes the log further than what it does not show yet.
+    let suspended = |store: &Store1| {
+        let state = store.state();
+        let is = |id: &&String| state[&(ObjectKind::User, (*id).clone())].0["state"].contains("suspended");
+        some.iter().filter(is).count()
+    };
+    time.advance(Duration::from_secs(20));
+    assert_eq!(store.import(false).await.mode, Mode::Delta);
+    assert!(suspended(&store) < 8, "nothing was late");
+    for _ in 0..2 {
+        time.advance(Duration::from_mins(2));
+        assert_eq!(store.import(false).await.mode, Mode::Delta);
+    }
+    assert_eq!(suspended(&store), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_that_the_log_does_not_tell_of_yet_come_with_their_members_and_without_a_full_listing() {
+    let tenant = tenant(4, AuditLog { lag_seconds: 0, lost_percent: 100 }).await;
+    let store = Store1::new(&tenant, "new-group").await;
+    store.import(false).await;
+    // More than take their turn.
+    for number in 0..4 {
+        let group = tenant.account.add_group(&format!("fresh{number}@corp.example"), "Fresh", |_| {});
+        let user = tenant.account.user_ids().swap_remove(5 + number);
+        tenant.account.add_member(&group, Member::user(&user));
+    }
+    let report = store.import(false).await;
+    assert_eq!((report.mode, report.created, report.members_added), (Mode::Delta, 4, 4), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_users_that_listings_do_not_show_yet_are_never_removed() {
+    let (tenant, clock, time) = timed(5, AuditLog { lag_seconds: 0, lost_percent: 0 }).await;
+    let store = Store1::with_clock(&tenant, "lag", clock).await;
+    store.import(false).await;
+    tenant.account.list_new_users_after(Duration::from_mins(20));
+    let hire = tenant.account.add_user("hire@corp.example", "Ann", "Hire", |_| {});
+    let group = tenant.account.group_ids().swap_remove(2);
+    tenant.account.add_member(&group, Member::user(&hire));
+    // The log names her before any listing does: she comes in, and no listing without her takes her away.
+    for (minutes, full) in [(0, false), (5, false), (5, true), (5, false), (10, true)] {
+        time.advance(Duration::from_mins(minutes));
+        let report = store.import(full).await;
+        assert_eq!((report.removed, report.missing, report.members_removed), (0, 0, 0), "{report:?}");
+        assert!(store.state().contains_key(&(ObjectKind::User, hire.clone())), "after {minutes} minutes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nested_members_that_show_late_are_no_memberships_that_end() {
+    let (tenant, clock, time) = timed(6, AuditLog { lag_seconds: 0, lost_percent: 0 }).await;
+    let store = Store1::with_clock(&tenant, "nested", clock).await;
+    let parent = tenant.account.add_group("parent@corp.example", "Parent", |_| {});
+    store.import(false).await;
+    let child = tenant.account.group_ids().swap_remove(1);
+    tenant.account.add_member(&parent, Member::group(&child));
+    let mut added = 0;
+    for minutes in [0, 4, 4, 4] {
+        time.advance(Duration::from_mins(minutes));
+        let report = store.import(minutes == 4).await;
+        added += report.members_added;
+        assert_eq!(report.members_removed, 0, "{report:?}");
+    }
+    // One direct membership; those of the members are for readers to compute, and are never asked for.
+    assert_eq!(added, 1);
+    assert!(tenant.fake.log().all().iter().all(|line| !line.target.contains("includeDerivedMembership")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_up_day_leaves_the_import_where_it_is_until_the_reset() {
+    let (tenant, clock, time) = timed(7, AuditLog { lag_seconds: 0, lost_percent: 0 }).await;
+    let store = Store1::with_clock(&tenant, "day", clock).await;
+    // The fake counts days as Google does, from midnight in California: the listing takes more than is left of this one.
+    let used = tenant.fake.log().calls();
+    tenant.fake.service().edit_settings(|settings| settings.quota.per_day = Some(used + 24));
+    let report = store.try_import(false).await;
+    assert_eq!((report.outcome, report.error_kind.as_deref()), (Outcome::Failed, Some("throttled")), "{report:?}");
+    let reason = report.error.unwrap();
+    assert!(reason.contains("midnight in California"), "{reason}");
+    assert_eq!(report.created, 0);
+    // Who tries again before that asks for nothing.
+    tenant.fake.log().clear();
+    let again = store.try_import(false).await;
+    assert_eq!((again.error_kind.as_deref(), tenant.fake.log().calls()), (Some("throttled"), 0), "{again:?}");
+    // The day begins anew, and the import goes on where it was: users are not listed a second time.
+    tenant.fake.service().edit_settings(|settings| settings.quota.per_day = None);
+    time.advance(Duration::from_hours(21));
+    tenant.fake.log().clear();
+    let report = store.import(false).await;
+    assert_eq!(report.created, 60 + 15 + 8, "{report:?}");
+    let (probes, all): (Vec<_>, Vec<_>) =
+        tenant.fake.log().of("users.list").into_iter().partition(|line| line.target.contains("maxResults=1&"));
+    assert!(all.is_empty() && probes.len() == 2, "{all:?} {probes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_lie_of_a_listing_removes_nobody() {
+    let lies = [
+        Fault::EmptySuccess,
+        Fault::EndListing,
+        Fault::DropTail(40),
+        Fault::DropRows { percent: 30, seed: 9 },
+        Fault::Truncate(8),
+        Fault::HideOrgUnit("/Unit 1".to_owned()),
+        Fault::Refuse(Refusal::forbidden()),
+        Fault::Refuse(Refusal::not_found("userKey")),
+    ];
+    let (mut tenant, clock, _time) = timed(8, AuditLog { lag_seconds: 0, lost_percent: 0 }).await;
+    tenant.config.page_size = 20;
+    let store = Store1::with_clock(&tenant, "lies", clock).await;
+    store.import(false).await;
+    let state = store.state();
+    for lie in lies {
+        for operation in ["users.list", "groups.list", "members.list", "chromeosdevices.list", "mobiledevices.list"] {
+            tenant.fake.faults().on(When::Calls(operation), lie.clone());
+            for full in [true, false] {
+                let report = store.try_import(full).await;
+                let gone = (report.removed, report.members_removed, report.missing);
+                // What is there on look-up is not even missing.
+                assert_eq!(gone, (0, 0, 0), "{lie:?} of {operation}: {report:?}");
+            }
+            tenant.fake.faults().clear();
+            assert_eq!(store.state(), state, "{lie:?} of {operation}");
+        }
+    }
 }

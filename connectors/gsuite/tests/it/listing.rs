@@ -32,6 +32,10 @@ async fn everything_comes_once_and_every_scope_is_closed() {
     }
     let owned = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::Computer);
     assert!(owned.clone().all(|patch| text(patch, "owner").is_some_and(|id| account.user(&id).is_some())));
+    // Units below others have their ids, too.
+    let users = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::User);
+    assert!(users.clone().any(|patch| text(patch, "attributes.org_unit_path").unwrap().matches('/').count() > 1));
+    assert!(users.clone().all(|patch| text(patch, "attributes.org_unit_id").is_some()));
     let guests = listing.objects.values().filter(|patch| text(patch, "kind").as_deref() == Some("guest")).count();
     let true_guests =
         account.user_ids().iter().filter(|id| account.user(id).unwrap().contains_key("isGuestUser")).count();
@@ -102,6 +106,17 @@ async fn members_of_every_type_come_as_edges_and_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_in_a_domain_of_the_account_that_has_no_users_is_no_stranger() {
+    let tenant = start(small()).await;
+    let account = &tenant.account;
+    account.add_domain("lists.example");
+    let list = account.add_group("news@lists.example", "News", |_| {});
+    let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    account.add_member(&all, Member::group(&list));
+    assert_eq!(tenant.listing().await.members[&all].get(&list), Some(&MemberKind::Group));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_that_take_longer_than_an_hour_are_listed_from_both_ends() {
     let mut tenant = start(generated()).await;
     tenant.config.page_size = 100;
@@ -143,10 +158,47 @@ async fn who_is_gone_is_told_from_who_can_be_had_back_and_an_address_proves_noth
     assert_eq!(found[3], Presence::Gone(Evidence::NotFound));
     account.undelete_user(&anna);
     assert!(matches!(endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap()[0], Presence::Present(Some(_))));
+    // Nor is somebody gone for good whom the deleted ones cannot be asked for.
+    account.delete_user(&bo);
+    let about = When::About("users.list", "showDeleted".to_owned());
+    for refusal in [tenantry_fakes::google::Refusal::forbidden(), tenantry_fakes::google::Refusal::backend()] {
+        tenant.fake.faults().on(about.clone(), Fault::Refuse(refusal));
+        let found = endpoint.lookup(&tenant.cx, &asked[1..2]).await;
+        assert!(found.as_ref().is_err() || matches!(found.as_ref().unwrap()[0], Presence::Unknown(_)), "{found:?}");
+        tenant.fake.faults().clear();
+    }
     // A lost right is never somebody's end.
     tenant.fake.faults().on(When::Calls("users.get"), Fault::Refuse(tenantry_fakes::google::Refusal::forbidden()));
     let found = endpoint.lookup(&tenant.cx, &asked[..1]).await.unwrap();
     assert!(matches!(found[0], Presence::Unknown(_)), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_success_is_nobodys_end() {
+    let account = small();
+    let device = account.add_chromeos("SN1", |_| {});
+    let phone = account.add_mobile("IM1", "Anna", "anna@corp.example", |_| {});
+    let tenant = start(account).await;
+    let id = |object: Option<tenantry_fakes::google::Fields>| object.unwrap()["id"].as_str().unwrap().to_owned();
+    let anna = id(tenant.account.user("anna@corp.example"));
+    let team = id(tenant.account.group("team@corp.example"));
+    let asked = [
+        object(ObjectKind::User, &anna),
+        object(ObjectKind::Group, &team),
+        object(ObjectKind::Computer, &device),
+        object(ObjectKind::Computer, &phone),
+    ];
+    let endpoint = tenant.endpoint();
+    let found = endpoint.lookup(&tenant.cx, &asked).await.unwrap();
+    assert!(found.iter().all(|presence| matches!(presence, Presence::Present(Some(_)))), "{found:?}");
+    for operation in ["users.get", "groups.get", "chromeosdevices.get", "mobiledevices.get", "members.get"] {
+        tenant.fake.faults().on(When::Calls(operation), Fault::EmptySuccess);
+    }
+    let found = endpoint.lookup(&tenant.cx, &asked).await.unwrap();
+    assert!(found.iter().all(|presence| matches!(presence, Presence::Unknown(_))), "{found:?}");
+    let members = [SourceId::Id(anna.into())];
+    let checked = endpoint.check_members(&tenant.cx, &asked[1], &members).await.unwrap();
+    assert_eq!(checked, [Membership::Unknown]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

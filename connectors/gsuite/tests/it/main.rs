@@ -5,7 +5,11 @@
 mod account;
 mod actions;
 mod conformance;
+mod history;
 mod imports;
 mod listing;
+mod requests;
 mod sign_in;
+mod store;
 mod trouble;
+mod verification;

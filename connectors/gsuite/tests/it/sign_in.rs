@@ -4,10 +4,10 @@ use futures::future::BoxFuture;
 use google_apis_common::GetToken;
 use tenantry::model::EndpointName;
 use tenantry::{Endpoint, EndpointInfo, Error, ErrorKind, Secret};
-use tenantry_fakes::google::{Fault, Privilege, Refusal, Settings, When};
+use tenantry_fakes::google::{Fault, Privilege, Refusal, When};
 use tenantry_gsuite::{Gsuite, Writes};
 
-use crate::account::{endpoint, small, start, start_with};
+use crate::account::{endpoint, small, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_token_serves_a_whole_import_and_a_revoked_one_is_renewed() {
@@ -37,46 +37,6 @@ async fn a_wrong_key_and_an_unknown_administrator_are_refused_once_and_show_no_s
         let shown = format!("{error:?}");
         assert!(!shown.contains("BEGIN") && !key.lines().any(|line| line.len() > 60 && shown.contains(line)));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_scope_that_is_not_delegated_is_named_by_the_check() {
-    let scope = |name: &str| format!("https://www.googleapis.com/auth/{name}");
-    let names = ["admin.directory.user.readonly", "admin.directory.group.readonly", "admin.directory.orgunit.readonly"];
-    let mut settings = Settings { delegated_scopes: names.map(scope).into(), ..Settings::default() };
-    settings.delegated_scopes.insert(scope("admin.reports.audit.readonly"));
-    let tenant = start_with(small(), settings).await;
-    let error = tenant.endpoint().coverage(&tenant.cx).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::PermissionDenied { .. }), "{error:?}");
-    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
-    let missing: Vec<_> =
-        verification.rights.iter().filter(|right| !right.granted).map(|right| right.name.as_str()).collect();
-    assert!(missing.contains(&"admin.directory.device.chromeos.readonly"), "{missing:?}");
-    assert!(missing.contains(&"admin.directory.device.mobile.readonly"));
-    assert!(!missing.contains(&"admin.directory.user.readonly"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_tells_account_rights_and_how_much_work_it_is() {
-    let mut tenant = start(small()).await;
-    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
-    assert_eq!(verification.identity, tenant.account.customer());
-    assert!(verification.rights.iter().all(|right| right.granted), "{verification:?}");
-    assert_eq!((verification.estimate.users, verification.estimate.groups), (Some(3), Some(2)));
-    assert_eq!(verification.estimate.calls, Some(1 + 1 + 2 + 3));
-    // An administrator without the privilege for groups: the scope is delegated, the role is not enough.
-    tenant.account.add_user("sync@corp.example", "Sync", "Robot", |_| {});
-    tenant.config.admin = "sync@corp.example".to_owned();
-    let mut privileges = Privilege::all();
-    privileges.remove(&Privilege::Groups);
-    tenant.fake.service().edit_settings(|settings| {
-        settings.administrators = [("sync@corp.example".to_owned(), privileges)].into();
-    });
-    let verification = tenant.endpoint().verify(&tenant.cx).await.unwrap();
-    let missing: Vec<_> = verification.rights.iter().filter(|right| !right.granted).collect();
-    assert_eq!(missing.len(), 1, "{missing:?}");
-    assert!(missing[0].name.contains("Groups"));
-    assert!(verification.not_seen.iter().any(|line| line.contains("groups")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

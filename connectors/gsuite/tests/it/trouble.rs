@@ -83,14 +83,26 @@ async fn a_refused_page_token_ends_the_listing_without_closing_anything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_repeat_are_an_error_and_empty_ones_are_not() {
-    let tenant = start(some()).await;
+    let mut tenant = start(some()).await;
+    tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 1_000_000);
+    tenant.config.page_size = 5;
+    let operations = [
+        ("users.list", Scope::Users),
+        ("groups.list", Scope::Groups),
+        ("members.list", Scope::Computers),
+        ("chromeosdevices.list", Scope::Computers),
+        ("mobiledevices.list", Scope::Computers),
+    ];
     for fault in [Fault::RepeatFirstPage, Fault::RepeatToken] {
-        tenant.fake.faults().on(When::Calls("users.list"), fault.clone());
-        let (error, listing) = fails(&tenant).await;
-        assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?}");
-        assert!(listing.closed.is_empty());
-        tenant.fake.faults().clear();
+        for (operation, scope) in &operations {
+            tenant.fake.faults().on(When::Calls(operation), fault.clone());
+            let (error, listing) = fails(&tenant).await;
+            assert_eq!(*error.kind(), ErrorKind::Protocol, "{fault:?} of {operation}");
+            assert!(!listing.closed.contains(scope));
+            tenant.fake.faults().clear();
+        }
     }
+    tenant.config.page_size = 500;
     tenant.fake.faults().on(When::Page("users.list", 2), Fault::EmptyPage);
     tenant.fake.faults().on(When::Page("groups.list", 1), Fault::EmptyPage);
     // The last page has a token all the same, and the page behind it has nothing on it.
@@ -129,6 +141,37 @@ async fn a_kind_that_may_not_be_read_is_said_to_be_unreadable_and_the_rest_comes
         matches!(error.kind(), ErrorKind::PermissionDenied { missing } if missing[0].contains("Users")),
         "{error:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_goes_while_it_is_read_is_withdrawn_and_one_that_may_not_be_read_is_not_empty() {
+    let tenant = start(some()).await;
+    let groups = tenant.account.group_ids();
+    let about = |group: &String| When::About("members.list", format!("/{group}/"));
+    tenant.fake.faults().on(about(&groups[3]), Fault::Refuse(Refusal::not_found("groupKey")));
+    tenant.fake.faults().on(about(&groups[5]), Fault::Refuse(Refusal::forbidden()));
+    let listing = tenant.listing().await;
+    let withdrawn: Vec<_> = listing.withdrawn.iter().map(|key| (key.kind, key.id.to_string())).collect();
+    assert_eq!(withdrawn, [(ObjectKind::Group, groups[3].clone())]);
+    let unreadable: Vec<_> = listing.unreadable.iter().map(|unreadable| unreadable.scope.to_string()).collect();
+    assert!(unreadable.len() == 1 && unreadable[0].contains(&groups[5]), "{unreadable:?}");
+    assert!(!listing.has_closed(&groups[3]) && !listing.has_closed(&groups[5]) && listing.has_closed(&groups[4]));
+    // The same by turns, and where the log names a group.
+    let cursor = listing.cursor.unwrap();
+    for group in &groups {
+        tenant.account.edit_group(group, |fields| drop(fields.insert("description".to_owned(), "new".into())));
+    }
+    tenant.fake.service().edit_settings(|settings| settings.audit_log.lag_seconds = 0);
+    let endpoint = tenant.endpoint();
+    let mut delta = endpoint.as_delta().unwrap().delta(&tenant.cx, &cursor).await.unwrap();
+    let (mut closed, mut unreadable) = (Vec::new(), Vec::new());
+    while let tenantry::endpoint::DeltaStep::Page(page) = delta.next().await.unwrap() {
+        closed.extend(page.closed.iter().map(ToString::to_string));
+        unreadable.extend(page.unreadable.iter().map(|unreadable| unreadable.scope.to_string()));
+    }
+    assert_eq!(closed.len(), groups.len() - 2);
+    assert!(closed.iter().all(|scope| !scope.contains(&groups[3]) && !scope.contains(&groups[5])), "{closed:?}");
+    assert_eq!(unreadable.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

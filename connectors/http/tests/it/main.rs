@@ -4,6 +4,7 @@
 
 mod bodies;
 mod failures;
+mod lines;
 mod origins;
 mod proxies;
 mod secrets;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::Serialize;
 
+use super::super::feed::note_run;
 use super::super::outbox::Writer;
 use super::super::plan::HeldItems;
 use super::super::stage::Stage;
@@ -28,6 +29,8 @@ pub(in super::super) struct Finish<'a> {
     pub(in super::super) listed_at: Option<Timestamp>,
     /// Whether the next run has to list everything anew.
     pub(in super::super) relist: bool,
+    /// Since when its cursor is good, and up to when its endpoint declares it to be.
+    pub(in super::super) cursor_life: (Timestamp, Option<Timestamp>),
     /// What the guard holds.
     pub(in super::super) items: &'a HeldItems,
     /// What went without approval.
@@ -70,8 +73,12 @@ pub(in super::super) fn finish(
         if finish.relist || cursor.is_some() {
             // A cursor covers the data that it is stored with, all of it.
             let cursor = cursor.filter(|_| !finish.relist);
+            let (at, ends) = finish.cursor_life;
             transaction
-                .execute("UPDATE endpoints SET cursor = ?2 WHERE endpoint_no = ?1", params![target.endpoint_no, cursor])
+                .execute(
+                    "UPDATE endpoints SET cursor = ?2, cursor_at = ?3, cursor_ends = ?4 WHERE endpoint_no = ?1",
+                    params![target.endpoint_no, cursor, at.0, ends.map(|ends| ends.0)],
+                )
                 .map_err(step())?;
         }
         if let Some(coverage) = &finish.coverage {
@@ -101,6 +108,8 @@ pub(in super::super) fn finish(
         park(&transaction, target, finish, now, &mut events)?;
         spend(&transaction, target, &finish.spent, now)?;
     }
+    let lists_all = finish.listed_at.is_some();
+    note_run(&transaction, target.endpoint_no, finish.report, &finish.alerts, lists_all, now)?;
     for alert in &finish.alerts {
         events.add(EventType::AlertRaised, &target.run.to_string(), alert)?;
     }
@@ -169,6 +178,7 @@ pub(in super::super) fn abort(
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
     check_epoch(&transaction, target)?;
     let mut events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
+    note_run(&transaction, target.endpoint_no, report, alert.as_slice(), false, now)?;
     if let Some(alert) = alert {
         events.add(EventType::AlertRaised, &target.run.to_string(), &alert)?;
     }

@@ -5,6 +5,7 @@
 
 mod edges;
 mod finish;
+mod joins;
 mod objects;
 mod removals;
 mod repair;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 
 use super::edit;
+use super::join::{self, Ground};
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
@@ -102,6 +104,8 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
+    /// Probes of new objects that joined a record: written with them, at the end of the chunk.
+    joined: Vec<([u8; 16], objects::ProbeRow, Option<i64>)>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
 }
@@ -115,7 +119,38 @@ struct Chunk<'a> {
     counts: [i64; 4],
     /// Whether a new user may be somebody who was added by hand.
     adopts: bool,
+    /// What objects of several endpoints are joined on; `None` for a customer who has one.
+    ground: Option<Ground>,
+    /// What was there when the chunk began.
+    before: Before,
     now: Timestamp,
+}
+
+/// What a chunk finds when it begins: each new object would have to ask for it.
+struct Before {
+    /// The endpoint's place in the customer's order, and what it leaves to local editors.
+    rank: u32,
+    yielded: Vec<String>,
+    /// Whether any record has an id that a new one might be given: not before the first import of all has written them.
+    any_ids: bool,
+    /// The last object that has facets; those that come later have none but their own.
+    last_facet: i64,
+}
+
+impl Before {
+    fn read(transaction: &Transaction<'_>, endpoint_no: i64) -> Result<Self> {
+        let (rank, yielded, any_ids, last_facet): (u32, String, bool, Option<i64>) = transaction
+            .prepare_cached(
+                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets)
+                 FROM endpoints WHERE endpoint_no = ?1",
+            )
+            .and_then(|mut query| {
+                query.query_row([endpoint_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            })
+            .map_err(sql("read the endpoint"))?;
+        let yielded = serde_json::from_str(&yielded).unwrap_or_default();
+        Ok(Self { rank, yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+    }
 }
 
 /// What a chunk leaves to be done.
@@ -167,7 +202,7 @@ pub(super) fn tell_removed(
     events.add(event_type, &record.id.to_string(), &data)
 }
 
-fn told_run(run: RunId) -> Option<RunId> {
+pub(super) fn told_run(run: RunId) -> Option<RunId> {
     (!run.0.is_nil()).then_some(run)
 }
 
@@ -178,20 +213,20 @@ pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: 
         ObjectKind::Group => EventType::GroupUpserted,
         ObjectKind::Computer => EventType::ComputerUpserted,
     };
-    let changed = match before {
-        Some(before) => after.changed_since(before),
-        None => after.attributes.iter().map(|(name, _)| name.clone()).collect(),
+    let run = told_run(run);
+    let Some(before) = before else {
+        let changed = after.attributes.iter().map(|(name, _)| name.as_str()).collect();
+        let data = RecordData { record: after, changed, previous: BTreeMap::new(), run, restorable: None };
+        return events.add(event_type, &after.id.to_string(), &data).map(|()| true);
     };
-    if before.is_some() && changed.is_empty() {
+    let changed = after.changed_since(before);
+    if changed.is_empty() {
         return Ok(false);
     }
-    let previous = before
-        .map(|before| {
-            changed.iter().filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value))).collect()
-        })
-        .unwrap_or_default();
+    let previous =
+        changed.iter().filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value))).collect();
     let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
-    let data = RecordData { record: after, changed, previous, run: told_run(run), restorable: None };
+    let data = RecordData { record: after, changed, previous, run, restorable: None };
     events.add(event_type, &after.id.to_string(), &data)?;
     Ok(true)
 }
@@ -201,12 +236,15 @@ pub(super) struct RecordRow {
     pub(super) id: RecordId,
     pub(super) kind: ObjectKind,
     pub(super) archived: bool,
+    /// Local values, also those of the records that it absorbed.
     pub(super) local: Attributes,
+    /// Its own local values.
+    pub(super) own: Attributes,
 }
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), index: None }
+        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), index: None }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -234,8 +272,13 @@ impl Apply {
             return Ok((applied, true));
         }
         let events = Writer::begin(&transaction, target.customer_no, Some(&target.endpoint), target.run, now)?;
-        let adopts = phase == ApplyPhase::Objects && !edit::owns_nobody(&transaction, target.customer_no)?;
-        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, now };
+        let brings = phase == ApplyPhase::Objects;
+        let adopts = brings && !edit::owns_nobody(&transaction, target.customer_no)?;
+        let several = brings && join::is_several(&transaction, target.customer_no)?;
+        let ground = several.then(|| Ground::read(&transaction, target.customer_no)).transpose()?;
+        let before = Before::read(&transaction, target.endpoint_no)?;
+        let mut chunk =
+            Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, before, now };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -341,7 +384,10 @@ pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applie
 /// Reads a record's own row.
 pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
-        .prepare_cached("SELECT id, kind, archived_at, local FROM records WHERE record_no = ?1")
+        .prepare_cached(
+            "SELECT id, kind, archived_at, local, EXISTS (SELECT 1 FROM absorbed WHERE into_no = ?1)
+             FROM records WHERE record_no = ?1",
+        )
         .and_then(|mut query| {
             query
                 .query_row([record_no], |row| {
@@ -350,26 +396,30 @@ pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Opti
                         row.get::<_, i64>(1)?,
                         row.get::<_, Option<i64>>(2)?,
                         row.get::<_, Option<Vec<u8>>>(3)?,
+                        row.get::<_, bool>(4)?,
                     ))
                 })
                 .optional()
         })
         .map_err(sql("read a record"))?;
-    row.map(|(id, kind, archived_at, local)| {
+    row.map(|(id, kind, archived_at, local, absorbs)| {
+        let own = local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default();
+        let local = if absorbs { join::local_with_absorbed(connection, record_no, &own)? } else { own.clone() };
         Ok(RecordRow {
             id: RecordId(uuid::Uuid::from_bytes(id)),
             kind: super::kind_from_number(kind)?,
             archived: archived_at.is_some(),
-            local: local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default(),
+            local,
+            own,
         })
     })
     .transpose()
 }
 
 /// Merges the facets of an object over its core attributes.
-fn with_facets(connection: &Connection, object_no: i64, core: &Attributes) -> Result<Attributes> {
+fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Result<Attributes> {
     let step = || sql("read an object");
-    let mut attributes = core.clone();
+    let mut attributes = core;
     let mut query =
         connection.prepare_cached("SELECT body FROM facets WHERE object_no = ?1 ORDER BY facet").map_err(step())?;
     let mut rows = query.query([object_no]).map_err(step())?;
@@ -406,7 +456,7 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
             continue;
         }
         let body: Vec<u8> = row.get(2).map_err(step())?;
-        let attributes = with_facets(connection, object_no, &codec::read_attributes(&body)?)?;
+        let attributes = with_facets(connection, object_no, codec::read_attributes(&body)?)?;
         images.push(Image {
             endpoint: EndpointName::new(row.get::<_, String>(5).map_err(step())?)?,
             rank: row.get(6).map_err(step())?,
@@ -496,6 +546,6 @@ pub(super) fn name_owner(
 }
 
 /// Tells whether a class is an imported object of a kind.
-fn is_object(standing: Standing) -> bool {
+pub(super) fn is_object(standing: Standing) -> bool {
     matches!(standing.class, Class::Object(_))
 }

@@ -10,6 +10,7 @@ use crate::rules::diff;
 use crate::rules::join::Finding;
 use crate::rules::precedence::{Image, Own, compose};
 use crate::store::sqlite::edit;
+use crate::store::sqlite::join::{kept_of, note_join};
 use crate::store::sqlite::stage::{Disposition, Stage, Subject};
 use crate::store::sqlite::{Standing, damaged, kind_from_number, kind_number, sql};
 use crate::store::{codec, fault};
@@ -22,11 +23,11 @@ const ROWS_A_CHUNK: usize = 20_000;
 const NO_FINGERPRINT: [u8; 16] = [0; 16];
 
 /// One staged object.
-struct Row {
+pub(super) struct Row {
     stage_no: i64,
-    disposition: Disposition,
+    pub(super) disposition: Disposition,
     kind: ObjectKind,
-    source_id: SourceId,
+    pub(super) source_id: SourceId,
     container: Option<String>,
     anchors: Option<String>,
     primary_group: Option<Vec<u8>>,
@@ -38,7 +39,7 @@ struct Row {
 }
 
 impl Row {
-    fn object_no(&self) -> i64 {
+    pub(super) fn object_no(&self) -> i64 {
         self.stage_no / 4
     }
 
@@ -87,7 +88,10 @@ fn are_quiet(facets: &[Row]) -> bool {
 
 impl Apply {
     /// Applies staged objects behind a position.
-    pub(super) fn objects(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
+    pub(super) fn objects(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, mut after: i64) -> Result<Reached> {
+        if after <= 0 && !self.keys(stage, chunk, &mut after)? {
+            return Ok(Reached::Position(after));
+        }
         let mut rows = staged_rows(stage, after, OBJECTS_A_CHUNK)?;
         // The facets of one object stay together: they make one event.
         if rows.len() == OBJECTS_A_CHUNK
@@ -111,6 +115,7 @@ impl Apply {
                 facets => self.update_facets(stage, chunk, facets)?,
             }
         }
+        self.write_joined(chunk)?;
         // Before the state file: noted twice, they end the same; not noted, they would be lost.
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(sql("note changes"))?;
@@ -124,12 +129,23 @@ impl Apply {
         let (object_no, key) = (row.object_no(), row.source_id.key());
         let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
         // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        let known: Option<i64> = chunk
-            .transaction
-            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-            .map_err(step())?;
-        let looked_for = if chunk.adopts && known.is_none() && row.kind == ObjectKind::User {
+        let known: Option<i64> = if chunk.before.any_ids {
+            chunk
+                .transaction
+                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+                .map_err(step())?
+        } else {
+            None
+        };
+        let mut links = self.links(stage, chunk, object_no)?;
+        let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
+        let known = match known {
+            Some(known) if self.clear(stage, chunk, row, known, id)? => Some(known),
+            _ => None,
+        };
+        let joined = if known.is_none() { self.place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
+        let looked_for = if chunk.adopts && known.is_none() && joined.is_none() && row.kind == ObjectKind::User {
             edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
         } else {
             Finding::Nobody
@@ -138,10 +154,12 @@ impl Apply {
             Finding::Adopts(record_no) => Some(*record_no),
             _ => None,
         };
+        let adopted = adopted.or(joined);
         let before = adopted.map(|record_no| super::load_record(chunk.transaction, record_no)).transpose()?.flatten();
         let known = known.or(adopted);
         let record_no = known.unwrap_or(object_no);
-        self.note_new(stage, chunk, row, &key, &New { id, record_no })?;
+        let founds = joined.is_none().then_some(New { id, record_no });
+        self.note_new(stage, chunk, row, &key, founds.as_ref())?;
         let primary = self.primary_no(stage, chunk, row)?;
         chunk
             .transaction
@@ -162,21 +180,26 @@ impl Apply {
         self.write_facets(stage, chunk, facets)?;
         chunk.counts[row.kind as usize] += 1;
         if known.is_some() {
-            // Its probe must be there before the record is read.
-            self.write_probe(stage, chunk, row, &row.fingerprint)?;
-            chunk
-                .transaction
-                .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
-                .map_err(step())?;
-            edit::take_over(chunk.transaction, record_no)?;
-            if adopted.is_some() {
-                edit::adopt(chunk.transaction, record_no, id)?;
+            if joined.is_some() {
+                let (reason, with) = links.joins.remove(0);
+                note_join(chunk.transaction, (object_no, with, reason), target.run, chunk.now)?;
+            } else {
+                // Its probe must be there before the record is read.
+                self.write_probe(stage, chunk, row, &row.fingerprint)?;
+                chunk
+                    .transaction
+                    .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
+                    .map_err(step())?;
+                edit::take_over(chunk.transaction, record_no)?;
+                if adopted.is_some() {
+                    edit::adopt(chunk.transaction, record_no, id)?;
+                }
             }
             let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
             super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
             chunk.upserted(before.as_ref(), &record, target.run)?;
             chunk.applied.created += 1;
-            return Ok(());
+            return self.settle(stage, chunk, object_no, &links);
         }
         chunk
             .transaction
@@ -185,8 +208,11 @@ impl Apply {
                 insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
-        let attributes = super::with_facets(chunk.transaction, object_no, &codec::read_attributes(&row.body)?)?;
-        let image = self.image(chunk, row, attributes)?;
+        let mut attributes = codec::read_attributes(&row.body)?;
+        if !facets.is_empty() || object_no <= chunk.before.last_facet {
+            attributes = super::with_facets(chunk.transaction, object_no, attributes)?;
+        }
+        let image = self.image(chunk, row, attributes);
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
         super::name_owner(chunk.transaction, object_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -195,9 +221,9 @@ impl Apply {
         if let Finding::Conflict(others, reason) = looked_for {
             let Chunk { transaction, events, now, .. } = chunk;
             let numbers = (target.customer_no, record_no);
-            edit::note_conflict(transaction, events, numbers, &record, (&others, reason), (target.run, *now))?;
+            edit::note_conflict(transaction, events, numbers, record.id, (&others, reason), (target.run, *now))?;
         }
-        Ok(())
+        self.settle(stage, chunk, object_no, &links)
     }
 
     fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
@@ -208,6 +234,7 @@ impl Apply {
             .prepare_cached("SELECT body, record_no, primary_group FROM objects WHERE object_no = ?1")
             .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .map_err(step())?;
+        let links = self.new_links(stage, chunk, row)?;
         let mut new = codec::read_attributes(&row.body)?;
         let mut body = row.body.clone();
         let mut fingerprint = row.fingerprint;
@@ -254,7 +281,7 @@ impl Apply {
         self.write_probe(stage, chunk, row, &fingerprint)?;
         self.write_facets(stage, chunk, facets)?;
         if quiet {
-            return Ok(());
+            return self.settle(stage, chunk, object_no, &links);
         }
         if row.disposition == Disposition::Restored {
             chunk.counts[row.kind as usize] += 1;
@@ -269,8 +296,9 @@ impl Apply {
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
         }
-        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
-        self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)
+        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, new)?);
+        self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)?;
+        self.settle(stage, chunk, object_no, &links)
     }
 
     /// Applies facets of an object whose core is as it was.
@@ -287,8 +315,8 @@ impl Apply {
         }
         let before = images(chunk.transaction, record_no)?;
         self.write_facets(stage, chunk, facets)?;
-        let attributes = super::with_facets(chunk.transaction, row.object_no(), &codec::read_attributes(&core)?)?;
-        let image = self.image(chunk, row, attributes)?;
+        let attributes = super::with_facets(chunk.transaction, row.object_no(), codec::read_attributes(&core)?)?;
+        let image = self.image(chunk, row, attributes);
         self.tell_change(stage, chunk, record_no, before, image, false)
     }
 
@@ -353,20 +381,15 @@ impl Apply {
         Ok(())
     }
 
-    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Result<Image> {
-        let (rank, yielded): (u32, String) = chunk
-            .transaction
-            .prepare_cached("SELECT rank, yielded FROM endpoints WHERE endpoint_no = ?1")
-            .and_then(|mut query| query.query_row([self.target.endpoint_no], |row| Ok((row.get(0)?, row.get(1)?))))
-            .map_err(sql("read the endpoint"))?;
-        Ok(Image {
+    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Image {
+        Image {
             endpoint: self.target.endpoint.clone(),
-            rank,
+            rank: chunk.before.rank,
             source_id: row.source_id.clone(),
             attributes,
             missing_since: None,
-            yielded: if yielded == "[]" { Vec::new() } else { serde_json::from_str(&yielded).unwrap_or_default() },
-        })
+            yielded: chunk.before.yielded.clone(),
+        }
     }
 
     /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.
@@ -380,6 +403,20 @@ impl Apply {
             .map_err(step())?;
         if let Some(id) = stored {
             return Ok(Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))));
+        }
+        let links = self.links(stage, chunk, object_no)?;
+        if !links.joins.is_empty() {
+            let id: Option<Vec<u8>> = stage
+                .file
+                .prepare_cached("SELECT source_id FROM objects WHERE stage_no = ?1")
+                .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
+                .map_err(step())?;
+            if let Some(id) = id.and_then(|id| SourceId::from_stored(&id))
+                && let Some(record_no) = self.place(stage, chunk, object_no, &id, &links)?
+                && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
+            {
+                return Ok(Some(Arriving::Record(id)));
+            }
         }
         if chunk.adopts && kind == ObjectKind::User {
             let body: Option<Vec<u8>> = stage
@@ -428,10 +465,29 @@ impl Apply {
     }
 
     /// Notes what is to be written of a new object in another order than that of the listing.
-    fn note_new(&mut self, stage: &mut Stage, chunk: &Chunk<'_>, row: &Row, key: &SourceKey, new: &New) -> Result<()> {
+    fn note_new(
+        &mut self,
+        stage: &mut Stage,
+        chunk: &Chunk<'_>,
+        row: &Row,
+        key: &SourceKey,
+        new: Option<&New>,
+    ) -> Result<()> {
         let container = match &row.container {
             Some(path) => self.container_no(chunk.transaction, path)?,
             None => 0,
+        };
+        let Some(new) = new else {
+            // Whose record has another id is found by the probe alone: a computer that it owns may be read any time.
+            let probe = ProbeRow {
+                object_no: row.object_no(),
+                facet: 0,
+                kind: row.kind,
+                fingerprint: row.fingerprint,
+                observed: row.observed,
+            };
+            self.joined.push((key.0, probe, Some(container).filter(|container| *container != 0)));
+            return Ok(());
         };
         stage.note(Subject::Probe, range_of(&key.0), |notes| {
             notes.extend_from_slice(&key.0);
@@ -445,6 +501,15 @@ impl Apply {
             notes.extend_from_slice(new.id.0.as_bytes());
             codec::push_number(notes, new.record_no.unsigned_abs());
         })
+    }
+
+    /// Writes the probes of new objects that joined a record, in the order of their keys.
+    fn write_joined(&mut self, chunk: &Chunk<'_>) -> Result<()> {
+        self.joined.sort_unstable_by_key(|(key, ..)| *key);
+        for (key, probe, container) in self.joined.drain(..) {
+            insert_probe(chunk, self.target.endpoint_no, &key, &probe, container)?;
+        }
+        Ok(())
     }
 
     /// Writes the probes of new objects in the order of their keys, so that a first import appends.
@@ -521,7 +586,8 @@ fn read_ranges(
 }
 
 /// What a probe is written from.
-struct ProbeRow {
+#[derive(Debug)]
+pub(super) struct ProbeRow {
     object_no: i64,
     facet: i64,
     kind: ObjectKind,

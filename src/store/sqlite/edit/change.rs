@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 use crate::model::{
     AttributeName, Attributes, Edit, EventType, ObjectKind, Record, RecordId, Refusal, Shelf, Timestamp, Value, names,
 };
-use crate::rules::lock::{self, Wish};
-use crate::rules::precedence::{Image, Own, compose};
+use crate::rules::lock::{self, Given, Wish};
+use crate::rules::precedence::{self, Image, Own, compose};
 use crate::store::codec;
 use crate::store::sqlite::apply::{RecordRow, images, load_record, record_row, tell_removed, upserted};
+use crate::store::sqlite::join::{absorbed_locals, local_with_absorbed};
 use crate::store::sqlite::member::remove_record;
 use crate::store::sqlite::release::has_objects;
 use crate::store::sqlite::{damaged, sql};
@@ -28,13 +29,15 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn read(connection: &Connection, record_no: i64) -> Result<Self> {
         let row = record_row(connection, record_no)?.ok_or_else(|| damaged("a record"))?;
-        let images = images(connection, record_no)?;
+        let mut images = images(connection, record_no)?;
+        precedence::sort(&mut images);
         let record = load_record(connection, record_no)?.ok_or_else(|| damaged("a record"))?;
         Ok(Self { row, images, record })
     }
 
     fn refusal(&self, name: &AttributeName, wish: Wish<'_>) -> Option<Refusal> {
-        let given = self.images.iter().any(|image| image.attributes.get(name).is_some());
+        let given = precedence::giver(&self.images, name)
+            .map(|image| Given { by: &image.endpoint, yielded: precedence::yields(image, name) });
         lock::refusal(self.record.kind, self.record.lock.as_ref(), given, name, wish)
     }
 
@@ -70,7 +73,11 @@ impl Change<'_> {
             let error = Error::from(first.clone()).with_context("record", id);
             return Err(if names.len() > 1 { error.with_context("all refused", names.join(", ")) } else { error });
         }
-        let mut local = known.row.local.clone();
+        let mut local = known.row.own.clone();
+        // What somebody says of the record now, nothing says from below.
+        for name in edit.attributes() {
+            self.uncover(record_no, &name)?;
+        }
         for (name, value) in edit.values.iter() {
             local.set(name.clone(), value.clone());
         }
@@ -83,10 +90,10 @@ impl Change<'_> {
 
     /// Stores local values and tells what the outside sees of it.
     fn store(&mut self, record_no: i64, known: &Known, local: Attributes, archived: bool) -> Result<Record> {
-        if local != known.row.local {
+        if local != known.row.own {
             write_local(self.transaction, record_no, &local)?;
         }
-        let after = known.with(local, archived);
+        let after = known.with(local_with_absorbed(self.transaction, record_no, &local)?, archived);
         if after.kind == ObjectKind::User && after.lock.is_none() {
             remember_key(self.transaction, self.customer_no, record_no, &after.attributes)?;
         }
@@ -108,8 +115,18 @@ impl Change<'_> {
             .prepare_cached("UPDATE records SET archived_at = ?2 WHERE record_no = ?1")
             .and_then(|mut update| update.execute(params![record_no, archived.then_some(now.0)]))
             .map_err(sql("archive a user"))?;
-        let local = known.row.local.clone();
+        let local = known.row.own.clone();
         self.store(record_no, &known, local, archived)
+    }
+
+    /// Forgets what the records that this one absorbed say of an attribute.
+    fn uncover(&self, record_no: i64, name: &AttributeName) -> Result<()> {
+        for (below, mut local) in absorbed_locals(self.transaction, record_no)? {
+            if local.forget(name).is_some() {
+                write_local(self.transaction, below, &local)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn set_tags(&mut self, id: RecordId, tags: &BTreeSet<String>) -> Result<Record> {
@@ -120,13 +137,14 @@ impl Change<'_> {
             );
         }
         let tags = check_tags(tags)?;
-        let mut local = known.row.local.clone();
+        if known.row.local.get(&names::TAGS) == Some(&Value::list(tags.iter().map(String::as_str))) {
+            return Ok(known.record);
+        }
+        self.uncover(record_no, &names::TAGS)?;
+        let mut local = known.row.own.clone();
         match Value::list(tags.iter().map(String::as_str)) {
             Value::Empty => drop(local.forget(&names::TAGS)),
             tags => local.set(names::TAGS, tags),
-        }
-        if local == known.row.local {
-            return Ok(known.record);
         }
         write_tags(self.transaction, self.customer_no, record_no, &tags)?;
         let archived = known.row.archived;
@@ -165,7 +183,7 @@ impl Change<'_> {
 }
 
 /// Stores the local values of a record.
-pub(super) fn write_local(connection: &Connection, record_no: i64, local: &Attributes) -> Result<()> {
+pub(in super::super) fn write_local(connection: &Connection, record_no: i64, local: &Attributes) -> Result<()> {
     let bytes = (!local.is_empty()).then(|| {
         let mut bytes = Vec::new();
         codec::push_attributes(&mut bytes, local);

@@ -115,7 +115,7 @@ fn complete(draft: &Draft) -> Result<Attributes> {
         }
     }
     for (name, value) in values.iter() {
-        if let Some(refusal) = lock::refusal(draft.kind, None, false, name, Wish::Set(value)) {
+        if let Some(refusal) = lock::refusal(draft.kind, None, None, name, Wish::Set(value)) {
             return Err(refusal.into());
         }
     }

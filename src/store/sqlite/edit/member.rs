@@ -16,7 +16,9 @@ pub(in super::super) struct ManualMember {
     pub(in super::super) at: (i64, i64),
     /// The group.
     pub(in super::super) group: RecordId,
-    /// The member, whether it is there or not.
+    /// The record that was made a member, whether it is there or not.
+    given: RecordId,
+    /// The member: this record, or the one that it turned out to be.
     pub(in super::super) member: RecordId,
     /// What it is.
     pub(in super::super) kind: ObjectKind,
@@ -33,12 +35,14 @@ impl ManualMember {
             ObjectKind::Computer => MemberKind::Computer,
         };
         let record = if self.live { MemberRecord::Joined(self.member) } else { MemberRecord::None };
-        MemberChange { member: Member { id: SourceId::Guid(self.member.0), kind }, record }
+        MemberChange { member: Member { id: SourceId::Guid(self.given.0), kind }, record }
     }
 }
 
-const COLUMNS: &str = "SELECT group_no, member_no, g.id, m.id, m.kind, m.state = 0 FROM manual_members
-    JOIN records g ON g.record_no = group_no JOIN records m ON m.record_no = member_no";
+const COLUMNS: &str = "SELECT group_no, member_no, g.id, m.id, m.kind, k.state = 0, k.id FROM manual_members
+    JOIN records g ON g.record_no = group_no JOIN records m ON m.record_no = member_no
+    LEFT JOIN absorbed a ON a.record_no = member_no
+    JOIN records k ON k.record_no = coalesce(a.into_no, member_no)";
 
 fn read(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<ManualMember>> {
     let step = || sql("read memberships made by hand");
@@ -50,7 +54,8 @@ fn read(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) 
         found.push(ManualMember {
             at: (row.get(0).map_err(step())?, row.get(1).map_err(step())?),
             group: id(2)?,
-            member: id(3)?,
+            given: id(3)?,
+            member: id(6)?,
             kind: kind_from_number(row.get(4).map_err(step())?)?,
             live: row.get(5).map_err(step())?,
         });
@@ -87,7 +92,11 @@ pub(in super::super) fn members_by_hand(
 
 /// Lists the memberships that a record was given by hand.
 pub(in super::super) fn groups_by_hand(connection: &Connection, member_no: i64) -> Result<Vec<ManualMember>> {
-    read(connection, "WHERE member_no = ?1 ORDER BY group_no", params![member_no])
+    read(
+        connection,
+        "WHERE member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1) ORDER BY group_no, member_no",
+        params![member_no],
+    )
 }
 
 /// Ends all memberships made by hand of a record and in it, with their events; returns how many.
@@ -148,6 +157,9 @@ impl Change<'_> {
             if member_no == group_no {
                 return Err(Error::config("a group is no member of itself").with_context("record", id));
             }
+            if self.by_hand(group_no, *member)?.is_some() {
+                continue;
+            }
             let new = self
                 .transaction
                 .prepare_cached("INSERT OR IGNORE INTO manual_members VALUES (?1, ?2, ?3)")
@@ -157,7 +169,8 @@ impl Change<'_> {
                 continue;
             }
             let kind = Known::read(self.transaction, member_no)?.record.kind;
-            let one = ManualMember { at: (group_no, member_no), group: id, member: *member, kind, live: true };
+            let at = (group_no, member_no);
+            let one = ManualMember { at, group: id, given: *member, member: *member, kind, live: true };
             tell(&mut self.events, EventType::MemberAdded, &one)?;
             added += 1;
         }
@@ -179,8 +192,7 @@ impl Change<'_> {
         let (group_no, group) = self.group(id)?;
         let mut removed = 0;
         for member in members {
-            let by_hand = self.by_hand(group_no, *member)?;
-            let Some(one) = by_hand else {
+            let Some(mut one) = self.by_hand(group_no, *member)? else {
                 if let Some(lock) = &group.record.lock {
                     return Err(Error::new(
                         ErrorKind::Locked,
@@ -191,9 +203,16 @@ impl Change<'_> {
                 }
                 continue;
             };
-            tell(&mut self.events, EventType::MemberRemoved, &one)?;
-            delete(self.transaction, self.customer_no, one.at)?;
             removed += 1;
+            // What it absorbed may have been a member, too.
+            loop {
+                tell(&mut self.events, EventType::MemberRemoved, &one)?;
+                delete(self.transaction, self.customer_no, one.at)?;
+                match self.by_hand(group_no, *member)? {
+                    Some(next) => one = next,
+                    None => break,
+                }
+            }
         }
         Ok(removed)
     }
@@ -208,7 +227,9 @@ impl Change<'_> {
         let Some(member_no) = member_no else { return Ok(None) };
         let found = read(
             self.transaction,
-            "WHERE manual_members.customer_no = ?1 AND group_no = ?2 AND member_no = ?3",
+            "WHERE manual_members.customer_no = ?1 AND group_no = ?2
+               AND (member_no = ?3 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?3))
+             ORDER BY member_no",
             params![self.customer_no, group_no, member_no],
         )?;
         Ok(found.into_iter().next())

@@ -15,16 +15,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub(super) use change::write_local;
 pub(super) use domain::{forget_addresses, store_domains};
 pub(super) use member::{end_memberships, groups_by_hand, manual_after, members_by_hand};
 pub(super) use natural::{adopt, look_for, note_conflict, owns_nobody, remember_key, take_over};
 
+use super::join::{Joiner, joins_of, probable};
 use super::outbox::Writer;
 use super::{SqliteStore, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Record, RecordId, Refusal, RunId,
-    Shelf, Timestamp,
+    Assignment, AttributeName, Conflict, CustomerId, Draft, Edit, EndpointName, Identity, Join, ProbableJoin, Record,
+    RecordId, Refusal, RunId, Shelf, Timestamp,
 };
 use crate::rules::lock;
 use crate::store::{Editing, fault};
@@ -38,6 +40,26 @@ struct Change<'a> {
     events: Writer<'a>,
     customer_no: i64,
     customer: &'a CustomerId,
+}
+
+impl<'a> Change<'a> {
+    /// Finds a record that is to be changed.
+    fn known(&self, id: RecordId) -> Result<i64> {
+        known_no(self.transaction, self.customer, self.customer_no, id)
+    }
+
+    fn joiner(&mut self, now: Timestamp) -> Joiner<'_, 'a> {
+        Joiner {
+            connection: self.transaction,
+            events: &mut self.events,
+            customer: self.customer,
+            customer_no: self.customer_no,
+            run: NO_RUN,
+            now,
+            stage: None,
+            told: 0,
+        }
+    }
 }
 
 impl SqliteStore {
@@ -169,6 +191,50 @@ impl Editing for SqliteStore {
 
     fn holders(&self, customer: &CustomerId, addresses: &BTreeSet<String>) -> Result<BTreeMap<String, RecordId>> {
         holder::find(self, customer, addresses)
+    }
+
+    fn join(&self, customer: &CustomerId, kept: RecordId, absorbed: RecordId, now: Timestamp) -> Result<Record> {
+        self.change(customer, now, |change| {
+            let kept = (change.known(kept)?, kept);
+            let absorbed = (change.known(absorbed)?, absorbed);
+            change.joiner(now).join_by_hand(kept, absorbed)
+        })
+    }
+
+    fn unjoin(
+        &self,
+        customer: &CustomerId,
+        id: RecordId,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Result<(Record, Record)> {
+        self.change(customer, now, |change| {
+            let record = (change.known(id)?, id);
+            change.joiner(now).unjoin_by_hand(record, &identity.endpoint, &identity.source_id)
+        })
+    }
+
+    fn reanchor(&self, customer: &CustomerId, identity: &Identity, to: RecordId, now: Timestamp) -> Result<Record> {
+        self.change(customer, now, |change| {
+            let to = (change.known(to)?, to);
+            change.joiner(now).reanchor_by_hand(&identity.endpoint, &identity.source_id, to)
+        })
+    }
+
+    fn joins(&self, customer: &CustomerId, id: RecordId) -> Result<Vec<Join>> {
+        let customer_no = self.known_customer(customer)?;
+        let host = self.host();
+        let transaction = host.unchecked_transaction().map_err(sql("read a record"))?;
+        let record_no = known_no(&transaction, customer, customer_no, id)?;
+        joins_of(&transaction, record_no)
+    }
+
+    fn probable_joins(&self, customer: &CustomerId, limit: usize) -> Result<Vec<ProbableJoin>> {
+        let customer_no = self.known_customer(customer)?;
+        // It may take a while: nobody else waits for it.
+        let connection = self.connect(4 << 20)?;
+        let transaction = connection.unchecked_transaction().map_err(sql("look for probable joins"))?;
+        probable(&transaction, customer_no, limit)
     }
 
     fn conflicts(&self, customer: &CustomerId) -> Result<Vec<Conflict>> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::model::{Attributes, ConflictReason, EventType, Record, RecordId, RunId, Timestamp};
+use crate::model::{Attributes, ConflictReason, EventType, RecordId, RunId, Timestamp};
 use crate::rules::join::{Finding, NaturalKey, addresses, judge, natural_key};
 use crate::store::sqlite::outbox::Writer;
 use crate::store::sqlite::sql;
@@ -111,20 +111,32 @@ pub(in super::super) fn note_conflict(
     connection: &Connection,
     events: &mut Writer<'_>,
     (customer_no, record_no): (i64, i64),
-    record: &Record,
+    record: RecordId,
     (others, reason): (&[Person], ConflictReason),
     (run, now): (RunId, Timestamp),
 ) -> Result<()> {
     let number = ConflictReason::ALL.iter().position(|known| *known == reason).unwrap_or_default();
     let mut ids = Vec::new();
     for other in others {
-        connection
-            .prepare_cached("INSERT OR REPLACE INTO conflicts VALUES (?1, ?2, ?3, ?4, ?5)")
+        // Told once, from whichever side.
+        let new = connection
+            .prepare_cached(
+                "INSERT INTO conflicts SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS
+                 (SELECT 1 FROM conflicts WHERE customer_no = ?1 AND record_no = ?3 AND other_no = ?2 AND reason = ?4)
+                 ON CONFLICT DO UPDATE SET reason = excluded.reason, found_at = excluded.found_at
+                 WHERE reason <> excluded.reason",
+            )
             .and_then(|mut insert| insert.execute(params![customer_no, record_no, other, number, now.0]))
             .map_err(sql("store a conflict"))?;
+        if new == 0 {
+            continue;
+        }
         ids.extend(crate::store::sqlite::member::record_id(connection, *other)?);
     }
+    if ids.is_empty() {
+        return Ok(());
+    }
     ids.sort_unstable();
-    let data = ConflictData { record: record.id, others: &ids, reason, run };
-    events.add(EventType::ConflictFound, &record.id.to_string(), &data)
+    let data = ConflictData { record, others: &ids, reason, run };
+    events.add(EventType::ConflictFound, &record.to_string(), &data)
 }

@@ -161,7 +161,7 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn is_candidate(&self, object_no: i64) -> Result<bool> {
+    pub(in super::super) fn is_candidate(&self, object_no: i64) -> Result<bool> {
         self.file
             .prepare_cached("SELECT exists (SELECT 1 FROM candidates WHERE object_no = ?1)")
             .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))

@@ -14,8 +14,10 @@ use crate::model::{
     AttributeName, Belonging, Details, EndpointName, EventType, Explained, Identity, LastChange, Nesting, ObjectKind,
     Record, RecordId, RunEnd, RunId, RunReport, SourceStatus, Timestamp, ValueOwner,
 };
-use crate::store::codec::{self, Reader, unpack_sorted};
-use crate::store::sqlite::apply::{images, load_record};
+use crate::rules::precedence;
+use crate::store::codec::{Reader, unpack_sorted};
+use crate::store::sqlite::apply::{images, load_record, record_row};
+use crate::store::sqlite::join::joins_of;
 use crate::store::sqlite::redaction::{Entry, entry, header};
 use crate::store::sqlite::{damaged, kind_number, sql};
 
@@ -50,7 +52,8 @@ pub(super) fn details(view: &View<'_>, id: RecordId) -> Result<Option<Details>> 
         ObjectKind::Group => Some(count_members(view, standing, record_no, id)?),
         _ => None,
     };
-    Ok(Some(Details { record, groups, computers, sources, members, position: standing.last }))
+    let joins = if record_no < 0 { Vec::new() } else { joins_of(view.state, record_no)? };
+    Ok(Some(Details { joins, record, groups, computers, sources, members, position: standing.last }))
 }
 
 /// Lists the groups of a record: direct ones first, then those that contain them.
@@ -95,7 +98,8 @@ fn containing(view: &View<'_>, record_no: i64) -> Result<BTreeSet<i64>> {
             .state
             .prepare_cached(
                 "SELECT group_no FROM manual_members JOIN records ON record_no = group_no
-                 WHERE member_no = ?1 AND state = 0",
+                 WHERE state = 0
+                   AND (member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1))",
             )
             .map_err(step())?;
         let rows = query.query_map([record_no], |row| row.get(0)).map_err(step())?;
@@ -217,8 +221,9 @@ pub(super) fn explain(view: &View<'_>, id: RecordId, attribute: &AttributeName) 
         _ if record_no < 0 => locked_by.map_or(ValueOwner::Nobody, ValueOwner::Endpoint),
         _ => {
             let mut said = images(view.state, record_no)?;
-            said.sort_by(|a, b| (a.rank, &a.source_id).cmp(&(b.rank, &b.source_id)));
-            let yields = said.first().is_some_and(|owner| owner.yielded.iter().any(|one| one == attribute.as_str()));
+            precedence::sort(&mut said);
+            let owner = said.first().into_iter().chain(precedence::giver(&said, attribute));
+            let yields = owner.into_iter().any(|image| precedence::yields(image, attribute));
             let mut said = said.into_iter().filter_map(|image| {
                 let value = image.attributes.get(attribute)?;
                 Some((image.endpoint, serde_json::to_value(value).unwrap_or_default()))
@@ -244,13 +249,7 @@ pub(super) fn explain(view: &View<'_>, id: RecordId, attribute: &AttributeName) 
 
 /// Tells whether local editors have said something of an attribute.
 fn is_local(view: &View<'_>, record_no: i64, attribute: &AttributeName) -> Result<bool> {
-    let local: Option<Vec<u8>> = view
-        .state
-        .prepare_cached("SELECT local FROM records WHERE record_no = ?1")
-        .and_then(|mut query| query.query_row([record_no], |row| row.get(0)))
-        .map_err(sql("read a record"))?;
-    let local = local.map(|local| codec::read_attributes(&local)).transpose()?;
-    Ok(local.is_some_and(|local| local.get(attribute).is_some()))
+    Ok(record_row(view.state, record_no)?.is_some_and(|row| row.local.get(attribute).is_some()))
 }
 
 /// Looks for the newest event that tells of a change, back to the oldest one that is kept.
@@ -301,7 +300,13 @@ fn change_in(segment: &[u8], first: u64, subject: &str, attribute: &AttributeNam
                 continue;
             }
         };
-        let upserted = [EventType::UserUpserted, EventType::GroupUpserted, EventType::ComputerUpserted];
+        let upserted = [
+            EventType::UserUpserted,
+            EventType::UserMerged,
+            EventType::UserSplit,
+            EventType::GroupUpserted,
+            EventType::ComputerUpserted,
+        ];
         if !upserted.contains(&event_type) {
             continue;
         }

@@ -1,9 +1,11 @@
 //! What the index keeps of one record: sort keys, words, and what it is filtered by.
 
+use std::collections::BTreeSet;
+
 use super::fold::{self, Gram};
 use crate::error::Result;
 use crate::model::{
-    AttributeName, Attributes, EndpointName, MfaState, ObjectKind, Record, SortBy, SourceId, UserState, Value, names,
+    AttributeName, EndpointName, MfaState, ObjectKind, Record, SortBy, SourceId, UserState, Value, names,
 };
 use crate::store::codec::{self, Reader};
 use crate::store::sqlite::kind_number;
@@ -60,6 +62,11 @@ impl Term {
         Self::facet(b'l', b"")
     }
 
+    /// Users in no group but those that stand for endpoints.
+    pub(super) fn ungrouped() -> Self {
+        Self::facet(b'u', b"")
+    }
+
     pub(super) fn locked_out() -> Self {
         Self::facet(b'o', b"")
     }
@@ -70,6 +77,35 @@ impl Term {
 
     pub(super) fn tag(tag: &str) -> Self {
         Self::facet(b't', tag.as_bytes())
+    }
+
+    /// Names with this part, of four characters to twelve.
+    pub(super) fn part(part: &str) -> Self {
+        Self::facet(b'h', part.as_bytes())
+    }
+
+    /// Login names, and addresses before their `@`, with this run of three characters.
+    pub(super) fn of_login(gram: Gram) -> Self {
+        Self::facet(b'U', &gram.to_be_bytes())
+    }
+
+    /// Addresses in this domain.
+    pub(super) fn domain(domain: &str) -> Self {
+        Self::facet(b'D', domain.as_bytes())
+    }
+
+    /// Keys of a column that begin with so many characters.
+    pub(super) fn beginning(column: usize, depth: usize, beginning: &[u8]) -> Self {
+        let mut bytes = Self::beginnings(column, depth);
+        bytes.remove(0);
+        bytes.extend_from_slice(beginning);
+        Self::facet(b'p', &bytes)
+    }
+
+    /// Returns what the terms of all beginnings of a column, at a depth, begin with.
+    #[allow(clippy::cast_possible_truncation)] // three columns, eight depths
+    pub(super) fn beginnings(column: usize, depth: usize) -> Vec<u8> {
+        vec![b'p', column as u8, depth as u8]
     }
 
     /// Computers that an endpoint says are somebody's.
@@ -99,8 +135,8 @@ pub(super) fn column(kind: ObjectKind, by: SortBy) -> Option<usize> {
 }
 
 impl Entry {
-    /// Describes a record that is there.
-    pub(super) fn of(record_no: i64, record: &Record) -> Self {
+    /// Describes a record that is there. `grouped` tells whether it is in a group.
+    pub(super) fn of(record_no: i64, record: &Record, grouped: bool) -> Self {
         let attributes = &record.attributes;
         let text = |name: AttributeName| attributes.text(&name);
         let key = |parts: &[Option<&str>]| Some(fold::sort_key(parts, record_no));
@@ -111,66 +147,131 @@ impl Entry {
             ObjectKind::Group => [key(&[text(names::EMAIL), name]), key(&[name]), None],
             ObjectKind::Computer => [None, key(&[name]), None],
         };
-        Self { kind: kind_number(record.kind), keys, text: searched(attributes), facets: facets(record) }
+        Self { kind: kind_number(record.kind), keys, text: searched(record), facets: facets(record, grouped) }
+    }
+
+    /// Adds addresses that do not show, because another endpoint's count.
+    pub(super) fn also_known_as(&mut self, addresses: impl IntoIterator<Item = String>) {
+        for address in addresses {
+            let folded = fold::fold(&address);
+            if !self.addresses().contains(&hash(&folded)) {
+                codec::push_bytes(&mut self.facets, &[b"A", folded.as_bytes()].concat());
+            }
+        }
     }
 
     /// Lists what it is found by, each once.
     pub(super) fn terms(&self) -> Result<Vec<Term>> {
-        terms(&self.text, &self.facets)
+        let mut terms = terms(&self.text, &self.facets)?;
+        for (column, key) in self.keys.iter().enumerate() {
+            let Some(key) = key else { continue };
+            let beginnings = fold::beginnings(key);
+            if beginnings.is_empty() {
+                terms.push(Term::beginning(column, 0, &[]));
+            }
+            let depths = beginnings.iter().enumerate();
+            terms.extend(depths.map(|(at, beginning)| Term::beginning(column, at + 1, beginning)));
+        }
+        terms.sort_unstable();
+        Ok(terms)
+    }
+
+    /// Returns the hashes of the addresses, each once.
+    pub(super) fn addresses(&self) -> BTreeSet<i64> {
+        let shown = self.text.split([' ', BEHIND_NAMES]).filter(|word| word.contains('@')).map(hash);
+        let mut reader = Reader::new(&self.facets, "the index");
+        let mut others = Vec::new();
+        while !reader.is_at_end() {
+            let Ok(facet) = reader.bytes() else { break };
+            let address = facet.strip_prefix(b"A").and_then(|address| std::str::from_utf8(address).ok());
+            others.extend(address.map(hash));
+        }
+        shown.chain(others).collect()
     }
 }
 
+/// Stands between the words of names and those that are nearly everybody's own: addresses, login names.
+pub(super) const BEHIND_NAMES: char = '\n';
+
+/// Returns the hash under which an address is kept, folded as words are.
+pub(super) fn hash(address: &str) -> i64 {
+    i64::from_ne_bytes(xxhash_rust::xxh3::xxh3_64(address.as_bytes()).to_ne_bytes())
+}
+
 /// Lists the terms of stored words and facets, each once, in order.
-pub(super) fn terms(text: &str, facets: &[u8]) -> Result<Vec<Term>> {
-    let mut grams = Vec::with_capacity(text.len() * 3);
-    for word in text.split(' ') {
+fn terms(text: &str, facets: &[u8]) -> Result<Vec<Term>> {
+    let (of_names, own) = text.split_once(BEHIND_NAMES).unwrap_or((text, ""));
+    let (mut grams, mut of_logins) = (Vec::with_capacity(text.len() * 3), Vec::with_capacity(own.len()));
+    let mut found: Vec<Term> = Vec::with_capacity(128);
+    for word in of_names.split(' ') {
         fold::grams(word, &mut grams);
+        if fold::is_short(word) {
+            fold::parts(word, |part| found.push(Term::part(part)));
+        } else {
+            fold::grams(word, &mut of_logins);
+        }
     }
-    grams.sort_unstable();
-    grams.dedup();
-    let mut terms: Vec<Term> = grams.into_iter().map(Term::Gram).collect();
+    for word in own.split(' ') {
+        fold::grams(word, &mut grams);
+        let (login, domain) = word.rsplit_once('@').unwrap_or((word, ""));
+        fold::grams(login, &mut of_logins);
+        if !domain.is_empty() {
+            found.push(Term::domain(domain));
+        }
+    }
+    of_logins.retain(|gram| *gram >= fold::OF_THREE);
+    for grams in [&mut grams, &mut of_logins] {
+        grams.sort_unstable();
+        grams.dedup();
+    }
+    found.extend(of_logins.into_iter().map(Term::of_login));
     let mut reader = Reader::new(facets, "the index");
-    let from = terms.len();
     while !reader.is_at_end() {
-        terms.push(Term::Facet(reader.bytes()?.into()));
+        found.push(Term::Facet(reader.bytes()?.into()));
     }
+    let mut terms: Vec<Term> = grams.into_iter().map(Term::Gram).collect();
+    let from = terms.len();
+    terms.append(&mut found);
     terms[from..].sort_unstable();
     terms.dedup();
     Ok(terms)
 }
 
-/// Puts the words together that are searched: names and addresses.
-fn searched(attributes: &Attributes) -> String {
-    let mut words = Vec::new();
-    for name in [
-        names::FIRST_NAME,
-        names::LAST_NAME,
-        names::DISPLAY_NAME,
-        names::PRIMARY_EMAIL,
-        names::USERNAME,
-        names::ALIASES,
-        names::NAME,
-        names::EMAIL,
-        names::DNS_NAME,
-    ] {
-        match attributes.get(&name) {
-            Some(Value::Text(text)) => words.append(&mut fold::words(text)),
-            Some(Value::List(items)) => items.iter().for_each(|item| words.append(&mut fold::words(item))),
-            _ => {}
+/// Puts the words together that are searched: names, then logins and addresses.
+fn searched(record: &Record) -> String {
+    let names = [names::FIRST_NAME, names::LAST_NAME, names::DISPLAY_NAME, names::NAME];
+    let own = [names::PRIMARY_EMAIL, names::USERNAME, names::ALIASES, names::EMAIL, names::DNS_NAME];
+    // Computers are called like nobody else.
+    let (names, own): (&[_], Vec<_>) = match record.kind {
+        ObjectKind::Computer => (&[], names.into_iter().chain(own).collect()),
+        _ => (&names, own.into()),
+    };
+    let words = |wanted: &[AttributeName]| {
+        let mut words = Vec::new();
+        for name in wanted {
+            match record.attributes.get(name) {
+                Some(Value::Text(text)) => words.append(&mut fold::words(text)),
+                Some(Value::List(items)) => items.iter().for_each(|item| words.append(&mut fold::words(item))),
+                _ => {}
+            }
         }
-    }
-    words.sort_unstable();
-    words.dedup();
-    words.join(" ")
+        words.sort_unstable();
+        words.dedup();
+        words.join(" ")
+    };
+    format!("{}{BEHIND_NAMES}{}", words(names), words(&own))
 }
 
-fn facets(record: &Record) -> Vec<u8> {
+fn facets(record: &Record, grouped: bool) -> Vec<u8> {
     let attributes = &record.attributes;
     let mut found = vec![Term::kind(record.kind)];
     if record.kind == ObjectKind::User {
         found.extend(attributes.text(&names::STATE).and_then(UserState::from_spelling).map(Term::state));
         let mfa = attributes.text(&names::MFA).and_then(MfaState::from_spelling);
         found.push(Term::mfa(mfa.unwrap_or(MfaState::Unknown)));
+        if !grouped {
+            found.push(Term::ungrouped());
+        }
     }
     let is = |name: AttributeName| attributes.get(&name) == Some(&Value::Bool(true));
     let flags = [

@@ -83,8 +83,67 @@ pub(super) fn words(text: &str) -> Vec<String> {
     fold(text).split_whitespace().map(str::to_owned).collect()
 }
 
+/// Characters of the longest part of a name that is found without looking at the name.
+pub(super) const LONGEST_PART: usize = 12;
+/// Characters of a word behind which parts are found by looking only.
+const LONGEST_WORD: usize = 32;
+
+/// Calls something for every part of a word of four characters up to the longest.
+pub(super) fn parts(word: &str, mut each: impl FnMut(&str)) {
+    let ends: Vec<usize> = word.char_indices().map(|(at, _)| at).chain([word.len()]).take(LONGEST_WORD + 1).collect();
+    for from in 0..ends.len() {
+        for to in from + 4..=(from + LONGEST_PART).min(ends.len().saturating_sub(1)) {
+            each(&word[ends[from]..ends[to]]);
+        }
+    }
+}
+
+/// Returns the parts of the longest length that a longer one has.
+pub(super) fn longest_parts(part: &str) -> Vec<&str> {
+    let ends: Vec<usize> = part.char_indices().map(|(at, _)| at).chain([part.len()]).collect();
+    let windows = ends.len().saturating_sub(1).saturating_sub(LONGEST_PART) + 1;
+    (0..windows).filter_map(|from| Some(&part[ends[from]..*ends.get(from + LONGEST_PART)?])).collect()
+}
+
+/// Tells whether every part of a word is found without looking at it.
+pub(super) fn is_short(word: &str) -> bool {
+    word.chars().nth(LONGEST_WORD).is_none()
+}
+
+/// The characters by which a key's place is known, at each depth from one to this.
+pub(super) const DEPTHS: usize = 8;
+
+/// Returns how the first part of a sort key begins: as bytes, at each depth, ended by zeros where it is shorter.
+/// Nothing for a key without that part.
+pub(super) fn beginnings(key: &[u8]) -> Vec<Vec<u8>> {
+    let Some((1, rest)) = key.split_first() else { return Vec::new() };
+    let text = rest.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    (1..=DEPTHS).map(|depth| beginning(text, depth)).collect()
+}
+
+/// Returns the beginning of a text of so many characters, ended by zeros where it is shorter.
+pub(super) fn beginning(text: &str, depth: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(depth + 8);
+    let mut length = 0;
+    for c in text.chars().take(depth) {
+        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        length += 1;
+    }
+    bytes.resize(bytes.len() + depth - length, 0);
+    bytes
+}
+
+/// Folds what a name is to begin with.
+pub(super) fn prefix(text: &str) -> String {
+    fold(text).trim_start().to_owned()
+}
+
 /// A run of one to three characters, as one number.
 pub(super) type Gram = u64;
+
+/// From here on grams are of three characters.
+pub(super) const OF_THREE: Gram = 1 << 42;
 
 /// Adds every run of one to three characters of a word.
 pub(super) fn grams(word: &str, out: &mut Vec<Gram>) {
@@ -168,6 +227,28 @@ mod tests {
         };
         assert!(within("Mueller") && within("mü") && !within("Mahler") && !within("M") && !within(""));
         assert!(prefix_bounds(" ").is_none());
+    }
+
+    #[test]
+    fn beginnings_are_in_the_order_of_keys_and_end_with_the_name() {
+        let key = |name: &str| sort_key(&[Some(name), Some("x")], 3);
+        assert_eq!(beginnings(&key("Ann"))[..4], [b"a".to_vec(), b"an".to_vec(), b"ann".to_vec(), b"ann\0".to_vec()]);
+        assert!(beginnings(&key(" ")).is_empty());
+        for (one, other) in [("Ann", "Anna"), ("Anna", "Ánne"), ("Zoe", "žofie"), ("李", "王")] {
+            assert_eq!(key(one) < key(other), beginnings(&key(one)) < beginnings(&key(other)), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn parts_are_all_there_up_to_the_longest() {
+        let mut all = Vec::new();
+        parts("müllerin-hofmann", |part| all.push(part.to_owned()));
+        for part in ["müll", "llerin-hofma", "mann", "n-ho"] {
+            assert!(all.iter().any(|one| one == part), "{part}");
+        }
+        assert!(all.iter().all(|part| (4..=LONGEST_PART).contains(&part.chars().count())));
+        assert_eq!(longest_parts("müllerin-hofm"), ["müllerin-hof", "üllerin-hofm"]);
+        parts("abc", |part| panic!("{part}"));
     }
 
     #[test]

@@ -10,11 +10,13 @@ use super::entry::{Entry, Term};
 use super::posting::{pack, split, unpack};
 use super::standing::{Need, Phase, Place, Standing};
 use crate::error::Result;
-use crate::model::{EventType, RecordId};
+use crate::model::{EventType, ObjectKind, RecordId};
+use crate::rules::join::addresses;
+use crate::store::codec::{Reader, unpack_sorted};
 use crate::store::fault;
-use crate::store::sqlite::apply::load_record;
-use crate::store::sqlite::redaction::subjects;
-use crate::store::sqlite::{damaged, sql};
+use crate::store::sqlite::apply::{images, load_record};
+use crate::store::sqlite::redaction::{Entry as EventEntry, entry, header, subjects};
+use crate::store::sqlite::{damaged, kind_number, sql};
 
 /// Records of one step.
 const STEP: usize = 16_384;
@@ -42,7 +44,7 @@ pub(super) fn advance(
         if *budget == 0 {
             return Ok(false);
         }
-        let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new() };
+        let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
         let (place, rows) = match place.phase {
             Phase::Clearing => step_of.clear(place)?,
             Phase::Building => step_of.build(place)?,
@@ -61,7 +63,7 @@ pub(super) fn advance(
 pub(super) fn sweep(state: &Connection, index: &mut Connection, standing: &Standing) -> Result<()> {
     let step = || sql("write the index");
     let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
-    let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new() };
+    let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
     step_of.sweep()?;
     step_of.write_postings()?;
     fault::point();
@@ -79,6 +81,8 @@ struct Step<'a> {
     index: &'a Connection,
     standing: &'a Standing,
     changes: HashMap<(Term, i64), Change>,
+    /// Hashes of addresses that records have from now on, or no longer.
+    addresses: Vec<(i64, i64, bool)>,
 }
 
 impl Step<'_> {
@@ -100,6 +104,11 @@ impl Step<'_> {
                 "DELETE FROM postings WHERE rowid IN (SELECT rowid FROM postings WHERE customer_no = ?1 LIMIT ?2)",
             )
             .and_then(|mut delete| delete.execute(params![no, fault::step(STEP)]))
+            .map_err(step())?;
+        super::touched::clear(self.index, no)?;
+        self.index
+            .prepare_cached("DELETE FROM addresses WHERE customer_no = ?1")
+            .and_then(|mut delete| delete.execute([no]))
             .map_err(step())?;
         if entries + postings > 0 {
             return Ok((place, entries.max(postings)));
@@ -137,6 +146,7 @@ impl Step<'_> {
     fn follow(&mut self, mut place: Place) -> Result<(Place, usize)> {
         let step = || sql("read events");
         let mut changed: BTreeSet<RecordId> = BTreeSet::new();
+        let mut members: BTreeSet<i64> = BTreeSet::new();
         let mut reached = self.standing.last;
         {
             let mut query = self
@@ -148,17 +158,18 @@ impl Step<'_> {
                 .map_err(step())?;
             let mut rows = query.query(params![self.standing.no, place.position]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {
-                if changed.len() >= fault::step(STEP) {
+                if changed.len() + members.len() >= fault::step(STEP) {
                     break;
                 }
                 reached = row.get(0).map_err(step())?;
                 let segment = row.get_ref(1).map_err(step())?.as_blob().map_err(|_| damaged("a segment of events"))?;
                 let bytes = lz4_flex::decompress_size_prepended(segment).map_err(|_| damaged("a segment of events"))?;
                 changed.extend(subjects(&bytes, is_of_record)?);
+                self.members_in(&bytes, &mut members)?;
             }
         }
-        let rows = changed.len();
-        place.at = self.take_over(changed, place.at)?;
+        let rows = changed.len() + members.len();
+        place.at = self.take_over(changed, members, place.at)?;
         if place.sources != self.standing.sources {
             self.own_groups()?;
             place.sources.clone_from(&self.standing.sources);
@@ -170,18 +181,14 @@ impl Step<'_> {
     }
 
     /// Looks records up as they are now; returns the largest number that is known.
-    fn take_over(&mut self, mut changed: BTreeSet<RecordId>, mut at: i64) -> Result<i64> {
+    ///
+    /// `numbers` are those of members whose groups have changed.
+    fn take_over(&mut self, mut changed: BTreeSet<RecordId>, mut numbers: BTreeSet<i64>, mut at: i64) -> Result<i64> {
         let own: BTreeSet<RecordId> = self.standing.own_groups()?.values().map(|group| group.id).collect();
         changed.retain(|id| !own.contains(id));
-        let mut numbers = BTreeSet::new();
         let mut unknown = BTreeSet::new();
         for id in changed {
-            let record_no: Option<i64> = self
-                .state
-                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-                .map_err(sql("read a record"))?;
-            match record_no {
+            match self.number_of(id)? {
                 Some(record_no) => drop(numbers.insert(record_no)),
                 None => drop(unknown.insert(*id.0.as_bytes())),
             }
@@ -202,6 +209,53 @@ impl Step<'_> {
             self.sweep()?;
         }
         Ok(at)
+    }
+
+    /// Returns the record that a record is a part of, if it is absorbed.
+    fn absorbed_into(&self, record_no: i64) -> Result<Option<i64>> {
+        self.state
+            .prepare_cached("SELECT into_no FROM absorbed WHERE record_no = ?1")
+            .and_then(|mut query| query.query_row([record_no], |row| row.get(0)).optional())
+            .map_err(sql("read a record"))
+    }
+
+    fn number_of(&self, id: RecordId) -> Result<Option<i64>> {
+        self.state
+            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+            .map_err(sql("read a record"))
+    }
+
+    /// Adds the records whose memberships a segment tells of, by number.
+    fn members_in(&self, segment: &[u8], found: &mut BTreeSet<i64>) -> Result<()> {
+        let mut reader = Reader::new(segment, "a segment of events");
+        let (endpoint, _) = header(&mut reader)?;
+        let endpoint_no = endpoint.and_then(|name| self.standing.endpoint_no(&name));
+        while !reader.is_at_end() {
+            let EventEntry::Members { members, .. } = entry(&mut reader)? else { continue };
+            for (member, _, joined) in members {
+                if let Some(id) = joined {
+                    let record_no = self.number_of(id)?;
+                    found.extend(record_no);
+                    if let Some(record_no) = record_no {
+                        found.extend(self.absorbed_into(record_no)?);
+                    }
+                } else if let Some(endpoint_no) = endpoint_no {
+                    let record_no: Option<i64> = self
+                        .state
+                        .prepare_cached(
+                            "SELECT record_no FROM probes p JOIN objects o USING (object_no)
+                             WHERE p.endpoint_no = ?1 AND source_key = ?2 AND facet = 0",
+                        )
+                        .and_then(|mut query| {
+                            query.query_row(params![endpoint_no, member.id.key().0], |row| row.get(0)).optional()
+                        })
+                        .map_err(sql("read an object"))?;
+                    found.extend(record_no);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn find_by_number(
@@ -257,7 +311,7 @@ impl Step<'_> {
             groups.entry(-source.no).or_insert(None);
         }
         for (no, group) in groups {
-            self.replace(no, group.map(|group| Entry::of(no, &group)))?;
+            self.replace(no, group.map(|group| Entry::of(no, &group, true)))?;
         }
         Ok(())
     }
@@ -265,7 +319,62 @@ impl Step<'_> {
     /// Writes a record as it is now.
     fn put(&mut self, record_no: i64) -> Result<()> {
         let record = if self.is_there(record_no)? { load_record(self.state, record_no)? } else { None };
-        self.replace(record_no, record.map(|record| Entry::of(record_no, &record)))
+        let entry = match record {
+            Some(record) => {
+                let grouped = record.kind != ObjectKind::User || self.is_grouped(record_no)?;
+                let mut entry = Entry::of(record_no, &record, grouped);
+                if record.kind == ObjectKind::User && record.identities.len() > 1 {
+                    let images = images(self.state, record_no)?;
+                    entry.also_known_as(images.iter().flat_map(|image| addresses(&image.attributes)));
+                }
+                Some(entry)
+            }
+            None => None,
+        };
+        self.replace(record_no, entry)
+    }
+
+    /// Tells whether a record is in a group that is there.
+    fn is_grouped(&self, record_no: i64) -> Result<bool> {
+        let step = || sql("read memberships");
+        let by_hand = self
+            .state
+            .prepare_cached(
+                "SELECT 1 FROM manual_members JOIN records ON record_no = group_no WHERE state = 0
+                   AND (member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1))",
+            )
+            .and_then(|mut query| query.exists([record_no]))
+            .map_err(step())?;
+        if by_hand {
+            return Ok(true);
+        }
+        let mut query = self
+            .state
+            .prepare_cached(
+                "SELECT groups FROM member_groups JOIN objects ON object_no = member_no
+                 WHERE member_no = ?1 AND record_no = ?1
+                 UNION ALL SELECT groups FROM objects INDEXED BY objects_joined JOIN member_groups ON member_no = object_no
+                 WHERE record_no = ?1 AND record_no <> object_no",
+            )
+            .map_err(step())?;
+        let mut rows = query.query([record_no]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            let packed = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("memberships"))?;
+            for group_via in unpack_sorted(packed)? {
+                let is_there = self
+                    .state
+                    .prepare_cached(
+                        "SELECT 1 FROM objects o JOIN records r ON r.record_no = o.record_no
+                         WHERE o.object_no = ?1 AND r.state = 0 AND r.kind = ?2",
+                    )
+                    .and_then(|mut query| query.exists(params![group_via / 2, kind_number(ObjectKind::Group)]))
+                    .map_err(step())?;
+                if is_there {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Replaces what the index keeps of a record.
@@ -275,6 +384,12 @@ impl Step<'_> {
         if stored == entry {
             return Ok(());
         }
+        let (old, new) = (
+            stored.as_ref().map(Entry::addresses).unwrap_or_default(),
+            entry.as_ref().map(Entry::addresses).unwrap_or_default(),
+        );
+        self.addresses.extend(old.difference(&new).map(|hash| (*hash, record_no, false)));
+        self.addresses.extend(new.difference(&old).map(|hash| (*hash, record_no, true)));
         let before = stored.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
         let after = entry.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
         let (chunk, place) = split(record_no);
@@ -314,6 +429,18 @@ impl Step<'_> {
     /// Writes the changes of all postings, each row once.
     fn write_postings(&mut self) -> Result<()> {
         let step = || sql("write the index");
+        self.addresses.sort_unstable();
+        for (hash, record_no, come) in self.addresses.drain(..) {
+            let statement = if come {
+                "INSERT OR IGNORE INTO addresses VALUES (?1, ?2, ?3)"
+            } else {
+                "DELETE FROM addresses WHERE customer_no = ?1 AND hash = ?2 AND record_no = ?3"
+            };
+            self.index
+                .prepare_cached(statement)
+                .and_then(|mut write| write.execute(params![self.standing.no, hash, record_no]))
+                .map_err(step())?;
+        }
         let mut changes: Vec<_> =
             self.changes.drain().map(|((term, chunk), change)| (term.to_bytes(), chunk, change)).collect();
         changes.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));

@@ -34,6 +34,7 @@ impl SqliteStore {
             pair.state.execute_batch("BEGIN").map_err(sql("read the state file"))?;
             let standing = Standing::read(&pair.state, &customer)?;
             follow::sweep(&pair.state, &mut pair.index, &standing)?;
+            super::touched::clear(&pair.index, standing.no)?;
             super::end(&pair)?;
         }
         rewrite_file(&pair.index)

@@ -16,6 +16,7 @@ mod select;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -91,8 +92,120 @@ impl Queries for SqliteStore {
     }
 
     fn catch_up(&self, customers: &BTreeSet<CustomerId>) -> Result<()> {
-        self.view(customers, |_| Ok(()))
+        self.view(customers, |_| Ok(()))?;
+        customers.iter().try_for_each(|customer| self.note_touched(customer))
     }
+}
+
+/// Events that an index may be behind, for whoever can do without it.
+const NEAR: u64 = 200_000;
+
+/// Finds the records that may have some addresses, by number. `None` where the index is too far behind to wait for it.
+pub(super) fn holders(
+    store: &SqliteStore,
+    customer: &CustomerId,
+    addresses: &BTreeSet<String>,
+) -> Result<Option<BTreeSet<i64>>> {
+    let customers = BTreeSet::from([customer.clone()]);
+    let Ok(pair) = store.projection.pair(&store.path) else { return Ok(None) };
+    let mut near = true;
+    for standing in begin(&pair, &customers)? {
+        let place = Place::read(&pair.index, standing.no)?;
+        near &= place.is_some_and(|place| {
+            place.phase == standing::Phase::Following && place.position.saturating_add(NEAR) >= standing.last
+        });
+    }
+    end(&pair)?;
+    store.projection.give_back(pair);
+    if !near {
+        return Ok(None);
+    }
+    store.view(&customers, |view| {
+        let mut found = BTreeSet::new();
+        for standing in view.standings {
+            for address in addresses {
+                let step = || sql("look for addresses");
+                let mut query = view
+                    .index
+                    .prepare_cached("SELECT record_no FROM addresses WHERE customer_no = ?1 AND hash = ?2")
+                    .map_err(step())?;
+                let hash = entry::hash(&fold::fold(address));
+                let rows = query.query_map([standing.no, hash], |row| row.get::<_, i64>(0)).map_err(step())?;
+                for record_no in rows {
+                    found.insert(record_no.map_err(step())?);
+                }
+            }
+        }
+        Ok(Some(found))
+    })
+}
+
+/// State file and index at one moment, for whoever looks for the events of a record.
+pub(super) struct Touched<'a>(&'a View<'a>);
+
+impl Touched<'_> {
+    pub(super) fn state(&self) -> &Connection {
+        self.0.state
+    }
+
+    /// Tells whether the segment that ends with an event may tell of one of some keys.
+    pub(super) fn may_tell(&self, customer_no: i64, last: u64, keys: &[u128]) -> Result<bool> {
+        touched::may_tell(self.0.index, customer_no, last, keys)
+    }
+}
+
+impl SqliteStore {
+    /// Reads with what is known of the segments of events, for which that is brought up to date first.
+    pub(super) fn with_touched<T>(
+        &self,
+        customer: &CustomerId,
+        read: impl FnOnce(&Touched<'_>) -> Result<T>,
+    ) -> Result<T> {
+        // First of all this: an index of another history is thrown away by it.
+        let customers = BTreeSet::from([customer.clone()]);
+        self.view(&customers, |_| Ok(()))?;
+        self.note_touched(customer)?;
+        self.view(&customers, |view| read(&Touched(view)))
+    }
+
+    fn note_touched(&self, customer: &CustomerId) -> Result<()> {
+        let mut pair = self.pair()?;
+        let standings = begin(&pair, &BTreeSet::from([customer.clone()]))?;
+        let mut complete = true;
+        for standing in &standings {
+            complete &= touched::is_complete(&pair.state, &pair.index, standing.no)?;
+        }
+        end(&pair)?;
+        if !complete {
+            let _held = locks::wait(&self.projection.lock)?;
+            pair.state.execute_batch("BEGIN").map_err(sql("read the state file"))?;
+            for standing in &standings {
+                touched::advance(&pair.state, &mut pair.index, standing.no)?;
+            }
+            end(&pair)?;
+        }
+        self.projection.give_back(pair);
+        Ok(())
+    }
+}
+
+/// Tells how many users in use are in no group, and the largest number among their records; of one record, whether it
+/// is such a user.
+pub(super) fn ungrouped(
+    store: &SqliteStore,
+    customer: &CustomerId,
+    record: Option<RecordId>,
+) -> Result<Option<(u64, i64)>> {
+    store.view(&BTreeSet::from([customer.clone()]), |view| {
+        let Some(standing) = view.standings.first() else { return Ok(None) };
+        let mut found = select::posting(view, standing.no, &entry::Term::ungrouped())?;
+        found.subtract(&select::posting(view, standing.no, &entry::Term::archived())?);
+        if let Some(id) = record {
+            let number = select::live_record_no(view, standing, id)?;
+            return Ok(number.filter(|number| found.contains(*number)).map(|number| (1, number)));
+        }
+        Ok(found.last().map(|last| (found.len(), last)))
+    })
 }
 
 impl SqliteStore {

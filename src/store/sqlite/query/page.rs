@@ -6,9 +6,10 @@ use rusqlite::{OptionalExtension, params};
 
 use super::View;
 use super::cursor;
-use super::entry::column;
-use super::fold::prefix_bounds;
-use super::select::{Selection, select};
+use super::entry::{Term, column};
+use super::fold::{DEPTHS, prefix_bounds};
+use super::posting::Set;
+use super::select::{Selection, posting, select};
 use super::standing::Standing;
 use crate::error::{Error, Result};
 use crate::model::{Count, Found, Order, Page, PageCursor, Query, Record, SortBy};
@@ -21,6 +22,10 @@ const LARGEST: usize = 1000;
 const FEW: u64 = 256;
 /// What it costs to look a record up, measured in steps along the order.
 const LOOK_UP: u64 = 4;
+/// Steps along the order for each record that is wanted, behind which parts of it are passed over.
+const STEPS: usize = 16;
+/// Records that are looked at for a count, at most.
+const LOOKED_AT: u64 = 20_000;
 
 macro_rules! orders {
     ($($key:literal),+) => {
@@ -46,6 +51,12 @@ pub(super) const LOOK_UPS: [&str; 3] = [
     "SELECT k3, text FROM entries WHERE record_no = ?1",
 ];
 
+/// How the next term is found: upwards and downwards.
+pub(super) const LEAPS: [&str; 2] = [
+    "SELECT term FROM postings WHERE customer_no = ?1 AND term > ?2 AND term < ?3 ORDER BY term LIMIT 1",
+    "SELECT term FROM postings WHERE customer_no = ?1 AND term > ?2 AND term < ?3 ORDER BY term DESC LIMIT 1",
+];
+
 /// What is left of one customer, in order, read a part at a time.
 struct Line<'a> {
     standing: &'a Standing,
@@ -57,7 +68,16 @@ struct Line<'a> {
     /// Bounds of another order that records have to lie in as well.
     within: Option<(usize, Vec<u8>, Vec<u8>)>,
     waiting: VecDeque<(Vec<u8>, i64)>,
+    /// Whether those who are left stand so far apart that parts of the order are passed over.
+    leaps: bool,
     ended: bool,
+}
+
+/// What a line is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Page,
+    Count,
 }
 
 fn column_of(query: &Query, by: SortBy) -> Result<usize> {
@@ -68,16 +88,27 @@ fn column_of(query: &Query, by: SortBy) -> Result<usize> {
 }
 
 impl<'a> Line<'a> {
-    fn new(view: &View<'_>, standing: &'a Standing, query: &'a Query, after: Option<&[u8]>) -> Result<Self> {
+    fn new(
+        view: &View<'_>,
+        standing: &'a Standing,
+        query: &'a Query,
+        after: Option<&[u8]>,
+        purpose: Purpose,
+    ) -> Result<Self> {
         let column = column_of(query, query.sort.by)?;
+        let other = query.filter.prefix.as_ref().map(|(by, _)| column_of(query, *by)).transpose()?;
+        // The order itself finds what begins with a text, unless it is another order.
+        let prefix_in = other.filter(|other| *other != column || purpose == Purpose::Count);
+        let (selection, whole) = select(view, standing, query.kind, &query.filter, prefix_in)?;
         let (mut low, mut high) = (Vec::new(), vec![0xff]);
         let mut within = None;
-        if let Some((by, prefix)) = &query.filter.prefix {
-            let other = column_of(query, *by)?;
-            match prefix_bounds(prefix) {
-                Some(bounds) if other == column => (low, high) = bounds,
-                Some((from, to)) => within = Some((other, from, to)),
-                None => {}
+        if let (Some((_, prefix)), Some(other)) = (&query.filter.prefix, other)
+            && let Some((from, to)) = prefix_bounds(prefix)
+        {
+            if prefix_in.is_none() {
+                (low, high) = (from, to);
+            } else if !whole {
+                within = Some((other, from, to));
             }
         }
         match (after, query.sort.order) {
@@ -85,9 +116,13 @@ impl<'a> Line<'a> {
             (Some(key), Order::Descending) => high = high.min(key.to_vec()),
             (None, _) => {}
         }
-        let selection = select(view, standing, query.kind, &query.filter)?;
-        let ended = selection.set.as_ref().is_some_and(super::posting::Set::is_empty) || selection.all == 0;
-        Ok(Self { standing, selection, query, column, low, high, within, waiting: VecDeque::new(), ended })
+        let ended = selection.set.as_ref().is_some_and(Set::is_empty) || selection.all == 0;
+        let waiting = VecDeque::new();
+        Ok(Self { standing, selection, query, column, low, high, within, waiting, leaps: false, ended })
+    }
+
+    fn descends(&self) -> bool {
+        self.query.sort.order == Order::Descending
     }
 
     /// Reads on until `wanted` wait, or there are no more.
@@ -95,17 +130,39 @@ impl<'a> Line<'a> {
         if self.ended || self.waiting.len() >= wanted {
             return Ok(());
         }
-        let few = self.selection.set.as_ref().map(super::posting::Set::len).filter(|left| {
+        let few = self.selection.set.as_ref().map(Set::len).filter(|left| {
             // A walk meets one of them every so many steps.
             *left <= FEW || left * LOOK_UP <= (wanted as u64).saturating_mul(self.selection.all / left)
         });
-        if few.is_some() { self.sort_all(view) } else { self.walk(view, wanted) }
+        if few.is_some() {
+            return self.sort_all(view);
+        }
+        if !self.leaps {
+            let steps = self.selection.set.as_ref().map_or(usize::MAX, |_| wanted.saturating_mul(STEPS));
+            match self.walk(view, wanted, steps)? {
+                Walked::Enough => return Ok(()),
+                Walked::ToTheEnd => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                // Whoever is left does not stand here.
+                Walked::TooFar => self.leaps = true,
+            }
+        }
+        self.leap(view, wanted)
     }
 
     /// Looks up everybody who is left.
     fn sort_all(&mut self, view: &View<'_>) -> Result<()> {
         self.ended = true;
         let Some(set) = self.selection.set.take() else { return Ok(()) };
+        let found = self.sorted(view, &set)?;
+        self.waiting.extend(found);
+        Ok(())
+    }
+
+    /// Looks some records up, and puts those who are asked for in order.
+    fn sorted(&self, view: &View<'_>, set: &Set) -> Result<Vec<(Vec<u8>, i64)>> {
         let mut found: Vec<(Vec<u8>, i64)> = Vec::new();
         for record_no in set.iter() {
             let Some((key, text)) = look_up(view, self.column, record_no)? else { continue };
@@ -114,105 +171,258 @@ impl<'a> Line<'a> {
             }
         }
         found.sort_unstable();
-        if self.query.sort.order == Order::Descending {
+        if self.descends() {
             found.reverse();
         }
-        self.waiting = found.into();
-        Ok(())
+        Ok(found)
     }
 
-    /// Walks along the order.
-    fn walk(&mut self, view: &View<'_>, wanted: usize) -> Result<()> {
+    /// Walks along the order, so many steps at most. What it has passed is passed for good.
+    fn walk(&mut self, view: &View<'_>, wanted: usize, steps: usize) -> Result<Walked> {
+        let bounds = (self.low.clone(), self.high.clone());
+        self.walk_between(view, bounds, wanted, steps)
+    }
+
+    /// Walks along a part of the order.
+    fn walk_between(
+        &mut self,
+        view: &View<'_>,
+        (low, high): (Vec<u8>, Vec<u8>),
+        wanted: usize,
+        steps: usize,
+    ) -> Result<Walked> {
         let step = || sql("read the index");
-        let descending = self.query.sort.order == Order::Descending;
+        let descending = self.descends();
         let statement = WALKS[self.column][usize::from(descending)];
         let mut query = view.index.prepare_cached(statement).map_err(step())?;
         let kind = kind_number(self.query.kind);
-        let mut rows = query.query(params![self.standing.no, kind, self.low, self.high]).map_err(step())?;
-        let mut last = None;
+        let mut rows = query.query(params![self.standing.no, kind, low, high]).map_err(step())?;
+        let mut last: Option<Vec<u8>> = None;
+        let (mut taken, mut walked) = (0, Walked::Enough);
         while self.waiting.len() < wanted {
+            if taken == steps {
+                walked = Walked::TooFar;
+                break;
+            }
+            taken += 1;
             let Some(row) = rows.next().map_err(step())? else {
-                self.ended = true;
-                return Ok(());
+                walked = Walked::ToTheEnd;
+                break;
             };
             view.count_row();
             let record_no: i64 = row.get(1).map_err(step())?;
-            if self.selection.set.as_ref().is_some_and(|set| !set.contains(record_no)) {
-                continue;
+            let is_left = self.selection.set.as_ref().is_none_or(|set| set.contains(record_no));
+            if is_left && self.is_asked_for(view, record_no)? {
+                self.waiting.push_back((row.get(0).map_err(step())?, record_no));
+                last = None;
+            } else if taken == steps {
+                last = Some(row.get(0).map_err(step())?);
             }
-            if !self.selection.check.is_empty() || self.within.is_some() {
-                let Some((_, text)) = look_up(view, self.column, record_no)? else { continue };
-                if !self.fits(view, record_no, &text)? {
-                    continue;
-                }
-            }
-            let key: Vec<u8> = row.get(0).map_err(step())?;
-            last = Some(key.clone());
-            self.waiting.push_back((key, record_no));
         }
-        match last {
-            Some(key) if descending => self.high = key,
-            Some(key) => self.low = key,
-            None => {}
+        drop(rows);
+        // Where it goes on: behind what was passed last, or what waits last.
+        let at = last.or_else(|| self.waiting.back().map(|(key, _)| key.clone()));
+        match (walked, at) {
+            (Walked::ToTheEnd, _) => self.pass(if descending { low } else { high }),
+            (_, Some(at)) => self.pass(at),
+            (_, None) => {}
         }
+        Ok(walked)
+    }
+
+    /// Notes that everything up to a key was read.
+    fn pass(&mut self, key: Vec<u8>) {
+        if self.descends() {
+            self.high = std::mem::take(&mut self.high).min(key);
+        } else {
+            self.low = std::mem::take(&mut self.low).max(key);
+        }
+    }
+
+    /// Goes along the order by how names begin, and passes over beginnings that nobody has who is left.
+    fn leap(&mut self, view: &View<'_>, wanted: usize) -> Result<()> {
+        let Some(set) = self.selection.set.take() else { return Ok(()) };
+        let done = self.leap_over(view, wanted, &set);
+        self.selection.set = Some(set);
+        self.ended = done?;
         Ok(())
     }
 
-    /// Tells whether a record of the first choice is one that is asked for.
+    /// Returns whether the end was reached.
+    fn leap_over(&mut self, view: &View<'_>, wanted: usize, set: &Set) -> Result<bool> {
+        let descending = self.descends();
+        let nameless = Beginning { depth: 0, bytes: Vec::new() };
+        // Who has no name comes behind everybody, or before.
+        if descending && self.nameless(view, wanted, &nameless, set)? {
+            return Ok(false);
+        }
+        let mut open = vec![Frame { under: nameless.clone(), left: set.clone(), at: None }];
+        while let Some(frame) = open.last_mut() {
+            let Some(next) = frame.next(view, self.standing.no, self.column, descending)? else {
+                open.pop();
+                continue;
+            };
+            let (from, to) = next.bounds();
+            if to <= self.low || from >= self.high {
+                continue;
+            }
+            let mut left = posting(view, self.standing.no, &next.term(self.column))?;
+            let all = left.len();
+            left.intersect(&frame.left);
+            if left.is_empty() {
+                continue;
+            }
+            if next.depth < DEPTHS && left.len() > FEW {
+                open.push(Frame { under: next, left, at: None });
+            } else if self.leaf(view, wanted, &next, left, all)? {
+                return Ok(false);
+            }
+        }
+        Ok(descending || !self.nameless(view, wanted, &nameless, set)?)
+    }
+
+    /// Takes those in who have no name; returns whether that is enough.
+    fn nameless(&mut self, view: &View<'_>, wanted: usize, nameless: &Beginning, set: &Set) -> Result<bool> {
+        let (from, to) = nameless.bounds();
+        if to <= self.low || from >= self.high {
+            return Ok(false);
+        }
+        let mut here = posting(view, self.standing.no, &nameless.term(self.column))?;
+        let all = here.len();
+        here.intersect(set);
+        if here.is_empty() { Ok(false) } else { self.leaf(view, wanted, nameless, here, all) }
+    }
+
+    /// Takes those in who begin in one way, of so many who do; returns whether that is enough.
+    fn leaf(&mut self, view: &View<'_>, wanted: usize, beginning: &Beginning, here: Set, all: u64) -> Result<bool> {
+        let (from, to) = beginning.bounds();
+        if here.len() <= FEW || here.len() * LOOK_UP <= all {
+            let found = self.sorted(view, &here)?;
+            self.waiting.extend(found);
+            if let Some((key, _)) = self.waiting.back() {
+                let key = key.clone();
+                self.pass(key);
+            }
+        } else {
+            let left = self.selection.set.replace(here);
+            let bounds = (from.max(self.low.clone()), to.min(self.high.clone()));
+            let walked = self.walk_between(view, bounds, wanted, usize::MAX);
+            self.selection.set = left;
+            walked?;
+        }
+        Ok(self.waiting.len() >= wanted)
+    }
+
+    /// Tells whether a record of the first choice is one that is asked for; looks at it only where that is not known.
+    fn is_asked_for(&self, view: &View<'_>, record_no: i64) -> Result<bool> {
+        if self.within.is_none() && self.selection.check.iter().all(|(_, sure)| sure.contains(record_no)) {
+            return Ok(true);
+        }
+        match look_up(view, self.column, record_no)? {
+            Some((_, text)) => self.fits(view, record_no, &text),
+            None => Ok(false),
+        }
+    }
+
     fn fits(&self, view: &View<'_>, record_no: i64, text: &str) -> Result<bool> {
         // A part has no space, so it never reaches from one word to the next.
-        if !self.selection.check.iter().all(|part| text.contains(part.as_str())) {
+        let has = |(part, sure): &(String, Set)| sure.contains(record_no) || text.contains(part.as_str());
+        if !self.selection.check.iter().all(has) {
             return Ok(false);
         }
         let Some((column, low, high)) = &self.within else { return Ok(true) };
         Ok(look_up(view, *column, record_no)?.is_some_and(|(key, _)| key > *low && key < *high))
     }
 
-    /// Counts everybody who is left.
-    fn count(mut self, view: &View<'_>) -> Result<u64> {
+    /// Counts everybody who is left, and tells whether each of them was looked at where that is needed.
+    fn count(mut self, view: &View<'_>) -> Result<(u64, bool)> {
         if self.ended {
-            return Ok(0);
+            return Ok((0, true));
         }
-        let whole = self.low.is_empty() && self.within.is_none();
-        if whole && self.selection.check.is_empty() {
-            return Ok(self.selection.set.map_or(self.selection.all, |set| set.len()));
+        let Some(set) = self.selection.set.take() else { return Ok((self.selection.all, true)) };
+        let mut sure = if self.within.is_none() { set.clone() } else { Set::default() };
+        self.selection.check.iter().for_each(|(_, known)| sure.intersect(known));
+        let mut rest = set;
+        rest.subtract(&sure);
+        let (left, mut looked_at, mut found) = (rest.len(), 0, 0);
+        // Of very many, one in so many stands for the others.
+        let every = left.div_ceil(LOOKED_AT).max(1);
+        for record_no in rest.iter().step_by(usize::try_from(every).unwrap_or(usize::MAX)) {
+            looked_at += 1;
+            found += u64::from(self.is_asked_for(view, record_no)?);
         }
-        if let Some((column, low, high)) = self.within.take() {
-            // Of two orders, the one with the prefix is walked.
-            (self.column, self.low, self.high) = (column, low, high);
+        if every == 1 {
+            return Ok((sure.len() + found, true));
         }
+        Ok((sure.len() + found * left / looked_at, false))
+    }
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walked {
+    Enough,
+    ToTheEnd,
+    TooFar,
+}
+
+/// How names begin: so many characters of them. At depth 0 those that are empty.
+#[derive(Clone)]
+struct Beginning {
+    depth: usize,
+    bytes: Vec<u8>,
+}
+
+impl Beginning {
+    fn term(&self, column: usize) -> Term {
+        Term::beginning(column, self.depth, &self.bytes)
+    }
+
+    /// Between these lie all keys that begin like this.
+    fn bounds(&self) -> (Vec<u8>, Vec<u8>) {
+        if self.depth == 0 {
+            return (vec![0xfe], vec![0xff]);
+        }
+        let end = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let text = [&[1], &self.bytes[..end]].concat();
+        if end < self.bytes.len() {
+            // The name ends here.
+            return ([text.as_slice(), &[0]].concat(), [text.as_slice(), &[1]].concat());
+        }
+        let to = [text.as_slice(), &[0xff]].concat();
+        (text, to)
+    }
+}
+
+/// Beginnings of one character more than another one, gone through in order.
+struct Frame {
+    under: Beginning,
+    /// Who is left of it.
+    left: Set,
+    at: Option<Vec<u8>>,
+}
+
+impl Frame {
+    /// Finds the next beginning that anybody has.
+    fn next(&mut self, view: &View<'_>, no: i64, column: usize, descending: bool) -> Result<Option<Beginning>> {
         let step = || sql("read the index");
-        if let Some(set) = self.selection.set.take_if(|set| whole || set.len() <= self.selection.all / 64) {
-            let mut total = 0;
-            for record_no in set.iter() {
-                let found = look_up(view, self.column, record_no)?;
-                total += u64::from(found.is_some_and(|(key, text)| {
-                    key > self.low
-                        && key < self.high
-                        && self.selection.check.iter().all(|part| text.contains(part.as_str()))
-                }));
-            }
-            return Ok(total);
-        }
-        let mut query = view.index.prepare_cached(WALKS[self.column][0]).map_err(step())?;
-        let kind = kind_number(self.query.kind);
-        let mut rows = query.query(params![self.standing.no, kind, self.low, self.high]).map_err(step())?;
-        let mut total = 0;
-        while let Some(row) = rows.next().map_err(step())? {
-            view.count_row();
-            let record_no: i64 = row.get(1).map_err(step())?;
-            if self.selection.set.as_ref().is_some_and(|set| !set.contains(record_no)) {
-                continue;
-            }
-            if !self.selection.check.is_empty() {
-                let Some((_, text)) = look_up(view, self.column, record_no)? else { continue };
-                if !self.selection.check.iter().all(|part| text.contains(part.as_str())) {
-                    continue;
-                }
-            }
-            total += 1;
-        }
-        Ok(total)
+        let depth = self.under.depth + 1;
+        let head = Term::beginnings(column, depth);
+        let first = [head.as_slice(), &self.under.bytes].concat();
+        let last = [first.as_slice(), &[0xff]].concat();
+        let (from, to, statement) = if descending {
+            (first, self.at.clone().unwrap_or(last), LEAPS[1])
+        } else {
+            (self.at.clone().unwrap_or(first), last, LEAPS[0])
+        };
+        let term: Option<Vec<u8>> = view
+            .index
+            .prepare_cached(statement)
+            .and_then(|mut query| query.query_row(params![no, from, to], |row| row.get(0)).optional())
+            .map_err(step())?;
+        view.count_row();
+        self.at.clone_from(&term);
+        Ok(term.map(|term| Beginning { depth, bytes: term.get(head.len()..).unwrap_or_default().to_vec() }))
     }
 }
 
@@ -234,7 +444,7 @@ pub(super) fn find(view: &View<'_>, query: &Query, after: Option<&PageCursor>, l
     let after = after.map(|after| cursor::read(query, after)).transpose()?;
     let mut lines = Vec::new();
     for standing in view.standings {
-        lines.push(Line::new(view, standing, query, after.as_deref())?);
+        lines.push(Line::new(view, standing, query, after.as_deref(), Purpose::Page)?);
     }
     // Of many customers each gives a few at first.
     let share = (limit + 1).div_ceil(lines.len().max(1)).max(8).min(limit + 1);
@@ -273,11 +483,13 @@ pub(super) fn find(view: &View<'_>, query: &Query, after: Option<&PageCursor>, l
 
 /// Counts.
 pub(super) fn count(view: &View<'_>, query: &Query) -> Result<Count> {
-    let mut total = 0;
+    let (mut total, mut exact) = (0, true);
     for standing in view.standings {
-        total += Line::new(view, standing, query, None)?.count(view)?;
+        let (count, counted) = Line::new(view, standing, query, None, Purpose::Count)?.count(view)?;
+        total += count;
+        exact &= counted;
     }
-    Ok(Count { total, positions: view.positions(), rows_read: view.rows() })
+    Ok(Count { total, exact, positions: view.positions(), rows_read: view.rows() })
 }
 
 /// Reads a record that the index names.

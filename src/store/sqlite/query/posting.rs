@@ -68,6 +68,10 @@ impl Set {
         self.rows.values().map(RoaringBitmap::len).sum()
     }
 
+    pub(super) fn last(&self) -> Option<i64> {
+        self.rows.iter().rev().find_map(|(chunk, row)| row.max().map(|place| chunk << 16 | i64::from(place)))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.values().all(RoaringBitmap::is_empty)
     }

@@ -32,6 +32,22 @@ CREATE INDEX entries_k1 ON entries (customer_no, kind, k1) WHERE k1 IS NOT NULL;
 CREATE INDEX entries_k2 ON entries (customer_no, kind, k2) WHERE k2 IS NOT NULL;
 CREATE INDEX entries_k3 ON entries (customer_no, kind, k3) WHERE k3 IS NOT NULL;
 
+-- Which records a segment of events may tell of.
+CREATE TABLE segments (
+    customer_no   INTEGER NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    filter        BLOB NOT NULL,
+    PRIMARY KEY (customer_no, last_sequence)
+) STRICT;
+
+-- Whose an address is: by a hash of it, folded. Who is found has to be looked at.
+CREATE TABLE addresses (
+    customer_no INTEGER NOT NULL,
+    hash        INTEGER NOT NULL,
+    record_no   INTEGER NOT NULL,
+    PRIMARY KEY (customer_no, hash, record_no)
+) STRICT, WITHOUT ROWID;
+
 -- The records that have a term: 65536 numbers to a row, packed.
 CREATE TABLE postings (
     customer_no INTEGER NOT NULL,

@@ -21,8 +21,8 @@ pub(super) struct Selection {
     pub(super) set: Option<Set>,
     /// How many records of the kind there are.
     pub(super) all: u64,
-    /// Parts of words for which the set is only a first choice.
-    pub(super) check: Vec<String>,
+    /// Parts of words for which the set is only a first choice: all but those of whom it is known already.
+    pub(super) check: Vec<(String, Set)>,
 }
 
 /// Puts the records of a term together.
@@ -50,25 +50,98 @@ fn union(view: &View<'_>, customer_no: i64, terms: impl Iterator<Item = Term>) -
     Ok(all)
 }
 
-/// Applies all of a filter but its prefix.
-pub(super) fn select(view: &View<'_>, standing: &Standing, kind: ObjectKind, filter: &Filter) -> Result<Selection> {
+/// Finds who may have a part in a name or an address; with the part, if somebody has to be looked at, and who need not.
+fn having(view: &View<'_>, no: i64, part: &str) -> Result<(Set, Option<Set>)> {
+    let all_of = |terms: Vec<Term>| -> Result<Set> {
+        let mut terms = terms.into_iter();
+        let Some(first) = terms.next() else { return Ok(Set::default()) };
+        let mut set = posting(view, no, &first)?;
+        for term in terms {
+            if set.is_empty() {
+                break;
+            }
+            set.intersect(&posting(view, no, &term)?);
+        }
+        Ok(set)
+    };
+    let (grams, exact) = fold::grams_of_part(part);
+    if exact {
+        return Ok((all_of(grams.into_iter().map(Term::Gram).collect())?, None));
+    }
+    let mut sure = Set::default();
+    let mut rest = Set::default();
+    if part.chars().count() <= fold::LONGEST_PART {
+        sure = posting(view, no, &Term::part(part))?;
+    } else {
+        rest = all_of(fold::longest_parts(part).into_iter().map(Term::part).collect())?;
+    }
+    for domain in domains(view, no)? {
+        let has = match part.strip_prefix('@') {
+            Some(start) => domain.starts_with(start),
+            None => domain.contains(part),
+        };
+        if has {
+            sure.union(posting(view, no, &Term::domain(&domain))?);
+        }
+    }
+    // A login may have it as well; with an `@` in it, so may only a whole address.
+    if part.contains('@') {
+        rest.union(all_of(grams.into_iter().map(Term::Gram).collect())?);
+    } else {
+        rest.union(all_of(grams.into_iter().map(Term::of_login).collect())?);
+    }
+    rest.subtract(&sure);
+    let looked_at = !rest.is_empty();
+    rest.union(sure.clone());
+    Ok((rest, looked_at.then_some(sure)))
+}
+
+/// Lists the domains in which somebody has an address.
+fn domains(view: &View<'_>, customer_no: i64) -> Result<Vec<String>> {
+    let step = || sql("read the index");
+    let mut query = view
+        .index
+        .prepare_cached(
+            "SELECT DISTINCT term FROM postings WHERE customer_no = ?1 AND term >= x'44' AND term < x'45' ORDER BY term",
+        )
+        .map_err(step())?;
+    let mut rows = query.query([customer_no]).map_err(step())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(step())? {
+        view.count_row();
+        let term = row.get_ref(0).map_err(step())?.as_blob().unwrap_or_default();
+        found.extend(std::str::from_utf8(term.get(1..).unwrap_or_default()).ok().map(str::to_owned));
+    }
+    Ok(found)
+}
+
+/// Finds whose names or addresses begin with a text, as far as it is among the characters that are kept for that; with
+/// whether that is the whole of it.
+fn beginning(view: &View<'_>, no: i64, column: usize, prefix: &str) -> Result<Option<(Set, bool)>> {
+    let folded = fold::prefix(prefix);
+    let length = folded.chars().count();
+    if length == 0 {
+        return Ok(None);
+    }
+    let depth = length.min(fold::DEPTHS);
+    let term = Term::beginning(column, depth, &fold::beginning(&folded, depth));
+    Ok(Some((posting(view, no, &term)?, length <= fold::DEPTHS)))
+}
+
+/// Applies all of a filter but its prefix; that as well, if it is told in which column. Returns whether that is done.
+pub(super) fn select(
+    view: &View<'_>,
+    standing: &Standing,
+    kind: ObjectKind,
+    filter: &Filter,
+    prefix_in: Option<usize>,
+) -> Result<(Selection, bool)> {
     let no = standing.no;
     let mut rest = posting(view, no, &Term::kind(kind))?;
     let all = rest.len();
     let mut check = Vec::new();
-    let Filter {
-        search,
-        prefix: _, // a part of the order, not of the set
-        states,
-        mfa,
-        archived,
-        missing,
-        locked,
-        locked_out,
-        source,
-        group,
-        tag,
-    } = filter;
+    let Filter { search, prefix, states, mfa, archived, missing, locked, locked_out, source, group, tag, grouped } =
+        filter;
     let mut narrowed = false;
     let mut keep = |rest: &mut Set, with: &Set| {
         rest.intersect(with);
@@ -90,18 +163,20 @@ pub(super) fn select(view: &View<'_>, standing: &Standing, kind: ObjectKind, fil
         keep(&mut rest, &members(view, standing, *group, *nesting)?);
     }
     for word in search.as_deref().map(fold::words).unwrap_or_default() {
-        let (grams, exact) = fold::grams_of_part(&word);
-        for gram in grams {
-            if rest.is_empty() {
-                break;
-            }
-            keep(&mut rest, &posting(view, no, &Term::Gram(gram))?);
-        }
-        if !exact {
-            check.push(word);
-        }
+        let (having, sure) = having(view, no, &word)?;
+        keep(&mut rest, &having);
+        check.extend(sure.map(|sure| (word, sure)));
     }
+    let mut whole_prefix = false;
+    if let (Some((_, prefix)), Some(column)) = (prefix, prefix_in)
+        && let Some((beginning, whole)) = beginning(view, no, column, prefix)?
+    {
+        keep(&mut rest, &beginning);
+        whole_prefix = whole;
+    }
+    let ungrouped = grouped.map(|grouped| !grouped);
     let flags = [
+        (&ungrouped, Term::ungrouped()),
         (archived, Term::archived()),
         (missing, Term::missing()),
         (locked, Term::locked()),
@@ -118,7 +193,7 @@ pub(super) fn select(view: &View<'_>, standing: &Standing, kind: ObjectKind, fil
             None => {}
         }
     }
-    Ok(Selection { set: narrowed.then_some(rest), all, check })
+    Ok((Selection { set: narrowed.then_some(rest), all, check }, whole_prefix))
 }
 
 /// Lists the members of a group, as far as they are imported, by the numbers of their records.
@@ -210,7 +285,10 @@ fn direct_members(view: &View<'_>, standing: &Standing, group: i64) -> Result<Se
         // Those made by hand are between records.
         let mut query = view
             .state
-            .prepare_cached("SELECT member_no FROM manual_members WHERE customer_no = ?1 AND group_no = ?2")
+            .prepare_cached(
+                "SELECT coalesce(into_no, member_no) FROM manual_members LEFT JOIN absorbed ON record_no = member_no
+                 WHERE customer_no = ?1 AND group_no = ?2",
+            )
             .map_err(step())?;
         let mut rows = query.query(params![standing.no, group]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {

@@ -126,6 +126,11 @@ impl Standing {
             .map_err(sql("read the position of the outbox"))
     }
 
+    /// Returns the number of an endpoint that is not removed.
+    pub(super) fn endpoint_no(&self, endpoint: &EndpointName) -> Option<i64> {
+        self.sources.iter().find(|source| source.name == endpoint.as_str()).map(|source| source.no)
+    }
+
     /// Puts the endpoints' own groups together, by the numbers that the index keeps them under.
     pub(super) fn own_groups(&self) -> Result<BTreeMap<i64, Record>> {
         let mut groups = BTreeMap::new();

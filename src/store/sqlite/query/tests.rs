@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::page::{LOOK_UPS, WALKS};
+use super::page::{LEAPS, LOOK_UPS, WALKS};
 
 fn plan(index: &Connection, statement: &str) -> String {
     let mut query = index.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
@@ -41,6 +41,11 @@ fn records_and_postings_are_looked_up_by_their_keys() {
     index.execute_batch(include_str!("schema.sql")).unwrap();
     for statement in LOOK_UPS {
         assert_eq!(plan(&index, statement), "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)\n");
+    }
+    for statement in LEAPS {
+        let plan = plan(&index, statement);
+        assert!(plan.starts_with("SEARCH postings USING COVERING INDEX"), "{plan}");
+        assert!(plan.contains("(customer_no=? AND term>? AND term<?)") && !plan.contains("B-TREE"), "{plan}");
     }
     let posting = plan(&index, "SELECT chunk, bits FROM postings WHERE customer_no = ?1 AND term = ?2");
     assert!(posting.starts_with("SEARCH postings USING INDEX"), "{posting}");

@@ -326,6 +326,15 @@ pub(super) async fn a_broken_delta_is_an_error(stage: &mut Stage) -> Verdict {
 }
 
 /// While nobody answers.
+pub(super) async fn knows_without_the_network_how_fresh_it_is(stage: &mut Stage) -> Verdict {
+    let (_, _, cursor) = begin(stage).await?;
+    let told = |endpoint: &dyn crate::endpoint::Endpoint| endpoint.as_delta().map(|delta| delta.freshness(&cursor));
+    let before = told(&*stage.endpoint);
+    stage.remote.fail_from_call(1).await?;
+    let after = told(&*stage.remote.endpoint());
+    ensure(before == after, format!("{before:?}"), || format!("{after:?} while nobody answers"))
+}
+
 pub(super) async fn knows_without_the_network_what_it_tells(stage: &mut Stage) -> Verdict {
     begin(stage).await?;
     let coverage = stage.told("coverage", stage.endpoint.coverage(&stage.cx)).await?;

@@ -216,6 +216,9 @@ checks! {
     delta::a_broken_delta_is_an_error, "DeltaEndpoint::delta",
         "A delta that cannot go on is an error, never caught up.",
         "return every error with `?`";
+    delta::knows_without_the_network_how_fresh_it_is, "DeltaEndpoint::freshness",
+        "Knows it without the network.",
+        "keep in the cursor what it takes to tell it";
     delta::knows_without_the_network_what_it_tells, "DeltaEndpoint::tells_removals",
         "Knows it without the network.",
         "decide by the coverage that is handed over";

@@ -49,6 +49,8 @@ pub(crate) struct Account {
     pub(crate) credentials: Credentials,
     pub(crate) mailbox: bool,
     pub(crate) may_impersonate: bool,
+    /// Wrong passwords since the last right one.
+    pub(crate) wrong: u32,
 }
 
 #[cfg(test)]

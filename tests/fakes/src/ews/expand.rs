@@ -34,7 +34,7 @@ pub(crate) fn expand(state: &State, settings: &Settings, bend: &Bend, asked: &Ex
     let members: Vec<Mailbox> = members
         .filter(|member| !(settings.hidden_members_left_out && member.hidden))
         .filter(|member| !member.addresses.is_empty())
-        .map(|member| mailbox(member, settings, false))
+        .map(|member| bend.mailbox(mailbox(member, settings, false)))
         .collect();
     if members.is_empty() {
         return nothing(settings, settings.empty_group);
@@ -73,7 +73,7 @@ fn nothing(settings: &Settings, nothing: Nothing) -> Message {
 
 fn show(settings: &Settings, bend: &Bend, members: Vec<Mailbox>) -> Message {
     let cap = bend.cap.or(settings.member_cap).unwrap_or(usize::MAX);
-    let last = members.len() <= cap || bend.cap.is_some();
+    let last = !bend.never_last && (members.len() <= cap || bend.cap.is_some());
     let shown = bend.rows(members.into_iter().take(cap).collect());
     let mut content = format!("<m:DLExpansion{}>", paging(settings, shown.len(), last));
     for member in &shown {

@@ -64,6 +64,10 @@ pub enum Fault {
     },
     /// No more rows than this, and the flag says that these were all.
     SilentCap(usize),
+    /// The flag says that there is more, however few there are.
+    NeverLast,
+    /// Rows come without routing type and kind, which the schema allows.
+    BareRows,
     /// The answer shows the directory as it was at [`Organisation::mark`](super::Organisation::mark).
     Stale,
     /// The answer to the call before this one, whoever made it.

@@ -1,11 +1,13 @@
 //! What faults do to an answer; it knows no recipient.
 
+use std::fmt::Write as _;
+
 use http::StatusCode;
 
 use super::faults::Fault;
 use super::recipient::Id;
 use super::refusal::{Refusal, SoapFault};
-use super::write::Message;
+use super::write::{Mailbox, Message};
 use crate::http::{Ending, Reply};
 
 /// How rows are bent.
@@ -15,6 +17,8 @@ pub(crate) struct Bend {
     hide: Vec<(u8, u64)>,
     drop: Vec<(u8, u64)>,
     twice: bool,
+    pub(crate) never_last: bool,
+    bare: bool,
 }
 
 fn mix(mut x: u64) -> u64 {
@@ -37,6 +41,8 @@ impl Bend {
                 Fault::HidePercent { percent, seed } => bend.hide.push((*percent, *seed)),
                 Fault::DropRows { percent, seed } => bend.drop.push((*percent, *seed)),
                 Fault::DuplicateRows => bend.twice = true,
+                Fault::NeverLast => bend.never_last = true,
+                Fault::BareRows => bend.bare = true,
                 _ => {}
             }
         }
@@ -46,6 +52,11 @@ impl Bend {
     /// Whether a recipient is there for whoever asks.
     pub(crate) fn shows(&self, id: Id) -> bool {
         !self.hide.iter().any(|(percent, seed)| hit(*percent, *seed, u64::from(id.0)))
+    }
+
+    /// Leaves out what need not be told of a row.
+    pub(crate) fn mailbox(&self, mailbox: Mailbox) -> Mailbox {
+        if self.bare { Mailbox { routing: "", kind: "", ..mailbox } } else { mailbox }
     }
 
     /// Leaves out and doubles rows.
@@ -174,7 +185,8 @@ fn spoiled(text: &str, fault: &Fault) -> Option<Vec<u8>> {
             let mut doctype = String::from("<!DOCTYPE b [<!ENTITY e0 \"eeeeeeeeee\">");
             for level in 1..10 {
                 let before = format!("&e{};", level - 1).repeat(10);
-                doctype.push_str(&format!("<!ENTITY e{level} \"{before}\">"));
+                // Writing to a string cannot fail.
+                let _ = write!(doctype, "<!ENTITY e{level} \"{before}\">");
             }
             doctype.push_str("]>");
             with(&doctype, &inside("&e9;")?)
@@ -182,7 +194,8 @@ fn spoiled(text: &str, fault: &Fault) -> Option<Vec<u8>> {
         Fault::ExternalEntity => with("<!DOCTYPE b [<!ENTITY e SYSTEM \"file:///etc/hostname\">]>", &inside("&e;")?),
         Fault::BadText => {
             let at = name? + head.len();
-            Some([text[..at].as_bytes(), &[0xff, 0xc3, 0x28], text[at..].as_bytes()].concat())
+            let (before, after) = text.as_bytes().split_at(at);
+            Some([before, &[0xff, 0xc3, 0x28], after].concat())
         }
         _ => None,
     }

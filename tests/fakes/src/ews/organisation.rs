@@ -62,6 +62,7 @@ impl Organisation {
             },
             mailbox: true,
             may_impersonate: false,
+            wrong: 0,
         };
         Self {
             inner: Arc::new(Inner {
@@ -131,7 +132,7 @@ impl Organisation {
     /// Gives a recipient first and last name, and the shown name made of them.
     pub fn rename(&self, id: Id, first: &str, last: &str) {
         self.edit(id, |recipient| {
-            recipient.display_name = format!("{first} {last}").trim().to_owned();
+            format!("{first} {last}").trim().clone_into(&mut recipient.display_name);
             recipient.full_name.clear();
             (recipient.first_name, recipient.last_name) = (first.to_owned(), last.to_owned());
         });
@@ -252,6 +253,11 @@ impl Organisation {
     /// Gives the service account another password.
     pub fn set_password(&self, password: &str) {
         password.clone_into(&mut locked(&self.inner.accounts)[0].credentials.password);
+    }
+
+    /// Returns how many wrong passwords came for the service account since the last right one.
+    pub fn wrong_passwords(&self) -> u32 {
+        locked(&self.inner.accounts)[0].wrong
     }
 
     /// Gives the service account a mailbox or takes it away: without one it resolves nothing.

@@ -219,7 +219,7 @@ impl Recipient {
     #[must_use]
     pub fn named(mut self, first: &str, last: &str) -> Self {
         if self.display_name.is_empty() {
-            self.display_name = format!("{first} {last}").trim().to_owned();
+            format!("{first} {last}").trim().clone_into(&mut self.display_name);
         }
         (self.first_name, self.last_name) = (first.to_owned(), last.to_owned());
         self

@@ -50,6 +50,8 @@ pub(crate) struct Expand {
 pub(crate) enum Asked {
     Resolve(Resolve),
     Expand(Expand),
+    /// Conversions of this many ids.
+    Convert(usize),
 }
 
 /// A request that the schema allows.
@@ -94,6 +96,7 @@ pub(crate) fn read(body: &str, settings: &Settings, told: &mut Told) -> Result<R
     let asked = match (call.tag_name().namespace(), call.tag_name().name()) {
         (Some(MESSAGES), "ResolveNames") => Asked::Resolve(reader.resolve(call, schema, settings)?),
         (Some(MESSAGES), "ExpandDL") => Asked::Expand(reader.expand(call)?),
+        (Some(MESSAGES), "ConvertId") if schema >= Schema::E2007_SP1 => Asked::Convert(reader.convert(call)?),
         _ => return Err(reader.unexpected(call, "an operation of this service")),
     };
     if headers.roles && schema < Schema::E2013 {
@@ -300,6 +303,24 @@ impl<'a> Reader<'a, '_> {
         }
         self.attributes(entry, &[])?;
         Ok(Resolve { entry: self.filled(entry)?, shape: full.then_some(shape), scope, folders })
+    }
+
+    fn convert(&self, call: Node<'a, 'a>) -> Result<usize, Refusal> {
+        self.attributes(call, &["DestinationFormat"])?;
+        if call.attribute("DestinationFormat").is_none() {
+            return Err(self.violation(call, "The required attribute 'DestinationFormat' is missing."));
+        }
+        let inside = self.children(call)?;
+        let [ids] = inside[..] else { return Err(self.unexpected(call, "one 'SourceIds'")) };
+        if !ids.has_tag_name((MESSAGES, "SourceIds")) {
+            return Err(self.unexpected(ids, "'SourceIds'"));
+        }
+        let ids = self.children(ids)?;
+        let strange = |id: &&Node<'_, '_>| id.tag_name().namespace() != Some(TYPES);
+        match ids.iter().find(strange).or(ids.is_empty().then_some(&call)) {
+            Some(strange) => Err(self.unexpected(*strange, "an id")),
+            None => Ok(ids.len()),
+        }
     }
 
     fn expand(&self, call: Node<'a, 'a>) -> Result<Expand, Refusal> {

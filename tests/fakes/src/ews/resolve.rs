@@ -65,7 +65,7 @@ pub(crate) fn resolve(state: &State, settings: &Settings, bend: &Bend, asked: &R
         Scope::DirectoryThenContacts => directory().chain(contacts()).take(cap + 1).collect(),
         Scope::ContactsThenDirectory => contacts().chain(directory()).take(cap + 1).collect(),
     };
-    let last = found.len() <= cap || bend.cap.is_some();
+    let last = !bend.never_last && (found.len() <= cap || bend.cap.is_some());
     let legacy = matches!(entry, Entry::Legacy(_));
     let shown: Vec<&Found<'_>> = found.iter().take(cap).collect();
     let shown: Vec<&Found<'_>> = bend.rows(shown);
@@ -77,7 +77,7 @@ pub(crate) fn resolve(state: &State, settings: &Settings, bend: &Bend, asked: &R
         set.push_str("<t:Resolution>");
         match one {
             Found::Directory(recipient) => {
-                mailbox(recipient, settings, legacy).write(&mut set);
+                bend.mailbox(mailbox(recipient, settings, legacy)).write(&mut set);
                 if let Some(shape) = asked.shape.filter(|shape| *shape > Shape::IdOnly) {
                     contact(&mut set, state, settings, recipient, shape);
                 }
@@ -87,7 +87,7 @@ pub(crate) fn resolve(state: &State, settings: &Settings, bend: &Bend, asked: &R
         set.push_str("</t:Resolution>");
     }
     set.push_str("</m:ResolutionSet>");
-    if shown.len() == 1 && last {
+    if shown.len() == 1 && found.len() == 1 {
         Message::success(set)
     } else {
         Message::warning("ErrorNameResolutionMultipleResults", "Multiple results were found.", set)

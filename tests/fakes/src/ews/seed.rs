@@ -231,7 +231,7 @@ fn person(chance: &mut Chance, kind: Kind, number: usize, foreign_percent: usize
     if chance.percent(30) {
         person.display_name = format!("{last}, {first}");
     }
-    person.department = chance.one(&DEPARTMENTS).to_owned();
+    chance.one(&DEPARTMENTS).clone_into(&mut person.department);
     chance.one(&["Buyer", "Engineer", "Clerk", "Head & Founder"]).clone_into(&mut person.title);
     person.office = format!("{}-{}", chance.one(&["A", "B", "North", "Süd"]), chance.below(400));
     if chance.percent(50) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::{Response, header};
 use http_body_util::BodyExt as _;
@@ -9,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ring::digest::{SHA256, SHA384, digest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::faults::Faults;
 use super::log::RequestLog;
 use super::organisation::Organisation;
+use super::settings::CertificateSignature;
 use super::sign_in::Connection;
 use crate::http::{Answer, Cut, Request, answer, wait};
 use crate::tls;
@@ -51,11 +54,23 @@ impl FakeEws {
     /// When a port cannot be had.
     pub async fn start_at(organisation: Organisation, plain: u16, secure: u16) -> std::io::Result<Self> {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let identity = tls::identity(&names).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let signature = organisation.settings().certificate;
+        let algorithm = match signature {
+            CertificateSignature::Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            CertificateSignature::Sha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+        };
+        let identity = tls::identity_by(&names, algorithm).map_err(|error| std::io::Error::other(error.to_string()))?;
         let plain = TcpListener::bind(("127.0.0.1", plain)).await?;
         let secure = TcpListener::bind(("127.0.0.1", secure)).await?;
         let addresses = (plain.local_addr()?, secure.local_addr()?);
-        let acceptor = tokio::spawn(accept(organisation.clone(), plain, secure, identity.acceptor));
+        // RFC 5929: the certificate is hashed as it is signed.
+        let hash = match signature {
+            CertificateSignature::Sha256 => digest(&SHA256, &identity.certificate),
+            CertificateSignature::Sha384 => digest(&SHA384, &identity.certificate),
+        };
+        let binding = [b"tls-server-end-point:", hash.as_ref()].concat();
+        let tls = Tls { acceptor: identity.acceptor, binding: binding.into() };
+        let acceptor = tokio::spawn(accept(organisation.clone(), plain, secure, tls));
         Ok(Self { organisation, plain: addresses.0, secure: addresses.1, ca_pem: identity.ca_pem, acceptor })
     }
 
@@ -103,7 +118,13 @@ impl Drop for FakeEws {
     }
 }
 
-async fn accept(organisation: Organisation, plain: TcpListener, secure: TcpListener, tls: TlsAcceptor) {
+#[derive(Clone)]
+struct Tls {
+    acceptor: TlsAcceptor,
+    binding: Arc<[u8]>,
+}
+
+async fn accept(organisation: Organisation, plain: TcpListener, secure: TcpListener, tls: Tls) {
     // Connections end with this set, which ends with this task.
     let mut connections = JoinSet::new();
     loop {
@@ -117,7 +138,7 @@ async fn accept(organisation: Organisation, plain: TcpListener, secure: TcpListe
     }
 }
 
-async fn open(organisation: Organisation, stream: TcpStream, tls: Option<TlsAcceptor>) {
+async fn open(organisation: Organisation, stream: TcpStream, tls: Option<Tls>) {
     // A small answer must not wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
@@ -125,8 +146,8 @@ async fn open(organisation: Organisation, stream: TcpStream, tls: Option<TlsAcce
         None => serve(organisation, Connection::plain(), stream, format!("http://{local}")).await,
         Some(tls) => {
             // A client that trusts another authority goes away here.
-            let Ok(stream) = tls.accept(stream).await else { return };
-            serve(organisation, Connection::plain(), stream, format!("https://{local}")).await;
+            let Ok(stream) = tls.acceptor.accept(stream).await else { return };
+            serve(organisation, Connection::bound(&tls.binding), stream, format!("https://{local}")).await;
         }
     }
 }

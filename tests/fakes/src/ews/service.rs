@@ -14,7 +14,7 @@ use super::refusal::{Refusal, SoapFault};
 use super::request::{Asked, Read, Told, read};
 use super::resolve::resolve;
 use super::settings::Settings;
-use super::sign_in::{Connection, Signed};
+use super::sign_in::{Connection, Proved, Signed};
 use super::version::Version;
 use super::write::{self, Message};
 use crate::http::{Ending, Reply, Request};
@@ -87,8 +87,8 @@ impl Organisation {
                 "<html><body><h1>404 - File or directory not found.</h1></body></html>",
             ));
         }
-        let account = match self.sign_in(connection, request, settings) {
-            Signed::In(account) => account,
+        let (account, proved) = match self.sign_in(connection, request, settings) {
+            Signed::In(account, proved) => (account, proved),
             Signed::Out(reply) => return plain(reply),
         };
         line.account = Some(account.credentials.name());
@@ -105,7 +105,11 @@ impl Organisation {
             Ok(ticket) => ticket,
             Err(refusal) => return (refused(settings, &refusal), None),
         };
-        (self.call(connection, request, settings, &account, line), Some(ticket))
+        let mut made = self.call(connection, request, settings, &account, line);
+        if proved == Proved::JustNow && made.reply.status != StatusCode::UNAUTHORIZED {
+            made.reply = made.reply.with_header("persistent-auth", "true");
+        }
+        (made, Some(ticket))
     }
 
     /// Counts a call that begins.
@@ -157,6 +161,7 @@ impl Organisation {
             Asked::Resolve(asked) => (Call::ResolveNames, "ResolveNames", asked.entry.clone()),
             Asked::Expand(asked) if asked.item.is_empty() => (Call::ExpandDl, "ExpandDL", asked.address.clone()),
             Asked::Expand(asked) => (Call::ExpandDl, "ExpandDL", asked.item.clone()),
+            Asked::Convert(_) => (Call::Other, "ConvertId", String::new()),
         };
         (line.call, line.entry) = (call, entry);
         let faults = self.inner.faults.decide(call, &line.entry);
@@ -190,10 +195,18 @@ impl Organisation {
                     ),
                     Asked::Resolve(asked) => resolve(state, settings, &bend, asked),
                     Asked::Expand(asked) => expand(state, settings, &bend, asked),
+                    // There is no item here whose id could be converted. Clients ask to learn the version.
+                    Asked::Convert(_) => {
+                        Message::error("ErrorInvalidSmtpAddress", "The SMTP address format is invalid.")
+                    }
                 }
             })
         });
-        let mut reply = lies::xml(StatusCode::OK, write::answer(settings, operation, &message));
+        let messages = match read.asked {
+            Asked::Convert(ids) => vec![message.clone(); ids],
+            _ => vec![message.clone()],
+        };
+        let mut reply = lies::xml(StatusCode::OK, write::answer(settings, operation, &messages));
         let before = locked(&self.inner.before).replace(reply.clone());
         if faults.contains(&Fault::AnswerBefore) {
             reply = before.unwrap_or(reply);

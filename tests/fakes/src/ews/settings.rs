@@ -79,6 +79,16 @@ pub enum ExtendedProtection {
     Required,
 }
 
+/// What the server's certificate is signed with, which decides how it is hashed for a binding (RFC 5929).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CertificateSignature {
+    /// ECDSA with SHA-256.
+    #[default]
+    Sha256,
+    /// ECDSA with SHA-384.
+    Sha384,
+}
+
 /// So many calls of an account in so long a time; more are answered with `ErrorServerBusy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -126,6 +136,14 @@ pub struct Settings {
     pub ntlm: bool,
     /// Negotiate is offered; NTLM may be spoken under its name.
     pub negotiate: bool,
+    /// What the certificate is signed with; looked at when the server starts.
+    pub certificate: CertificateSignature,
+    /// NTLM must have a check of its messages; otherwise it must be right where it is promised.
+    pub mic_required: bool,
+    /// After so many wrong passwords in a row an account is refused whatever it says.
+    pub lock_out: Option<u32>,
+    /// Connections are closed with each 401, as something in between may do: NTLM can never succeed.
+    pub closes_on_401: bool,
     /// How much binding to TLS is asked for.
     pub extended_protection: ExtendedProtection,
     /// Calls of one account at a time; `None` asks the version.
@@ -158,6 +176,10 @@ impl Default for Settings {
             basic: true,
             ntlm: true,
             negotiate: true,
+            certificate: CertificateSignature::Sha256,
+            mic_required: false,
+            lock_out: None,
+            closes_on_401: false,
             extended_protection: ExtendedProtection::Allowed,
             concurrency: None,
             budget: None,

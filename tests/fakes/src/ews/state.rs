@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use roaring::RoaringBitmap;
+
 use super::fold::{Folding, Matching, starts};
 use super::index::Index;
 use super::recipient::{Id, Kind, Member, PersonalContact, Recipient, Rule};
@@ -193,7 +195,9 @@ impl State {
         else {
             return Box::new(whole.filter_map(|place| self.at(place)));
         };
-        let both = self.names.starting(&one).filter(move |place| {
+        // Who has both words at all is soon found; whether they are first and last name is asked of few.
+        let others: RoaringBitmap = self.names.starting(&other).collect();
+        let both = self.names.starting(&one).filter(move |place| others.contains(*place)).filter(move |place| {
             self.recipients.get(place).is_some_and(|recipient| {
                 let first = self.folding.fold(&recipient.first_name);
                 let last = self.folding.fold(&recipient.last_name);

@@ -100,7 +100,20 @@ fn envelope(settings: &Settings, body: &str) -> String {
 }
 
 /// A whole answer.
-pub(crate) fn answer(settings: &Settings, operation: &str, message: &Message) -> String {
+pub(crate) fn answer(settings: &Settings, operation: &str, messages: &[Message]) -> String {
+    let messages: String = messages.iter().map(|message| response(operation, message)).collect();
+    let messages = format!("<m:ResponseMessages>{messages}</m:ResponseMessages>");
+    let body = if settings.version.is_2007() {
+        format!(
+            r#"<{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}" xmlns="{MESSAGES}">{messages}</{operation}Response>"#
+        )
+    } else {
+        format!(r#"<m:{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}">{messages}</m:{operation}Response>"#)
+    };
+    envelope(settings, &body)
+}
+
+fn response(operation: &str, message: &Message) -> String {
     let mut inside = String::new();
     element(&mut inside, "m:MessageText", &message.text);
     element(&mut inside, "m:ResponseCode", &message.code);
@@ -111,18 +124,10 @@ pub(crate) fn answer(settings: &Settings, operation: &str, message: &Message) ->
         let _ = write!(inside, "<m:MessageXml>{}</m:MessageXml>", message.xml);
     }
     inside.push_str(&message.content);
-    let messages = format!(
-        r#"<m:ResponseMessages><m:{operation}ResponseMessage ResponseClass="{}">{inside}</m:{operation}ResponseMessage></m:ResponseMessages>"#,
+    format!(
+        r#"<m:{operation}ResponseMessage ResponseClass="{}">{inside}</m:{operation}ResponseMessage>"#,
         message.class
-    );
-    let body = if settings.version.is_2007() {
-        format!(
-            r#"<{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}" xmlns="{MESSAGES}">{messages}</{operation}Response>"#
-        )
-    } else {
-        format!(r#"<m:{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}">{messages}</m:{operation}Response>"#)
-    };
-    envelope(settings, &body)
+    )
 }
 
 /// A whole SOAP fault.

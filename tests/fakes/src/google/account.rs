@@ -342,6 +342,12 @@ impl Account {
         state.walk_members(&id, None).map(|(_, member)| member.id).collect()
     }
 
+    /// Returns how many direct members a group has.
+    pub fn member_count(&self, group: &str) -> usize {
+        let state = self.state();
+        state.group_id(group).map_or(0, |id| state.member_count(&id))
+    }
+
     /// Returns how many direct memberships there are in all.
     pub fn memberships(&self) -> usize {
         let state = self.state();

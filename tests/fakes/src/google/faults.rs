@@ -46,7 +46,7 @@ pub enum Fault {
     Html(u16),
     /// The answer is cut short JSON with status 200.
     Malformed,
-    /// 200 and nothing in it: no items, no token.
+    /// 200 and nothing in it: no items, no token, no fields of an object.
     EmptySuccess,
     /// The items of this page are left out, its token stays; nothing is lost when the next page has them: they come
     /// there first.

@@ -201,8 +201,10 @@ impl Service {
             locked(&self.counters).take(&settings.quota, &subject, call.operation, call.is_filtered(), now)?;
         }
         let frame = Frame { call, settings, faults, now };
-        // Success, and nothing done.
-        if is_write(call.operation) && faults.contains(&Fault::EmptySuccess) {
+        // Success, and nothing done or nobody shown.
+        if (is_write(call.operation) || call.operation.split('.').next_back() == Some("get"))
+            && faults.contains(&Fault::EmptySuccess)
+        {
             return Ok(super::answer(200, &json!({})));
         }
         if is_write(call.operation) {

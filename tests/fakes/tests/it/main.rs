@@ -2,6 +2,8 @@
 
 // The attribute tells clippy that the helpers are test code as well.
 #[cfg(test)]
+mod ews;
+#[cfg(test)]
 mod graph;
 #[cfg(test)]
 mod ldap;

@@ -55,6 +55,7 @@ pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
     for number in 0..dice.below(3) {
         directory.add_computer(u128::from(2000 + number), "oslo");
     }
+    be_others(name, &mut directory);
     let mut script = Script::default();
     script.remember(&directory);
     let endpoint = ScriptedEndpoint::new(name, directory, 1 + dice.index(9)).unwrap();
@@ -79,6 +80,19 @@ pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
     }
 }
 
+/// The endpoints of these histories show different people: those of the first one have other addresses.
+pub(super) fn be_others(name: &str, directory: &mut ScriptedDirectory) {
+    if name == "ad" {
+        return;
+    }
+    for object in directory.objects.values_mut().chain(directory.bin.values_mut()) {
+        let address = object.attributes.text(&names::PRIMARY_EMAIL).map(|email| email.replace("@corp.", "@other."));
+        if let Some(address) = address {
+            object.attributes.set(names::PRIMARY_EMAIL, address.as_str());
+        }
+    }
+}
+
 impl Side {
     pub(super) fn directory(&self) -> ScriptedDirectory {
         self.endpoint.change(|directory| directory.clone())
@@ -89,8 +103,11 @@ impl Side {
             self.filter = n % 3;
             self.endpoint.set_filter(&format!("(f={})", self.filter));
         }
-        let script = &mut self.script;
-        self.endpoint.change(|directory| script.apply(op, directory));
+        let (script, name) = (&mut self.script, &self.name);
+        self.endpoint.change(|directory| {
+            script.apply(op, directory);
+            be_others(name.as_str(), directory);
+        });
     }
 
     pub(super) fn coverage(&self) -> Coverage {

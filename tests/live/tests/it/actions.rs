@@ -3,7 +3,7 @@
 use tenantry::endpoint::{Action, ActionOutcome, Actor, Endpoint};
 use tenantry::gate::Gate;
 use tenantry::model::{ObjectKey, ObjectKind, RecordId, SourceId, names};
-use tenantry::service::ActionResult;
+use tenantry::service::{ActionRequest, ActionResult};
 use tenantry::{Context, EndpointInfo, ErrorKind, Secret};
 use tenantry_active_directory::{ActiveDirectory, ActiveDirectoryConfig};
 use tenantry_live::{Population, SambaDc, Scope};
@@ -45,7 +45,8 @@ fn delegate(dc: &SambaDc, sid: &str, attribute: &str) -> tenantry_live::Result<(
 impl World {
     async fn act(&self, action: Action, record: RecordId) -> ActionResult {
         let cancel = CancellationToken::new();
-        let acted = self.service.act(&self.customer, &self.name, action, &[record], &cancel).await;
+        let request = ActionRequest::new(action, "operator").through(self.name.clone());
+        let acted = self.service.act(&self.customer, &request, &[record], &cancel).await;
         acted.expect("the endpoint answers").remove(0).result
     }
 

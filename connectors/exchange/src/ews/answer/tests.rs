@@ -96,7 +96,8 @@ fn the_code_behind_a_general_one_is_read() {
 #[test]
 fn the_words_of_an_answer_in_another_namespace_mean_nothing() {
     let set = format!("<m:ResolutionSet IncludesLastItemInRange='true'>{ANN}</m:ResolutionSet>");
-    let foreign = resolved("Success", "NoError", &set).replace("http://schemas.microsoft.com", "https://schemas.microsoft.com");
+    let foreign =
+        resolved("Success", "NoError", &set).replace("http://schemas.microsoft.com", "https://schemas.microsoft.com");
     assert!(read(foreign.as_bytes()).is_err());
     assert!(read(b"<html><body>Sign in</body></html>").is_err());
 }
@@ -114,7 +115,8 @@ fn a_cut_answer_is_an_error_at_every_byte_and_may_be_asked_for_again() {
 #[test]
 fn the_members_of_a_group_are_read() {
     let member = "<t:Mailbox><t:Name>A</t:Name><t:EmailAddress>a@corp.example</t:EmailAddress><t:MailboxType>PublicDL</t:MailboxType></t:Mailbox>";
-    let expansion = format!("<m:DLExpansion TotalItemsInView='2' IncludesLastItemInRange='true'>{member}{member}</m:DLExpansion>");
+    let expansion =
+        format!("<m:DLExpansion TotalItemsInView='2' IncludesLastItemInRange='true'>{member}{member}</m:DLExpansion>");
     let answer = resolved("Success", "NoError", &expansion).replace("ResolveNames", "ExpandDL");
     let Outcome::Expanded(set) = read(answer.as_bytes()).unwrap().outcome else { panic!() };
     assert_eq!((set.items.len(), set.items[1].kind.as_str()), (2, "PublicDL"));

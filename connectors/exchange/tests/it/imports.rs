@@ -1,0 +1,216 @@
+//! Whole imports into a store: nothing for nothing, and nobody removed whatever the server says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tenantry::model::{CustomerId, EndpointName, GuardLimits, Limit, ObjectKind, Outcome, Record, RunReport, names};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
+use tenantry_fakes::ews::{Call, Fault, Id, Kind, On, Organisation, Recipient};
+
+use crate::organisation::{Site, start};
+
+/// One customer's store, and the service over it.
+struct Local {
+    folder: std::path::PathBuf,
+    service: Service,
+    customer: CustomerId,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // What stays behind is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Local {
+    async fn new(site: &Site, name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("tenantry-exchange-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let service = Service::new(Arc::new(SqliteStore::open(folder.join("state.db")).unwrap()));
+        let customer = CustomerId::new("c1").unwrap();
+        let endpoint = Arc::new(site.endpoint()) as Arc<dyn Endpoint>;
+        service.register(Customer::new(customer.clone()), vec![endpoint]).await.unwrap();
+        Self { folder, service, customer }
+    }
+
+    async fn import(&self) -> RunReport {
+        let every = Limit { share: 1.0, floor: 1000 };
+        let guard = GuardLimits {
+            users: every,
+            groups: every,
+            memberships: every,
+            members_per_group: every,
+            cleared_values: every,
+            ..GuardLimits::default()
+        };
+        let options = ImportOptions { guard, ..ImportOptions::default() };
+        self.service.import(&self.customer, &EndpointName::new("mail").unwrap(), options).await.unwrap()
+    }
+
+    fn events(&self) -> usize {
+        self.service.store().events(&self.customer, 0, usize::MAX).unwrap().len()
+    }
+
+    /// Everybody who is known, by address.
+    fn records(&self) -> BTreeMap<String, Record> {
+        let store: &dyn Store = self.service.store().as_ref();
+        let kinds = [ObjectKind::User, ObjectKind::Group];
+        let all =
+            kinds.into_iter().flat_map(|kind| store.records(&self.customer, kind, None, usize::MAX >> 1).unwrap());
+        all.filter_map(|record| Some((record.identities.first()?.source_id.to_string(), record))).collect()
+    }
+
+    fn members(&self, group: &Record) -> BTreeSet<String> {
+        let (members, _) = self.service.store().members(&self.customer, group.id).unwrap();
+        let by_id: BTreeMap<_, _> = self.records().into_iter().map(|(address, record)| (record.id, address)).collect();
+        members.iter().filter_map(|id| by_id.get(id).cloned()).collect()
+    }
+}
+
+fn organisation() -> Organisation {
+    let organisation = Organisation::new("corp.example");
+    let people: Vec<Id> = (0..12)
+        .map(|n| organisation.add(Recipient::user(format!("user{n}")).named(&format!("First{n}"), &format!("Last{n}"))))
+        .collect();
+    organisation.add(Recipient::group("team").members(people[..5].to_vec()));
+    organisation.add(Recipient::group("staff").members(people[3..9].to_vec()));
+    organisation
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_without_a_change_tells_nothing() {
+    let site = start(organisation()).await;
+    let local = Local::new(&site, "same").await;
+    let first = local.import().await;
+    assert_eq!((first.outcome, first.created, first.quarantined), (Outcome::Done, 14, 0), "{first:?}");
+    let events = local.events();
+    let second = local.import().await;
+    assert_eq!((second.created, second.updated, second.removed, second.missing), (0, 0, 0, 0), "{second:?}");
+    // What is told is that the run has ended.
+    assert_eq!(local.events(), events + 1);
+    let record = &local.records()["user3@corp.example"];
+    assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("First3"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_hidden_or_removed_becomes_missing_and_is_never_removed() {
+    let site = start(organisation()).await;
+    let local = Local::new(&site, "hidden").await;
+    local.import().await;
+    site.organisation.hide(site.organisation.find("user1@corp.example").unwrap());
+    site.organisation.remove(site.organisation.find("user2@corp.example").unwrap());
+    let report = local.import().await;
+    assert_eq!((report.removed, report.parked, report.missing), (0, 0, 2), "{report:?}");
+    let records = local.records();
+    for (address, missing) in
+        [("user1@corp.example", true), ("user2@corp.example", true), ("user3@corp.example", false)]
+    {
+        assert_eq!(records[address].missing_since.is_some(), missing, "{address}");
+    }
+    site.organisation.unhide(site.organisation.find("user1@corp.example").unwrap());
+    local.import().await;
+    assert!(local.records()["user1@corp.example"].missing_since.is_none());
+}
+
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % most
+    }
+}
+
+/// One random change.
+fn change(organisation: &Organisation, chance: &mut Chance, step: usize) {
+    let people = organisation.of_kind(Kind::User);
+    let groups = organisation.of_kind(Kind::Group);
+    let one = people[chance.below(people.len())];
+    let group = groups[chance.below(groups.len())];
+    match chance.below(8) {
+        0 => drop(organisation.add(Recipient::user(format!("new{step}")).named("Neu", &format!("Ж{step}")))),
+        1 => organisation.hide(one),
+        2 => organisation.unhide(one),
+        3 => drop(organisation.remove(one)),
+        4 => organisation.rename(one, &format!("Other{step}"), "Name"),
+        5 => organisation.add_member(group, one),
+        6 => organisation.remove_member(group, one),
+        _ => {
+            drop(organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example"))))
+        }
+    }
+}
+
+fn lie(site: &Site, chance: &mut Chance, seed: u64) {
+    let faults = site.fake.faults();
+    match chance.below(6) {
+        0 => faults.on(On::any(), Fault::HidePercent { percent: 40, seed }),
+        1 => faults.on(On::call(Call::ResolveNames), Fault::DropRows { percent: 40, seed }),
+        2 => faults.on(On::any(), Fault::SilentCap(2)),
+        3 => faults.on(On::call(Call::ExpandDl), Fault::NoResults),
+        4 => faults.on(On::call(Call::ResolveNames).from(30), Fault::NoResults),
+        _ => faults.on(On::any(), Fault::Inside { code: "ErrorAccessDenied".to_owned(), inner: None }),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_histories_with_lies_remove_nobody_and_end_with_the_truth() {
+    for seed in 1..4 {
+        let site = start(organisation()).await;
+        let local = Local::new(&site, &format!("history{seed}")).await;
+        assert_eq!(local.import().await.outcome, Outcome::Done);
+        let mut chance = Chance(seed);
+        let mut known: BTreeSet<String> = local.records().into_keys().collect();
+        for step in 0..6 {
+            for _ in 0..3 {
+                change(&site.organisation, &mut chance, step);
+            }
+            if step % 2 == 0 {
+                lie(&site, &mut chance, seed);
+            }
+            let report = local.import().await;
+            // What a consistent lie makes missing is held back by the guard.
+            assert_eq!(report.removed, 0, "seed {seed} step {step}: {report:?}");
+            let now: BTreeSet<String> = local.records().into_keys().collect();
+            assert!(known.is_subset(&now), "seed {seed} step {step}: {:?}", known.difference(&now));
+            known = now;
+            site.fake.faults().clear();
+        }
+        let last = local.import().await;
+        assert_eq!((last.outcome, last.removed), (Outcome::Done, 0), "seed {seed}: {last:?}");
+        let records = local.records();
+        let visible: BTreeMap<String, Recipient> = site
+            .organisation
+            .visible()
+            .into_iter()
+            .map(|(_, one)| (one.primary_address().unwrap().to_ascii_lowercase(), one))
+            .collect();
+        for (address, one) in &visible {
+            let record = &records[address];
+            assert!(record.missing_since.is_none(), "seed {seed}: {address}");
+            if one.kind == Kind::User {
+                assert_eq!(record.attributes.text(&names::LAST_NAME), Some(one.last_name.as_str()), "{address}");
+            }
+        }
+        for (address, record) in &records {
+            assert_eq!(record.missing_since.is_some(), !visible.contains_key(address), "seed {seed}: {address}");
+        }
+        for group in site.organisation.of_kind(Kind::Group) {
+            let address = site.organisation.get(group).unwrap().primary_address().unwrap().to_owned();
+            let expected: BTreeSet<String> = site
+                .organisation
+                .members(group)
+                .iter()
+                .filter_map(tenantry_fakes::ews::Member::recipient)
+                .map(|id| site.organisation.get(id).unwrap().primary_address().unwrap().to_ascii_lowercase())
+                .filter(|address| visible.contains_key(address))
+                .collect();
+            // The memberships of those who are missing are kept with them.
+            let mut members = local.members(&records[&address]);
+            members.retain(|member| visible.contains_key(member));
+            assert_eq!(members, expected, "seed {seed}: {address}");
+        }
+    }
+}

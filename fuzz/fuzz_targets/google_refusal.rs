@@ -1,0 +1,5 @@
+//! Refusals of the Directory API.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_gsuite::fuzzing::refusal(bytes));

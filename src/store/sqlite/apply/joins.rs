@@ -1,0 +1,171 @@
+//! What an apply does for customers with several endpoints: it keeps what objects may be joined by, and joins them.
+//!
+//! It does not judge who belongs together.
+
+use std::collections::BTreeSet;
+
+use rusqlite::params;
+
+use super::objects::Row;
+use super::{Apply, Chunk};
+use crate::error::Result;
+use crate::model::{RecordId, SourceId};
+use crate::store::sqlite::join::{
+    Evidence, Joiner, Links, backfill, forget_unless_several, has_room, put_keys, staged_persona, stored_keys,
+};
+use crate::store::sqlite::member::record_id;
+use crate::store::sqlite::stage::{Disposition, Stage};
+use crate::store::sqlite::{damaged, sql};
+
+/// Staged objects of one transaction that only index.
+const OBJECTS_A_CHUNK: usize = 5000;
+/// The position behind the last step that only indexes: staged objects have larger numbers.
+const INDEXED: i64 = 1;
+
+impl Apply {
+    /// Brings the index of joins to what the run makes of its endpoint, before anybody is looked for in it. Positions of
+    /// these steps are negative. Returns whether the objects follow now.
+    pub(super) fn keys(&self, stage: &Stage, chunk: &Chunk<'_>, at: &mut i64) -> Result<bool> {
+        let customer_no = self.target.customer_no;
+        if chunk.ground.is_none() {
+            if *at == 0 {
+                forget_unless_several(chunk.transaction, customer_no)?;
+            }
+            return Ok(true);
+        }
+        if *at == 0 && !backfill(chunk.transaction, customer_no)? {
+            return Ok(false);
+        }
+        let step = || sql("write the index of joins");
+        let staged: Vec<(i64, i64)> = {
+            let mut query = stage
+                .file
+                .prepare_cached(
+                    "SELECT stage_no, disposition FROM objects WHERE stage_no > ?1 AND stage_no % 4 = 0
+                     ORDER BY stage_no LIMIT ?2",
+                )
+                .map_err(step())?;
+            let rows = query
+                .query_map(params![at.unsigned_abs(), OBJECTS_A_CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))
+                .map_err(step())?;
+            rows.collect::<Result<_, _>>().map_err(step())?
+        };
+        let Some((last, _)) = staged.last() else {
+            *at = INDEXED;
+            return Ok(true);
+        };
+        *at = -last;
+        let mut changes = Vec::new();
+        for (stage_no, disposition) in staged {
+            let object_no = stage_no / 4;
+            let new = staged_persona(chunk.transaction, stage, object_no)?.ok_or_else(|| damaged("a staged object"))?;
+            let new = new.keys();
+            let old = if Disposition::from_number(disposition)? == Disposition::New {
+                BTreeSet::new()
+            } else {
+                stored_keys(chunk.transaction, object_no)?
+            };
+            if old != new {
+                changes.push((object_no, &old - &new, &new - &old));
+            }
+        }
+        put_keys(chunk.transaction, customer_no, changes)?;
+        Ok(false)
+    }
+
+    /// Tells whom an object belongs together with.
+    pub(super) fn links(&self, stage: &Stage, chunk: &Chunk<'_>, object_no: i64) -> Result<Links> {
+        match &chunk.ground {
+            Some(ground) => Evidence::new(chunk.transaction, Some(stage), ground).links(object_no),
+            None => Ok(Links::default()),
+        }
+    }
+
+    /// The same for a stored object, if anything of it has changed that it may be joined by.
+    pub(super) fn new_links(&self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
+        let Some(ground) = &chunk.ground else { return Ok(Links::default()) };
+        let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground);
+        if row.disposition != Disposition::Restored && !evidence.has_changed(row.object_no())? {
+            return Ok(Links::default());
+        }
+        evidence.links(row.object_no())
+    }
+
+    /// Finds the record that a new object joins.
+    pub(super) fn place(
+        &self,
+        stage: &Stage,
+        chunk: &Chunk<'_>,
+        object_no: i64,
+        source_id: &SourceId,
+        links: &Links,
+    ) -> Result<Option<i64>> {
+        let Some((_, with)) = links.joins.first() else { return Ok(None) };
+        let record_no: i64 = chunk
+            .transaction
+            .prepare_cached("SELECT record_no FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([with], |row| row.get(0)))
+            .map_err(sql("read an object"))?;
+        let room = has_room(chunk.transaction, stage, record_no, object_no, source_id)?;
+        Ok(room.then_some(record_no))
+    }
+
+    /// Makes room in the record that an object founded once. Returns whether it may take it up again.
+    pub(super) fn clear(
+        &self,
+        stage: &Stage,
+        chunk: &mut Chunk<'_>,
+        row: &Row,
+        record_no: i64,
+        founded: RecordId,
+    ) -> Result<bool> {
+        let object_no = row.object_no();
+        if chunk.ground.is_none() || has_room(chunk.transaction, stage, record_no, object_no, &row.source_id)? {
+            return Ok(true);
+        }
+        let id = record_id(chunk.transaction, record_no)?;
+        if id != Some(founded) {
+            // It is somebody else's by now: the object founds one anew.
+            for statement in ["DELETE FROM adopted_ids WHERE id = ?1", "DELETE FROM record_ids WHERE id = ?1"] {
+                chunk
+                    .transaction
+                    .prepare_cached(statement)
+                    .and_then(|mut delete| delete.execute([founded.0.as_bytes()]))
+                    .map_err(sql("store an object"))?;
+            }
+            return Ok(false);
+        }
+        self.joiner(stage, chunk, |joiner| joiner.expel(record_no))?;
+        Ok(true)
+    }
+
+    fn joiner(
+        &self,
+        stage: &Stage,
+        chunk: &mut Chunk<'_>,
+        work: impl FnOnce(&mut Joiner<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        let Chunk { transaction, events, now, applied, .. } = chunk;
+        let mut joiner = Joiner {
+            connection: transaction,
+            events,
+            customer: &self.target.customer,
+            customer_no: self.target.customer_no,
+            run: self.target.run,
+            now: *now,
+            stage: Some(stage),
+            told: 0,
+        };
+        work(&mut joiner)?;
+        applied.updated += joiner.told;
+        Ok(())
+    }
+
+    /// Joins an object that is stored by now with those that it belongs together with.
+    pub(super) fn settle(&self, stage: &Stage, chunk: &mut Chunk<'_>, object_no: i64, links: &Links) -> Result<()> {
+        if links.joins.is_empty() && links.conflicts.is_empty() {
+            return Ok(());
+        }
+        self.joiner(stage, chunk, |joiner| joiner.settle(object_no, links))
+    }
+}

@@ -1,0 +1,169 @@
+//! The index of what objects may be joined by. Customers with one endpoint have none. It joins nothing.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Result;
+use crate::model::{Anchor, Attributes, ObjectKind};
+use crate::rules::evidence::Persona;
+use crate::store::codec;
+use crate::store::sqlite::{damaged, kind_from_number, sql};
+
+/// Objects of one transaction.
+const OBJECTS_A_CHUNK: usize = 5000;
+/// All objects of the endpoint are in the index.
+const COMPLETE: i64 = -1;
+
+/// Tells whether a customer has several endpoints.
+pub(in super::super) fn is_several(connection: &Connection, customer_no: i64) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT count(*) > 1 FROM endpoints WHERE customer_no = ?1 AND name NOT LIKE '.%'")
+        .and_then(|mut query| query.query_row([customer_no], |row| row.get(0)))
+        .map_err(sql("read the endpoints"))
+}
+
+/// Empties the index of a customer who is back to one endpoint: nobody keeps it any more.
+pub(in super::super) fn forget_unless_several(connection: &Connection, customer_no: i64) -> Result<()> {
+    let step = || sql("empty the index of joins");
+    let kept: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM endpoints WHERE customer_no = ?1 AND keyed <> 0)")
+        .and_then(|mut query| query.query_row([customer_no], |row| row.get(0)))
+        .map_err(step())?;
+    if !kept || is_several(connection, customer_no)? {
+        return Ok(());
+    }
+    for statement in
+        ["DELETE FROM join_keys WHERE customer_no = ?1", "UPDATE endpoints SET keyed = 0 WHERE customer_no = ?1"]
+    {
+        connection.execute(statement, [customer_no]).map_err(step())?;
+    }
+    Ok(())
+}
+
+/// Reads stored anchors.
+pub(super) fn anchors(json: Option<&str>) -> Result<Vec<Anchor>> {
+    json.map_or_else(|| Ok(Vec::new()), |json| serde_json::from_str(json).map_err(|_| damaged("anchors")))
+}
+
+/// Puts together what an object may be joined by, from what is stored of it.
+pub(super) fn persona(kind: ObjectKind, attributes: &Attributes, stored: Option<&str>) -> Result<Persona> {
+    Ok(Persona::of(kind, attributes, &anchors(stored)?))
+}
+
+/// Adds the objects of the customer's endpoints that are not in the index yet, a chunk of them. Returns whether all are.
+pub(in super::super) fn backfill(connection: &Connection, customer_no: i64) -> Result<bool> {
+    let step = || sql("build the index of joins");
+    let next: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "SELECT endpoint_no, keyed FROM endpoints WHERE customer_no = ?1 AND name NOT LIKE '.%' AND keyed <> ?2
+             ORDER BY endpoint_no LIMIT 1",
+        )
+        .and_then(|mut query| {
+            query.query_row(params![customer_no, COMPLETE], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(step())?;
+    let Some((endpoint_no, after)) = next else { return Ok(true) };
+    type Row = (i64, Vec<u8>, Option<String>, i64);
+    let rows: Vec<Row> = {
+        let mut query = connection
+            .prepare_cached(
+                "SELECT object_no, body, anchors, r.kind FROM objects o JOIN records r ON r.record_no = o.record_no
+                 WHERE object_no > ?1 AND endpoint_no = ?2 ORDER BY object_no LIMIT ?3",
+            )
+            .map_err(step())?;
+        let rows = query
+            .query_map(params![after, endpoint_no, OBJECTS_A_CHUNK], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .map_err(step())?;
+        rows.collect::<Result<_, _>>().map_err(step())?
+    };
+    let reached = rows.last().map_or(COMPLETE, |(object_no, ..)| *object_no);
+    let mut all = Vec::new();
+    for (object_no, body, anchors, kind) in rows {
+        let attributes = codec::read_attributes(&body)?;
+        let persona = persona(kind_from_number(kind)?, &attributes, anchors.as_deref())?;
+        all.extend(persona.keys().into_iter().map(|key| (key, object_no)));
+    }
+    insert(connection, customer_no, all)?;
+    connection
+        .prepare_cached("UPDATE endpoints SET keyed = ?2 WHERE endpoint_no = ?1")
+        .and_then(|mut update| update.execute(params![endpoint_no, reached]))
+        .map_err(step())?;
+    Ok(false)
+}
+
+fn insert(connection: &Connection, customer_no: i64, mut keys: Vec<(i64, i64)>) -> Result<()> {
+    // In their order, so that pages are touched once.
+    keys.sort_unstable();
+    for (key, object_no) in keys {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO join_keys VALUES (?1, ?2, ?3)")
+            .and_then(|mut insert| insert.execute(params![customer_no, key, object_no]))
+            .map_err(sql("write the index of joins"))?;
+    }
+    Ok(())
+}
+
+/// Brings the keys of objects to what they are now. Each object comes with the keys that go and those that come.
+pub(in super::super) fn put_keys(
+    connection: &Connection,
+    customer_no: i64,
+    changes: Vec<(i64, BTreeSet<i64>, BTreeSet<i64>)>,
+) -> Result<()> {
+    let mut come = Vec::new();
+    for (object_no, going, coming) in changes {
+        for key in going {
+            connection
+                .prepare_cached("DELETE FROM join_keys WHERE customer_no = ?1 AND key = ?2 AND object_no = ?3")
+                .and_then(|mut delete| delete.execute(params![customer_no, key, object_no]))
+                .map_err(sql("write the index of joins"))?;
+        }
+        come.extend(coming.into_iter().map(|key| (key, object_no)));
+    }
+    insert(connection, customer_no, come)
+}
+
+/// Puts together what a stored object may be joined by. `None` for a mere member.
+pub(super) fn stored_persona(connection: &Connection, object_no: i64) -> Result<Option<Persona>> {
+    type Row = (Vec<u8>, Option<String>, i64);
+    let row: Option<Row> = connection
+        .prepare_cached(
+            "SELECT body, anchors, r.kind FROM objects o JOIN records r ON r.record_no = o.record_no
+             WHERE object_no = ?1",
+        )
+        .and_then(|mut query| {
+            query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        })
+        .map_err(sql("read an object"))?;
+    let Some((body, anchors, kind)) = row else { return Ok(None) };
+    persona(kind_from_number(kind)?, &codec::read_attributes(&body)?, anchors.as_deref()).map(Some)
+}
+
+/// Returns the keys under which a stored object stands.
+pub(in super::super) fn stored_keys(connection: &Connection, object_no: i64) -> Result<BTreeSet<i64>> {
+    Ok(stored_persona(connection, object_no)?.map(|persona| persona.keys()).unwrap_or_default())
+}
+
+/// Forgets all that is known of an object's joins: it is about to be removed.
+pub(in super::super) fn forget_object(connection: &Connection, object_no: i64) -> Result<()> {
+    let step = || sql("forget the joins of an object");
+    let keyed: Option<i64> = connection
+        .prepare_cached(
+            "SELECT customer_no FROM objects JOIN endpoints USING (endpoint_no) WHERE object_no = ?1 AND keyed <> 0",
+        )
+        .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+        .map_err(step())?;
+    let Some(customer_no) = keyed else { return Ok(()) };
+    put_keys(connection, customer_no, vec![(object_no, stored_keys(connection, object_no)?, BTreeSet::new())])?;
+    for statement in [
+        "DELETE FROM joins WHERE object_no = ?1",
+        "DELETE FROM apart WHERE other_no = ?1
+           AND object_no IN (SELECT other_no FROM apart WHERE object_no = ?1)",
+        "DELETE FROM apart WHERE object_no = ?1",
+    ] {
+        connection.prepare_cached(statement).and_then(|mut delete| delete.execute([object_no])).map_err(step())?;
+    }
+    super::reshape::settle_absorbed(connection, object_no)
+}

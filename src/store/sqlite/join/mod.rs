@@ -1,0 +1,17 @@
+//! Objects of several endpoints that are one person or thing: found by what they have in common, joined, taken apart.
+//!
+//! What is evidence, `rules::evidence` says; here it is looked for, and what follows from it is stored and told.
+
+mod count;
+mod evidence;
+mod hand;
+mod keys;
+mod probable;
+mod reshape;
+
+pub(super) use count::{has_joins, live};
+pub(super) use evidence::{Evidence, Ground, Links, staged_persona};
+pub(super) use hand::joins_of;
+pub(super) use keys::{backfill, forget_object, forget_unless_several, is_several, put_keys, stored_keys};
+pub(super) use probable::probable;
+pub(super) use reshape::{Joiner, absorbed_locals, has_room, kept_of, local_with_absorbed, note_join};

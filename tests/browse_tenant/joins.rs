@@ -1,0 +1,59 @@
+//! Users of several endpoints that are joined, taken apart and moved by hand: each on a copy of the demo tenant.
+
+use crate::edits::copy;
+use crate::program::{browse, browser, lines, list, run};
+
+/// Users with so many identities, by id.
+fn users(state: &std::path::Path, identities: usize) -> Vec<serde_json::Value> {
+    let (mut users, _) = list(state, &["users", "--limit", "1000"]);
+    users.retain(|user| user["identities"].as_array().is_some_and(|all| all.len() == identities));
+    users
+}
+
+fn id(user: &serde_json::Value) -> &str {
+    user["id"].as_str().unwrap()
+}
+
+fn endpoint(user: &serde_json::Value, at: usize) -> &str {
+    user["identities"][at]["endpoint"].as_str().unwrap()
+}
+
+#[test]
+fn users_are_joined_taken_apart_and_moved_by_hand() {
+    let (_folder, state) = copy();
+    let single = users(&state, 1);
+    let one = &single[0];
+    let other = single.iter().find(|other| endpoint(other, 0) != endpoint(one, 0)).expect("two endpoints");
+    let said = browse(&state, &["join", id(one), id(other)]);
+    assert!(said.contains(&format!("one with {}", id(other))), "{said}");
+    let joined = lines(&state, &["user", id(one)]);
+    assert_eq!(joined[0]["details"]["record"]["identities"].as_array().unwrap().len(), 2);
+    let told = browse(&state, &["user", id(one)]);
+    assert!(told.contains("by hand") && told.contains(endpoint(other, 0)), "{told}");
+    let gone = run(browser(&state, &["user", id(other)]));
+    assert_eq!(gone.status, Some(2), "{gone:?}");
+
+    let apart = lines(&state, &["unjoin", id(one), endpoint(other, 0)]);
+    assert_eq!((apart[0]["record"]["id"].as_str(), apart[0]["split"]["id"].as_str()), (Some(id(one)), Some(id(other))));
+    let third = single.iter().rev().find(|third| endpoint(third, 0) == endpoint(one, 0)).unwrap();
+    let moved = lines(&state, &["reanchor", id(other), endpoint(other, 0), id(third)]);
+    assert_eq!(moved[0]["record"]["id"], third["id"]);
+    let refused = run(browser(&state, &["join", id(third), id(one)]));
+    assert_eq!((refused.status, refused.out.as_str()), (Some(2), ""), "{refused:?}");
+    assert!(refused.err.contains(endpoint(one, 0)) && refused.err.contains("two people"), "{refused:?}");
+    for command in ["conflicts", "probable"] {
+        let all = lines(&state, &[command]);
+        assert!(all.iter().all(|line| line["customer"].is_string()), "{all:?}");
+    }
+}
+
+#[test]
+fn whom_several_endpoints_of_the_demo_show_is_one_user() {
+    let (_folder, state) = copy();
+    let joined = users(&state, 2);
+    let ann = joined.first().expect("somebody is seen by two endpoints");
+    let told = browse(&state, &["user", id(ann)]);
+    assert!(told.contains("joined with"), "{told}");
+    let value = browse(&state, &["explain", id(ann), "display_name"]);
+    assert!(value.contains("the value of"), "{value}");
+}

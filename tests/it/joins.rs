@@ -1,0 +1,10 @@
+//! What several endpoints show of one person is one user: found, joined, explained, and taken apart by hand.
+
+mod automatic;
+mod by_hand;
+mod crowd;
+mod histories;
+mod kills;
+mod model;
+mod orders;
+mod shown;
