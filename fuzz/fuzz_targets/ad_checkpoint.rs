@@ -1,5 +1,5 @@
-//! Resume points of a listing of Active Directory.
+//! Resume points of a domain of Active Directory.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_active_directory::fuzzing::checkpoint(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tenantry_ldap::fuzzing::domain_checkpoint(bytes));

@@ -6,6 +6,7 @@
 
 mod approval;
 mod demo;
+mod exchange;
 mod failures;
 mod gsuite;
 mod imports;

@@ -106,3 +106,26 @@ fn no_provider_is_named_in_the_engine() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+#[test]
+fn connectors_do_not_use_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
+    // What several of them stand on; the configuration knows them all.
+    let shared = ["http", "ldap", "config"];
+    let folders: Vec<String> = std::fs::read_dir(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !shared.contains(&name.as_str()))
+        .collect();
+    assert!(folders.len() >= 4, "{folders:?}");
+    let mut broken = Vec::new();
+    for folder in folders.iter().map(String::as_str).chain(["http", "ldap"]) {
+        let manifest = std::fs::read_to_string(root.join(folder).join("Cargo.toml")).unwrap();
+        for other in folders.iter().filter(|other| *other != folder) {
+            if manifest.lines().any(|line| line.starts_with(&format!("tenantry-{other}"))) {
+                broken.push(format!("{folder} uses {other}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}

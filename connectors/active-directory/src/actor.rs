@@ -9,18 +9,16 @@ use async_trait::async_trait;
 use tenantry::endpoint::{Action, ActionOutcome, Actor, Context};
 use tenantry::model::{ObjectKey, ObjectKind, SourceId, UserKind};
 use tenantry::{Error, ErrorKind, Result};
+use tenantry_ldap::domain::error::setting;
+use tenantry_ldap::domain::{Class, Controller, Detail, Paged, Profile as _};
 use tenantry_ldap::filetime::{self, Expiry};
 use tenantry_ldap::{Change, Control, Dn, Entry, Scope, SearchRequest, code, guid, result};
 use uuid::Uuid;
 
-use crate::connection::Paged;
-use crate::controller::Controller;
-use crate::endpoint::{ActiveDirectory, Shared};
-use crate::error::setting;
-use crate::exclusion;
-use crate::listing::{Class, Detail};
+use crate::endpoint::ActiveDirectory;
 use crate::map;
 use crate::own::Own;
+use crate::profile::Accounts;
 
 /// How often a change is begun anew because somebody else changed the account in between.
 const TRIES: u32 = 6;
@@ -57,16 +55,16 @@ impl Actor for ActiveDirectory {
     }
 
     async fn begin(&self, cx: &Context) -> Result<()> {
-        let shared = self.shared();
-        shared.connection.begin_run().await;
+        let connection = self.domain.connection();
+        connection.begin_run().await;
         let begin = async {
-            let controller = shared.connection.controller(cx).await?;
-            if controller.read_only {
+            let controller = connection.controller(cx).await?;
+            if controller.is_read_only() {
                 return Err(setting("url", "this domain controller is a read-only one; name another first")
-                    .with_context("server", &controller.position.server));
+                    .with_context("server", controller.server()));
             }
-            shared.check_base(cx, &controller).await?;
-            Own::ask(shared, cx).await.map(drop)
+            self.domain.check_base(cx, &controller).await?;
+            Own::ask(self, cx).await.map(drop)
         };
         begin.await.map_err(|error| self.named(error))
     }
@@ -79,7 +77,7 @@ impl Actor for ActiveDirectory {
         let SourceId::Guid(guid) = account.id else {
             return Ok(ActionOutcome::Refused(named(left_alone("its id is not one of this domain"))));
         };
-        let change = Attempted { shared: self.shared(), cx, action, attribute, guid, unknown: AtomicU32::new(0) };
+        let change = Attempted { endpoint: self, cx, action, attribute, guid, unknown: AtomicU32::new(0) };
         Ok(match change.run().await.map_err(named)? {
             ActionOutcome::Refused(refusal) => ActionOutcome::Refused(named(refusal)),
             outcome => outcome,
@@ -99,7 +97,7 @@ fn attribute(action: Action) -> Option<&'static str> {
 
 /// One action on one account.
 struct Attempted<'a> {
-    shared: &'a Shared,
+    endpoint: &'a ActiveDirectory,
     cx: &'a Context,
     action: Action,
     attribute: &'static str,
@@ -111,7 +109,8 @@ struct Attempted<'a> {
 impl Attempted<'_> {
     async fn run(&self) -> Result<ActionOutcome> {
         for _ in 0..TRIES {
-            let controller = self.shared.connection.controller(self.cx).await.map_err(|error| self.honest(error))?;
+            let controller =
+                self.endpoint.domain.connection().controller(self.cx).await.map_err(|error| self.honest(error))?;
             let entry = match self.read(&controller).await {
                 Ok(Ok(entry)) => entry,
                 Ok(Err(refusal)) => return Ok(ActionOutcome::Refused(refusal)),
@@ -126,8 +125,9 @@ impl Attempted<'_> {
                 Ok(Wanted::Nothing) => return Ok(ActionOutcome::AlreadySo),
                 Err(refusal) => return Ok(ActionOutcome::Refused(refusal)),
             };
-            let pin = controller.position.invocation;
-            let written = self.shared.connection.modify(self.cx, pin, &self.name(), &changes, &self.unknown).await;
+            let pin = controller.database();
+            let written =
+                self.endpoint.domain.connection().modify(self.cx, pin, &self.name(), &changes, &self.unknown).await;
             let Err(error) = written else { return self.read_back(&controller).await };
             match code(&error) {
                 // Somebody else changed it, or an earlier try of ours did and its answer was lost.
@@ -183,7 +183,7 @@ impl Attempted<'_> {
     /// Reads the account as the listing would, and tells why it is to be left alone.
     async fn read(&self, controller: &Controller) -> Result<Result<Entry, Refusal>> {
         let class = Class::Users;
-        let attributes = class.attributes(Detail::Ids).into_iter().chain([
+        let attributes = Accounts::default().attributes(class, Detail::Ids).into_iter().chain([
             LOCKOUT,
             PASSWORD_SET,
             COMPUTED,
@@ -192,13 +192,14 @@ impl Attempted<'_> {
             "isCriticalSystemObject",
             "userPrincipalName",
         ]);
-        let request = SearchRequest::new(self.name(), class.filter(&self.shared.config)?)
+        let request = SearchRequest::new(self.name(), self.endpoint.domain.filter(class)?)
             .scope(Scope::Base)
             .attributes(attributes)
             .page_size(1)
             .control(Control::domain_scope().optional());
-        let pin = Some(controller.position.invocation);
-        let entry = match self.shared.connection.page(self.cx, "read the account", pin, &request, None).await {
+        let pin = Some(controller.database());
+        let entry = match self.endpoint.domain.connection().page(self.cx, "read the account", pin, &request, None).await
+        {
             Ok(Paged::Page(page, _)) => page.entries.into_iter().next(),
             Ok(Paged::CookieLost) => None,
             Err(error) if *error.kind() == ErrorKind::NotFound => None,
@@ -212,10 +213,10 @@ impl Attempted<'_> {
 
     /// Tells why an account is not found: deleted, outside of the filters, or not to be seen.
     async fn absent(&self, controller: &Controller) -> Result<Refusal> {
-        let pin = Some(controller.position.invocation);
+        let pin = Some(controller.database());
         let (name, controls) = (self.name(), [controller.show_deleted()]);
         let operation = "look for the account";
-        let read = self.shared.connection.object(self.cx, operation, pin, &name, &["isDeleted"], &controls);
+        let read = self.endpoint.domain.connection().object(self.cx, operation, pin, &name, &["isDeleted"], &controls);
         let found = match read.await {
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => None,
             found => found?,
@@ -232,7 +233,7 @@ impl Attempted<'_> {
 
     async fn judge(&self, entry: Entry, controller: &Controller) -> Result<Result<Entry, Refusal>> {
         // What cannot be understood is not to be changed.
-        let refusal = match protection(&entry, self.shared, controller) {
+        let refusal = match protection(&entry, self.endpoint, controller) {
             Err(error) => Some(error),
             Ok(Some(reason)) => Some(left_alone(reason)),
             Ok(None) => None,
@@ -240,7 +241,7 @@ impl Attempted<'_> {
         if let Some(refusal) = refusal {
             return Ok(Err(refusal));
         }
-        if Own::learn(self.shared, self.cx).await?.is(&entry, controller, &self.shared.config.bind)? {
+        if Own::learn(self.endpoint, self.cx).await?.is(&entry, controller, self.endpoint.domain.bind_name())? {
             let own = "this is the account with which the endpoint itself binds; change it in the directory";
             return Ok(Err(Error::new(ErrorKind::Unsupported, own)));
         }
@@ -249,12 +250,12 @@ impl Attempted<'_> {
 }
 
 /// Tells why nobody should change an account through an endpoint; nothing if it is an ordinary one.
-fn protection(entry: &Entry, shared: &Shared, controller: &Controller) -> Result<Option<&'static str>> {
+fn protection(entry: &Entry, endpoint: &ActiveDirectory, controller: &Controller) -> Result<Option<&'static str>> {
     let dn = Dn::parse(entry.dn())?;
-    if !dn.is_under(&shared.base_dn(controller)) {
+    if !dn.is_under(&endpoint.domain.base(controller)) {
         return Ok(Some("outside of the endpoint's base"));
     }
-    if let Some(exclusion) = exclusion::of(Class::Users, entry, &dn, &shared.config, controller)? {
+    if let Some(exclusion) = endpoint.domain.exclusion(Class::Users, entry, &dn, controller.head())? {
         return Ok(Some(exclusion));
     }
     if entry.texts("objectClass")?.iter().any(|class| class.eq_ignore_ascii_case("contact")) {

@@ -1,29 +1,16 @@
-//! What a fuzzer may call: the readers of entries and resume points, each with what must hold of its answers.
+//! What a fuzzer may call: the readers of entries, with what must hold of their answers.
 //!
 //! It exists under `cfg(fuzzing)` only, is no part of the interface, and must not hold a reader of its own.
 
 #![allow(missing_docs, clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 
-use tenantry::endpoint::{Checkpoint, Cursor};
 use tenantry::model::{Patch, Value, names};
+use tenantry_ldap::domain::map::Moment;
+use tenantry_ldap::domain::{Class, Profile as _};
 use tenantry_ldap::{Dn, Entry};
 use uuid::Uuid;
 
-use crate::cursor::{Since, SliceStart};
-use crate::map::{self, Moment};
-
-/// A resume point that is read is written and read as the same again, be it of a listing or between runs.
-pub fn checkpoint(bytes: &[u8]) {
-    let Some((version, bytes)) = bytes.split_first() else { return };
-    let version = u16::from(*version);
-    if let Some(since) = Since::read(&Cursor::new(version, bytes)) {
-        assert_eq!(Since::read(&since.cursor()).as_ref(), Some(&since));
-    }
-    let Ok(start) = SliceStart::read(&Checkpoint::new(version, bytes)) else { return };
-    let again = SliceStart::read(&start.checkpoint()).expect("what is written can be read");
-    assert_eq!(again, start);
-    assert_eq!(again.since.cursor(), start.since.cursor());
-}
+use crate::profile::Accounts;
 
 /// Whatever an entry holds gives a patch or an error, and a patch makes sense.
 pub fn entry(entry: &Entry) {
@@ -43,7 +30,6 @@ pub fn entry(entry: &Entry) {
             assert!(aliases.iter().all(|alias| primary.as_deref().is_none_or(|one| !one.eq_ignore_ascii_case(alias))));
         }
     };
-    let read = [map::user(entry, guid, &dn, &moment), map::group(entry, guid, &dn), map::computer(entry, guid, &dn)];
-    read.into_iter().flatten().for_each(check);
-    let _ = map::primary_group(entry);
+    let read = |class| Accounts::default().patch(class, entry, guid, &dn, &moment);
+    [Class::Users, Class::Groups, Class::Computers].map(read).into_iter().flatten().for_each(check);
 }

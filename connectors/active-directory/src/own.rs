@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tenantry::Result;
 use tenantry::endpoint::Context;
+use tenantry_ldap::domain::Controller;
 use tenantry_ldap::{Dn, Entry, Sid};
 
-use crate::controller::Controller;
-use crate::endpoint::Shared;
+use crate::endpoint::ActiveDirectory;
 
 /// What the server said of the account, from the last time it was asked.
 #[derive(Debug, Default)]
@@ -24,20 +24,20 @@ pub(crate) struct Own {
 
 impl Own {
     /// Asks the server, and remembers the answer.
-    pub(crate) async fn ask(shared: &Shared, cx: &Context) -> Result<Arc<Self>> {
-        let root = shared.connection.root(cx, None, &["tokenGroups"]).await?;
+    pub(crate) async fn ask(endpoint: &ActiveDirectory, cx: &Context) -> Result<Arc<Self>> {
+        let root = endpoint.domain.connection().root(cx, None, &["tokenGroups"]).await?;
         let sids = root.values("tokenGroups").iter().map(|bytes| Sid::from_bytes(bytes)).collect::<Result<_>>()?;
         let own = Arc::new(Self { sids });
-        *shared.own.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&own));
+        *endpoint.own.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&own));
         Ok(own)
     }
 
     /// Returns what is remembered; asks if nothing is.
-    pub(crate) async fn learn(shared: &Shared, cx: &Context) -> Result<Arc<Self>> {
-        let known = shared.own.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) async fn learn(endpoint: &ActiveDirectory, cx: &Context) -> Result<Arc<Self>> {
+        let known = endpoint.own.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             Some(own) => Ok(own),
-            None => Self::ask(shared, cx).await,
+            None => Self::ask(endpoint, cx).await,
         }
     }
 
@@ -56,7 +56,7 @@ impl Own {
         }
         if let Some((name, domain)) = bind.rsplit_once('@') {
             // Every account has one more principal name: its login, at the domain's own name.
-            return Ok(same(principal, bind) || (same(login, name) && same(Some(&dns_name(controller)), domain)));
+            return Ok(same(principal, bind) || (same(login, name) && same(Some(&controller.dns_name()), domain)));
         }
         let named = Dn::parse(bind).ok().filter(|dn| !dn.rdns().is_empty());
         Ok(match named {
@@ -64,9 +64,4 @@ impl Own {
             None => same(login, bind),
         })
     }
-}
-
-fn dns_name(controller: &Controller) -> String {
-    let labels: Vec<_> = controller.domain_dn.rdns().iter().filter_map(|rdn| rdn.value()).collect();
-    labels.join(".")
 }

@@ -19,10 +19,14 @@ use tenantry_office365::Office365;
 
 #[cfg(feature = "active-directory")]
 use crate::active_directory::{self, ActiveDirectorySettings};
+#[cfg(any(feature = "active-directory", feature = "exchange"))]
+use crate::domain;
+#[cfg(feature = "exchange")]
+use crate::exchange::{self, ExchangeSettings};
 #[cfg(feature = "gsuite")]
 use crate::gsuite::{self, GsuiteSettings};
 use crate::guard;
-#[cfg(any(feature = "office365", feature = "gsuite"))]
+#[cfg(any(feature = "exchange", feature = "gsuite", feature = "office365"))]
 use crate::http;
 use crate::key::{Form, Key, Keys};
 #[cfg(feature = "office365")]
@@ -64,15 +68,12 @@ impl EndpointKind {
     fn obstacle(self) -> Option<(String, String)> {
         match self {
             Self::ActiveDirectory if cfg!(feature = "active-directory") => None,
+            Self::Exchange if cfg!(feature = "exchange") => None,
             Self::Gsuite if cfg!(feature = "gsuite") => None,
             Self::Office365 if cfg!(feature = "office365") => None,
-            Self::ActiveDirectory | Self::Gsuite | Self::Office365 => Some((
+            Self::ActiveDirectory | Self::Exchange | Self::Gsuite | Self::Office365 => Some((
                 format!("this program was built without the connector for {self}"),
                 format!("build it with the feature {self}, or remove this endpoint"),
-            )),
-            Self::Exchange => Some((
-                format!("the connector for {self} is not available in this version"),
-                "remove this endpoint until it is".to_owned(),
             )),
         }
     }
@@ -91,6 +92,9 @@ pub enum EndpointSettings {
     /// Those of an Active Directory.
     #[cfg(feature = "active-directory")]
     ActiveDirectory(Box<ActiveDirectorySettings>),
+    /// Those of an Exchange organisation.
+    #[cfg(feature = "exchange")]
+    Exchange(Box<ExchangeSettings>),
     /// Those of a Google Workspace account.
     #[cfg(feature = "gsuite")]
     Gsuite(Box<GsuiteSettings>),
@@ -129,7 +133,9 @@ impl EndpointConfig {
     pub fn import_options(&self) -> ImportOptions {
         let id_listing = match self.settings {
             #[cfg(feature = "active-directory")]
-            EndpointSettings::ActiveDirectory(ref settings) => settings.id_listing,
+            EndpointSettings::ActiveDirectory(ref settings) => settings.domain.id_listing,
+            #[cfg(feature = "exchange")]
+            EndpointSettings::Exchange(ref settings) => settings.id_listing(),
             #[cfg(feature = "gsuite")]
             EndpointSettings::Gsuite(_) => IdListing::Auto,
             #[cfg(feature = "office365")]
@@ -148,6 +154,10 @@ impl EndpointConfig {
             EndpointSettings::ActiveDirectory(ref settings) => {
                 let endpoint = ActiveDirectory::new(self.info(), settings.as_ref().into());
                 Ok(Arc::new(endpoint.map_err(|error| error.with_context("line", self.line))?))
+            }
+            #[cfg(feature = "exchange")]
+            EndpointSettings::Exchange(ref settings) => {
+                settings.build(self.info()).map_err(|error| error.with_context("line", self.line))
             }
             #[cfg(feature = "gsuite")]
             EndpointSettings::Gsuite(ref settings) => {
@@ -172,16 +182,23 @@ pub(crate) const KEYS: &[Key] = &[
     Key::required("kind", Form::Kind, "What it connects to."),
 ];
 
-/// Returns the keys that only endpoints of this kind have; none if this program cannot connect to them.
-pub(crate) fn keys_of(kind: EndpointKind) -> Option<&'static [&'static [Key]]> {
+/// Lists of keys that belong together.
+pub(crate) type KeySets = &'static [&'static [Key]];
+
+/// Returns the keys that only endpoints of this kind have, for each way in which such an endpoint may be written; none if
+/// this program cannot connect to them.
+pub(crate) fn keys_of(kind: EndpointKind) -> &'static [KeySets] {
     match kind {
         #[cfg(feature = "active-directory")]
-        EndpointKind::ActiveDirectory => Some(&[active_directory::KEYS]),
+        EndpointKind::ActiveDirectory => &[&[domain::KEYS, active_directory::KEYS]],
+        #[cfg(feature = "exchange")]
+        EndpointKind::Exchange => &[&[exchange::LDAP, domain::KEYS], &[exchange::EWS, exchange::EWS_KEYS, http::KEYS]],
         #[cfg(feature = "gsuite")]
-        EndpointKind::Gsuite => Some(&[gsuite::KEYS, http::KEYS]),
+        EndpointKind::Gsuite => &[&[gsuite::KEYS, http::KEYS]],
         #[cfg(feature = "office365")]
-        EndpointKind::Office365 => Some(&[office365::KEYS, http::KEYS]),
-        _ => None,
+        EndpointKind::Office365 => &[&[office365::KEYS, http::KEYS]],
+        #[allow(unreachable_patterns, reason = "a connector may be left out")]
+        _ => &[],
     }
 }
 
@@ -214,11 +231,18 @@ pub(crate) fn read(
 }
 
 fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading<'_>) -> Option<EndpointSettings> {
-    keys_of(kind)?.iter().for_each(|keys| table.extend(Keys(keys)));
+    // Where there are several ways, the reading of the kind finds out which one it is.
+    if let [keys] = keys_of(kind) {
+        keys.iter().for_each(|keys| table.extend(keys));
+    }
     match kind {
         #[cfg(feature = "active-directory")]
         EndpointKind::ActiveDirectory => {
             active_directory::read(table, reading).map(|settings| EndpointSettings::ActiveDirectory(Box::new(settings)))
+        }
+        #[cfg(feature = "exchange")]
+        EndpointKind::Exchange => {
+            exchange::read(table, reading).map(|settings| EndpointSettings::Exchange(Box::new(settings)))
         }
         #[cfg(feature = "gsuite")]
         EndpointKind::Gsuite => {
@@ -228,6 +252,7 @@ fn read_settings(kind: EndpointKind, mut table: Table<'_>, reading: &mut Reading
         EndpointKind::Office365 => {
             office365::read(table, reading).map(|settings| EndpointSettings::Office365(Box::new(settings)))
         }
+        #[allow(unreachable_patterns, reason = "a connector may be left out")]
         // Refused by its name already; nothing is said of its other keys.
         _ => {
             let _ = (table, reading);

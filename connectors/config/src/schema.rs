@@ -71,9 +71,12 @@ fn property(key: &Key, kind: Option<EndpointKind>) -> Value {
 
 /// Describes one endpoint: of one of the kinds that this program can connect to.
 fn endpoints() -> Value {
-    let kinds = EndpointKind::ALL.into_iter().filter_map(|kind| Some((kind, endpoint::keys_of(kind)?)));
-    let mut kinds: Vec<Value> =
-        kinds.map(|(kind, keys)| table(&[&[endpoint::KEYS], keys].concat(), Some(kind)).into()).collect();
+    let ways = |kind| endpoint::keys_of(kind).iter().map(move |keys| (kind, *keys));
+    let mut kinds: Vec<Value> = EndpointKind::ALL
+        .into_iter()
+        .flat_map(ways)
+        .map(|(kind, keys)| table(&[&[endpoint::KEYS], keys].concat(), Some(kind)).into())
+        .collect();
     // A choice of one makes editors' messages worse, and a choice of none is not allowed.
     match kinds.len() {
         0 => json!(false),

@@ -40,13 +40,36 @@ impl<'t> Table<'t> {
     }
 
     /// Lets the table have more keys, once it is known of what kind it is.
-    pub(crate) fn extend(&mut self, keys: Keys) {
-        self.keys.extend(keys.0);
+    pub(crate) fn extend(&mut self, keys: &'static [Key]) {
+        self.keys.extend(keys);
+    }
+
+    /// Refuses keys of another sort of such a table, in words that say so.
+    pub(crate) fn refuse_strangers(
+        &mut self,
+        others: &[&'static [Key]],
+        message: &str,
+        remedy: &str,
+        reading: &mut Reading<'_>,
+    ) {
+        for key in others.iter().copied().flatten() {
+            if self.keys.iter().any(|own| own.name == key.name) {
+                continue;
+            }
+            if let Some((at, _)) = self.entries.remove(key.name) {
+                reading.problem(at, &self.path_of(key.name), message, remedy);
+            }
+        }
     }
 
     /// Returns where the table begins.
     pub(crate) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Returns where the value of a key is written that was not taken yet.
+    pub(crate) fn place_of(&self, key: &str) -> Option<usize> {
+        self.entries.get(key).map(|(_, value)| value.span().start)
     }
 
     /// Returns the path of a key of this table.

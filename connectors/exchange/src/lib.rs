@@ -2,8 +2,10 @@
 //! what becomes of it.
 
 mod ews;
+mod ldap;
 
 pub use ews::{Ews, EwsAuth, EwsConfig};
+pub use ldap::{Ldap, LdapConfig};
 
 #[cfg(fuzzing)]
 pub use ews::fuzzing;

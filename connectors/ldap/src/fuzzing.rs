@@ -12,6 +12,11 @@ use crate::entry::Entry;
 use crate::message;
 use crate::ranges::{self, NextRange, RangedValues};
 
+/// A resume point that is read is written and read as the same again, be it of a listing or between runs.
+pub fn domain_checkpoint(bytes: &[u8]) {
+    crate::domain::fuzzing::checkpoint(bytes);
+}
+
 /// What is well formed here, ldap3's parser reads too, and as the same; written again it is the same.
 pub fn ber(bytes: &[u8]) {
     if let Ok(Some((head, _))) = ber::header(bytes) {

@@ -1,13 +1,17 @@
-//! A safe LDAP session: TLS, paging, ranged values, controls, and the value forms of Active Directory.
+//! A safe LDAP session, and behind it the reader of an Active Directory domain.
 //!
-//! It is a wrapper around ldap3 that bounds what a server may send, never panics on it, and translates every failure into
-//! [`tenantry::Error`]. It holds no policy of a provider: which attributes, which filters and what they mean is for the
-//! connectors. Each call of a [`Session`] is one round trip, so that a caller can wrap it in its own limiter and retry.
+//! The session (TLS, paging, ranged values, controls, and the value forms of Active Directory) is a wrapper around ldap3
+//! that bounds what a server may send, never panics on it, and translates every failure into [`tenantry::Error`]. Each
+//! call of a [`Session`] is one round trip, so that a caller can wrap it in its own limiter and retry.
+//!
+//! [`domain`] reads a domain through sessions: listings, deltas, look-ups. Neither holds a provider's policy: which
+//! objects, which attributes and what becomes of them is for the connectors, as a [`Profile`](domain::Profile).
 
 mod ber;
 mod connect;
 pub mod controls;
 pub mod dn;
+pub mod domain;
 pub mod entry;
 pub mod extended_dn;
 pub mod filetime;

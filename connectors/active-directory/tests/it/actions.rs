@@ -389,9 +389,9 @@ async fn what_the_endpoint_does_not_import_it_does_not_change() {
         directory.add_user(PEOPLE, "unfiltered").create(),
     ];
     let mut domain = writable(directory).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
     for guid in outside {
         let refusal = domain.refusal(Action::Suspend, guid).await;
         assert_eq!(*refusal.kind(), ErrorKind::Unsupported, "{refusal}");
@@ -407,14 +407,14 @@ async fn the_account_that_binds_is_known_by_every_name_also_where_the_server_doe
     let other = directory.add_user(PEOPLE, "sync").create();
     directory.rights("svc").write(WriteRights::Everything);
     let mut domain = start(directory).await;
-    domain.config.password = Secret::new("Passw0rd!Svc");
+    domain.config.domain.password = Secret::new("Passw0rd!Svc");
     let dn = domain.directory.dn_of(own).replace("CN=svc", "cn = SVC");
     for silent in [false, true] {
         if silent {
             domain.fake.edit_settings(|settings| settings.token = TokenGroups::Silent);
         }
         for bind in ["svc@corp.example", "SYNC@mail.example", "CORP\\Svc", dn.as_str()] {
-            domain.config.bind = bind.into();
+            domain.config.domain.bind = bind.into();
             let refusal = domain.refusal(Action::Suspend, own).await;
             assert!(refusal.message().contains("endpoint itself binds"), "{bind}: {refusal}");
             if bind != "CORP\\Svc" {
@@ -431,7 +431,7 @@ async fn a_wrong_password_is_tried_once_for_a_whole_series() {
     let directory = directory();
     let users: Vec<_> = (0..5).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
     let mut domain = writable(directory).await;
-    domain.config.password = Secret::new("wrong");
+    domain.config.domain.password = Secret::new("wrong");
     let endpoint = domain.endpoint();
     assert_eq!(*actor(&endpoint).begin(&domain.cx).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
     for guid in users {

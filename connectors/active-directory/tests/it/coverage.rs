@@ -15,8 +15,8 @@ async fn it_is_the_same_whichever_server_answers_and_names_the_domain_by_its_id(
     directory.restore_from_backup(90_000);
     let other = FakeLdap::start(directory).await;
     let mut config = domain.config.clone();
-    config.urls = vec![other.ldaps_url()];
-    config.ca = Some(other.ca_pem().as_bytes().to_vec());
+    config.domain.urls = vec![other.ldaps_url()];
+    config.domain.ca = Some(other.ca_pem().as_bytes().to_vec());
     let second = crate::domain::endpoint(config).coverage(&domain.cx).await.unwrap();
     assert_eq!(first, second);
 }
@@ -38,7 +38,7 @@ async fn a_withdrawn_right_is_named() {
     directory.delete(gone);
     directory.rights("reader").read_deleted(true);
     let mut domain = start(directory.clone()).await;
-    domain.config.users = Some("(department=*)".into());
+    domain.config.domain.users = Some("(department=*)".into());
     let before = domain.endpoint().coverage(&domain.cx).await.unwrap();
     let named: Vec<_> = before.rights.iter().map(String::as_str).collect();
     assert_eq!(named, ["read deleted objects", "read department of users", "read members of groups"]);
@@ -52,9 +52,9 @@ async fn a_withdrawn_right_is_named() {
 async fn the_spelling_of_a_base_is_no_change_and_another_filter_is() {
     let mut domain = start(directory()).await;
     let bare = domain.endpoint().coverage(&domain.cx).await.unwrap();
-    domain.config.base = Some("dc=CORP, dc=example".into());
+    domain.config.domain.base = Some("dc=CORP, dc=example".into());
     assert_eq!(domain.endpoint().coverage(&domain.cx).await.unwrap().digest(), bare.digest());
-    domain.config.users = Some("(title=*)".into());
+    domain.config.domain.users = Some("(title=*)".into());
     assert_ne!(domain.endpoint().coverage(&domain.cx).await.unwrap().digest(), bare.digest());
 }
 
@@ -77,7 +77,7 @@ async fn the_right_to_read_deleted_objects_does_not_come_and_go_with_tombstones(
 async fn a_base_that_is_not_there_is_an_error_and_never_an_empty_directory() {
     let mut domain = start(directory()).await;
     for base in ["OU=Nowhere,DC=corp,DC=example", "DC=west,DC=example"] {
-        domain.config.base = Some(base.into());
+        domain.config.domain.base = Some(base.into());
         let error = domain.endpoint().coverage(&domain.cx).await.unwrap_err();
         assert_eq!((error.kind(), error.context("key")), (&ErrorKind::Config, Some("base")), "{error}");
         let mut pager = domain.endpoint().snapshot(&domain.cx, None).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_check_tells_server_rights_work_and_what_will_not_be_seen() {
     let directory = directory();
     directory.add_user(PEOPLE, "anna").create();
     let mut domain = start(directory).await;
-    domain.config.base = Some(PEOPLE.into());
+    domain.config.domain.base = Some(PEOPLE.into());
     let verification = domain.endpoint().verify(&domain.cx).await.unwrap();
     assert!(verification.server.starts_with("dc1.corp.example, domain controller"), "{}", verification.server);
     assert_eq!((verification.estimate.users, verification.estimate.groups), (Some(1), Some(0)));

@@ -1,7 +1,6 @@
 //! What a delta tells is what happened: all of it, and nothing that did not.
 
 mod cursors;
-mod histories;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -12,11 +11,9 @@ use tenantry_active_directory::{Contacts, DeltaMethod};
 use tenantry_fakes::ldap::{ComputerKind, Guid, Logged, Settings};
 use uuid::Uuid;
 
-use crate::domain::{GROUPS, PEOPLE, directory, id, running, start, start_with, text, timed_context};
+use crate::domain::{GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, running, start, start_with, text, timed_context};
 use crate::known::{follow, key};
 
-const OLD: &str = "OU=Old,OU=People,DC=corp,DC=example";
-const OUTSIDE: &str = "OU=Outside,DC=corp,DC=example";
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.
 const START: i64 = 1_768_478_400;
 const HOUR: i64 = 3600;
@@ -84,7 +81,7 @@ async fn what_changes_while_a_delta_is_read_is_in_it_or_in_the_next() {
         directory.add_user(PEOPLE, &format!("user{number}")).create();
     }
     let mut domain = start(directory.clone()).await;
-    domain.config.page_size = 5;
+    domain.config.domain.page_size = 5;
     let mut follower = follow(domain).await;
     (0..30).for_each(|number| directory.set(format!("user{number}"), "title", ["Clerk"]));
     let mut pager = follower.endpoint.as_delta().unwrap().delta(&follower.domain.cx, &follower.cursor).await.unwrap();
@@ -169,9 +166,9 @@ async fn who_leaves_base_or_filter_or_enters_what_is_excluded_is_out_of_scope_an
     let group = directory.add_group(PEOPLE, "Team").member(moved).member(excluded).create();
     let stranger = directory.add_user(OUTSIDE, "stranger").attribute("department", "Sales").create();
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.to_lowercase());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec![OLD.into()];
+    domain.config.domain.base = Some(PEOPLE.to_lowercase());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec![OLD.into()];
     let mut follower = follow(domain).await;
     assert_eq!(follower.known.objects.len(), 6);
 
@@ -210,7 +207,7 @@ async fn a_base_that_is_spelled_otherwise_puts_nobody_out_of_scope() {
     directory.add_user(base, "anna").create();
     for spelling in [base.to_owned(), "ou = SÖHNE \\, co , ou=people,dc=corp, dc=example".to_owned()] {
         let mut domain = start(directory.clone()).await;
-        domain.config.base = Some(spelling);
+        domain.config.domain.base = Some(spelling);
         let mut follower = follow(domain).await;
         directory.set("anna", "title", [Uuid::new_v4().to_string()]);
         let told = follower.changes().await;
@@ -232,9 +229,9 @@ async fn what_lies_in_a_unit_that_is_renamed_or_moved_is_told_with_it() {
     let team = directory.add_group(&deep, "Team").member(anna).create();
     directory.add_user(PEOPLE, "other").create();
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.exclude = vec![OLD.into()];
-    domain.config.page_size = 1;
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.exclude = vec![OLD.into()];
+    domain.config.domain.page_size = 1;
     let mut follower = follow(domain).await;
 
     directory.rename_ou(unit, "Renamed");
@@ -348,12 +345,12 @@ async fn contacts_are_told_as_such_imported_or_not() {
 async fn methods_that_are_off_or_cannot_tell_are_not_offered() {
     let mut domain = start(running()).await;
     assert!(domain.endpoint().as_delta().is_some());
-    domain.config.users = Some("(memberOf=CN=Import,DC=corp,DC=example)".into());
+    domain.config.domain.users = Some("(memberOf=CN=Import,DC=corp,DC=example)".into());
     assert!(domain.endpoint().as_delta().is_none());
     let verification = domain.endpoint().verify(&domain.cx).await.unwrap();
     assert!(verification.not_seen.iter().any(|sentence| sentence.contains("memberof")), "{verification:?}");
-    domain.config.users = None;
-    domain.config.delta = DeltaMethod::Off;
+    domain.config.domain.users = None;
+    domain.config.domain.delta = DeltaMethod::Off;
     assert!(domain.endpoint().as_delta().is_none());
 }
 

@@ -3,166 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
 mod cursors;
-mod histories;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tenantry::Result;
-use tenantry::endpoint::{Cursor, DeltaPage, DeltaStep, Endpoint};
-use tenantry::model::{ObjectKind, Patch, TombstoneKind, Value};
-use tenantry_active_directory::{ActiveDirectory, DeltaMethod};
-use tenantry_fakes::ldap::{Directory, Guid, Settings};
+use tenantry::endpoint::{DeltaPage, Endpoint};
+use tenantry::model::{ObjectKind, TombstoneKind, Value};
+use tenantry_fakes::ldap::{Directory, Guid};
 use uuid::Uuid;
 
-use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, start_with, text, uuid};
+use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, text};
+use crate::followed::{Known, delta, start_by_rounds_of};
 
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.
 const START: i64 = 1_768_478_400;
 
-/// What one delta gave.
-#[derive(Debug, Default)]
-struct Delta {
-    pages: Vec<DeltaPage>,
-    cursor: Option<Cursor>,
-}
-
-impl Delta {
-    fn patches(&self) -> BTreeMap<Uuid, &Patch> {
-        self.pages.iter().flat_map(|page| &page.patches).map(|patch| (uuid(&patch.object.id), patch)).collect()
-    }
-
-    fn tombstones(&self) -> BTreeMap<Uuid, (ObjectKind, TombstoneKind)> {
-        let all = self.pages.iter().flat_map(|page| &page.tombstones);
-        all.map(|tombstone| (uuid(&tombstone.object.id), (tombstone.object.kind, tombstone.kind))).collect()
-    }
-
-    fn out_of_scope(&self) -> BTreeSet<Uuid> {
-        self.pages.iter().flat_map(|page| &page.out_of_scope).map(|key| uuid(&key.id)).collect()
-    }
-
-    fn edges(&self, side: impl Fn(&DeltaPage) -> &Vec<tenantry::model::Edges>) -> BTreeSet<(Uuid, Uuid)> {
-        let edges = self.pages.iter().flat_map(&side);
-        edges.flat_map(|edges| edges.members.iter().map(|member| (uuid(&edges.group), uuid(&member.id)))).collect()
-    }
-
-    fn added(&self) -> BTreeSet<(Uuid, Uuid)> {
-        self.edges(|page| &page.edges_added)
-    }
-
-    fn removed(&self) -> BTreeSet<(Uuid, Uuid)> {
-        self.edges(|page| &page.edges_removed)
-    }
-
-    fn is_silent(&self) -> bool {
-        self.patches().is_empty()
-            && self.tombstones().is_empty()
-            && self.out_of_scope().is_empty()
-            && self.added().is_empty()
-            && self.removed().is_empty()
-    }
-}
-
-/// Reads a delta to its end; nothing if the cursor has expired.
-async fn delta(endpoint: &ActiveDirectory, domain: &Domain, since: &Cursor) -> Result<Option<Delta>> {
-    let mut pager = endpoint.as_delta().expect("deltas are on").delta(&domain.cx, since).await?;
-    let mut delta = Delta::default();
-    loop {
-        match pager.next().await? {
-            DeltaStep::Page(page) => delta.pages.push(page),
-            DeltaStep::CaughtUp(cursor) => {
-                delta.cursor = Some(cursor);
-                return Ok(Some(delta));
-            }
-            DeltaStep::CursorExpired => return Ok(None),
-        }
-    }
-}
-
-/// What is known after a listing and the deltas behind it.
-#[derive(Debug)]
-struct Known {
-    objects: BTreeMap<Uuid, Patch>,
-    members: BTreeMap<Uuid, BTreeSet<Uuid>>,
-    cursor: Cursor,
-}
-
-impl Known {
-    async fn listed(domain: &Domain) -> Self {
-        let listing = domain.listing().await;
-        let members = listing.members.iter().map(|(group, members)| (*group, members.keys().copied().collect()));
-        let mut known = Self {
-            members: members.collect(),
-            objects: listing.objects,
-            cursor: listing.cursor.expect("a listing ends with a cursor"),
-        };
-        known.members.retain(|_, members| !members.is_empty());
-        known
-    }
-
-    /// Reads a delta and lays it over what is known.
-    async fn follow(&mut self, domain: &Domain) -> Delta {
-        let delta = delta(&domain.endpoint(), domain, &self.cursor).await.unwrap().expect("the cursor is good");
-        self.lay_over(&delta);
-        delta
-    }
-
-    fn lay_over(&mut self, delta: &Delta) {
-        for page in &delta.pages {
-            for patch in &page.patches {
-                self.objects.insert(uuid(&patch.object.id), patch.clone());
-            }
-            for scope in &page.closed {
-                let tenantry::model::Scope::Members(group, _) = scope else { panic!("a delta closed {scope}") };
-                let listed = delta.added().into_iter().filter(|(of, _)| *of == uuid(group));
-                self.members.insert(uuid(group), listed.map(|(_, member)| member).collect());
-            }
-        }
-        let (added, removed) = (delta.added(), delta.removed());
-        assert!(added.is_disjoint(&removed), "a membership began and ended in one delta");
-        for (group, member) in added {
-            self.members.entry(group).or_default().insert(member);
-        }
-        for (group, member) in removed {
-            self.members.entry(group).or_default().remove(&member);
-        }
-        for gone in delta.tombstones().into_keys() {
-            self.objects.remove(&gone);
-            self.members.remove(&gone);
-            for members in self.members.values_mut() {
-                members.remove(&gone);
-            }
-        }
-        for gone in delta.out_of_scope() {
-            self.objects.remove(&gone);
-            self.members.remove(&gone);
-        }
-        self.members.retain(|_, members| !members.is_empty());
-        self.cursor = delta.cursor.clone().expect("a delta ends with a cursor");
-    }
-
-    /// Compares with a fresh listing.
-    async fn check(&self, domain: &Domain) {
-        let fresh = Self::listed(domain).await;
-        let difference: Vec<_> = fresh.objects.keys().filter(|id| !self.objects.contains_key(id)).collect();
-        assert!(difference.is_empty(), "never told: {difference:?}");
-        let difference: Vec<_> = self.objects.keys().filter(|id| !fresh.objects.contains_key(id)).collect();
-        assert!(difference.is_empty(), "not told to be gone: {difference:?}");
-        for (guid, patch) in &fresh.objects {
-            assert_eq!(self.objects[guid], *patch);
-        }
-        assert_eq!(self.members, fresh.members);
-    }
-}
-
 async fn start(directory: Directory) -> Domain {
     start_by_rounds_of(directory, 1000).await
-}
-
-async fn start_by_rounds_of(directory: Directory, dirsync_batch: usize) -> Domain {
-    directory.rights("reader").replicate_changes(true).read_deleted(true);
-    let mut domain = start_with(directory, Settings { dirsync_batch, ..Settings::default() }).await;
-    domain.config.delta = DeltaMethod::DirSync;
-    domain
 }
 
 fn ids(guids: &[Guid]) -> BTreeSet<Uuid> {
@@ -226,7 +82,7 @@ async fn single_members_come_and_go_by_their_ids_and_the_list_is_not_read() {
         directory.add_member(team, user);
     }
     let mut domain = start(directory.clone()).await;
-    domain.config.page_size = 10;
+    domain.config.domain.page_size = 10;
     let mut known = Known::listed(&domain).await;
     directory.add_member(team, users[25]);
     directory.remove_member(team, users[3]);
@@ -316,7 +172,7 @@ async fn what_lies_below_a_moved_or_renamed_container_is_listed() {
     let team = directory.add_group("OU=North,OU=People,DC=corp,DC=example", "Team").member(anna).create();
     directory.add_ou("OU=Elsewhere,DC=corp,DC=example");
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
+    domain.config.domain.base = Some(PEOPLE.into());
     let mut known = Known::listed(&domain).await;
     let container = |known: &Known, guid: Guid| known.objects[&id(guid)].container.clone();
     let before = container(&known, bert);
@@ -345,9 +201,9 @@ async fn what_leaves_base_filter_or_falls_under_an_exclusion_is_out_of_scope() {
     let user = |name: &str| directory.add_user(PEOPLE, name).attribute("department", "Sales").create();
     let (here, moved, excluded, left) = (user("here"), user("moved"), user("excluded"), user("left"));
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
     let mut known = Known::listed(&domain).await;
     directory.move_to(moved, "OU=Elsewhere,DC=corp,DC=example");
     directory.move_to(excluded, "OU=Old,OU=People,DC=corp,DC=example");
@@ -365,7 +221,7 @@ async fn a_group_that_comes_into_scope_by_the_filter_brings_members_that_never_c
     let anna = directory.add_user(PEOPLE, "anna").create();
     let team = directory.add_group(GROUPS, "Team").member(anna).create();
     let mut domain = start(directory.clone()).await;
-    domain.config.groups = Some("(info=import)".into());
+    domain.config.domain.groups = Some("(info=import)".into());
     let mut known = Known::listed(&domain).await;
     assert!(!known.members.contains_key(&id(team)));
     directory.set(team, "info", ["import"]);

@@ -57,9 +57,9 @@ async fn base_filter_and_exclusion_bound_what_comes() {
     directory.add_user(PEOPLE, "other").create();
     directory.add_user("OU=Old,OU=People,DC=corp,DC=example", "old").attribute("department", "Sales").create();
     let mut domain = start(directory).await;
-    domain.config.base = Some("ou=people,dc=CORP,dc=example".into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec!["ou=old, ou=people, dc=corp, dc=example".into()];
+    domain.config.domain.base = Some("ou=people,dc=CORP,dc=example".into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec!["ou=old, ou=people, dc=corp, dc=example".into()];
     let listing = domain.listing().await;
     assert_eq!(listing.objects.keys().copied().collect::<Vec<_>>(), [id(new)]);
 }
@@ -77,7 +77,7 @@ async fn everything_comes_whatever_the_size_of_pages_and_slices() {
     domain.fake.edit_settings(|settings| settings.max_page_size = 7);
     let mut reference: Option<Listing> = None;
     for page_size in [1, 3, 50, 1000] {
-        domain.config.page_size = page_size;
+        domain.config.domain.page_size = page_size;
         let listing = domain.listing().await;
         assert_eq!(listing.names(ObjectKind::User).len(), 302);
         if let Some(reference) = &reference {
@@ -97,7 +97,7 @@ async fn behind_each_checkpoint_comes_exactly_what_did_not_come_before_it() {
         directory.add_group(GROUPS, &format!("group{number}")).member(format!("user{number}")).create();
     }
     let mut domain = start(directory).await;
-    domain.config.page_size = 4;
+    domain.config.domain.page_size = 4;
     let endpoint = domain.endpoint();
     let whole = domain.listing().await;
     assert!(whole.checkpoints.len() > 8, "{}", whole.checkpoints.len());
@@ -131,7 +131,7 @@ async fn what_is_created_while_it_is_listed_is_not_lost_to_listing_and_delta_ali
         directory.add_user(PEOPLE, &format!("user{number}")).create();
     }
     let mut domain = start(directory).await;
-    domain.config.page_size = 4;
+    domain.config.domain.page_size = 4;
     let endpoint = domain.endpoint();
     let mut pager = endpoint.snapshot(&domain.cx, None).await.unwrap();
     pager.next().await.unwrap();
@@ -147,7 +147,7 @@ async fn an_object_whose_creation_number_cannot_be_read_comes_all_the_same() {
     let hidden = directory.add_user(PEOPLE, "hidden").create();
     directory.rights("reader").hide_attribute_of(PEOPLE, "uSNCreated");
     let mut domain = start(directory).await;
-    domain.config.page_size = 4;
+    domain.config.domain.page_size = 4;
     assert!(domain.listing().await.objects.contains_key(&id(hidden)));
 }
 
@@ -160,7 +160,7 @@ async fn the_primary_group_comes_with_the_user_and_the_computer() {
     let bert = directory.add_user(PEOPLE, "bert").create();
     let domain_users = directory.guid_of("Domain Users");
     let mut domain = start(directory).await;
-    domain.config.groups = Some("(cn=Nobody*)".into());
+    domain.config.domain.groups = Some("(cn=Nobody*)".into());
     let listing = domain.listing().await;
     let primary = |user| listing.objects[&id(user)].primary_group.clone();
     assert_eq!(primary(anna), Some(Some(SourceId::Guid(id(staff)))), "also when the group itself is not imported");

@@ -15,9 +15,9 @@ async fn present_moved_excluded_and_no_longer_matching_are_told_apart() {
     let user = |name: &str| directory.add_user(PEOPLE, name).attribute("department", "Sales").create();
     let (here, moved, excluded, left) = (user("here"), user("moved"), user("excluded"), user("left"));
     let mut domain = start(directory.clone()).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.exclude = vec!["OU=Old,OU=People,DC=corp,DC=example".into()];
     directory.move_to(moved, "OU=Elsewhere,DC=corp,DC=example");
     directory.move_to(excluded, "OU=Old,OU=People,DC=corp,DC=example");
     directory.clear(left, "department");
@@ -35,7 +35,7 @@ async fn a_short_answer_to_what_is_in_scope_puts_nobody_out_of_it() {
     let directory = directory();
     let user = directory.add_user(PEOPLE, "anna").attribute("department", "Sales").create();
     let mut domain = start(directory).await;
-    domain.config.users = Some("(department=*)".into());
+    domain.config.domain.users = Some("(department=*)".into());
     let asked = [object(ObjectKind::User, user)];
     let endpoint = domain.endpoint();
     assert!(matches!(endpoint.lookup(&domain.cx, &asked).await.unwrap()[0], Presence::Present(_)));

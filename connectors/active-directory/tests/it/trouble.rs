@@ -21,7 +21,7 @@ fn populated(users: usize) -> Directory {
 
 async fn small_pages(users: usize) -> Domain {
     let mut domain = start(populated(users)).await;
-    domain.config.page_size = 10;
+    domain.config.domain.page_size = 10;
     domain
 }
 
@@ -113,8 +113,8 @@ async fn a_server_that_changes_during_a_listing_is_a_conflict_and_the_next_one_t
     let twin = populated(60);
     twin.restore_from_backup(90_000);
     let twin = FakeLdap::start(twin).await;
-    domain.config.urls.push(twin.ldaps_url());
-    domain.config.ca = Some([domain.fake.ca_pem(), twin.ca_pem()].concat().into_bytes());
+    domain.config.domain.urls.push(twin.ldaps_url());
+    domain.config.domain.ca = Some([domain.fake.ca_pem(), twin.ca_pem()].concat().into_bytes());
     let endpoint = domain.endpoint();
     let mut pager = endpoint.snapshot(&domain.cx, None).await.unwrap();
     pager.next().await.unwrap();
@@ -133,8 +133,8 @@ async fn a_server_that_changes_during_a_listing_is_a_conflict_and_the_next_one_t
 #[tokio::test]
 async fn a_wrong_password_is_tried_once_in_a_run_whatever_is_asked_and_however_many_servers_there_are() {
     let mut domain = start(directory()).await;
-    domain.config.password = Secret::new("wrong");
-    domain.config.urls.push(domain.fake.url());
+    domain.config.domain.password = Secret::new("wrong");
+    domain.config.domain.urls.push(domain.fake.url());
     let endpoint = domain.endpoint();
     assert_eq!(*endpoint.coverage(&domain.cx).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
     assert_eq!(*endpoint.snapshot(&domain.cx, None).await.err().unwrap().kind(), ErrorKind::Unauthenticated);

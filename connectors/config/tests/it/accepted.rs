@@ -20,11 +20,11 @@ fn the_shortest_configuration_has_every_default() {
     assert_eq!(endpoint.kind, EndpointKind::ActiveDirectory);
     assert_eq!(endpoint.guard, GuardLimits::default());
     let settings = settings("");
-    assert_eq!((settings.delta, settings.id_listing), (DeltaMethod::Usn, IdListing::Auto));
-    assert_eq!((settings.contacts, settings.builtin_groups, settings.timeout), (false, false, None));
-    assert_eq!(settings.plain_text, PlainText::Refused);
-    assert!(settings.base.is_none() && settings.users.is_none() && settings.exclude.is_empty());
-    assert_eq!(settings.password.expose(), CANARY);
+    assert_eq!((settings.domain.delta, settings.domain.id_listing), (DeltaMethod::Usn, IdListing::Auto));
+    assert_eq!((settings.contacts, settings.builtin_groups, settings.domain.timeout), (false, false, None));
+    assert_eq!(settings.domain.plain_text, PlainText::Refused);
+    assert!(settings.domain.base.is_none() && settings.domain.users.is_none() && settings.domain.exclude.is_empty());
+    assert_eq!(settings.domain.password.expose(), CANARY);
 }
 
 #[test]
@@ -56,25 +56,25 @@ fn every_key_arrives() {
         timeout = 30
         "#,
     );
-    let told: Vec<String> = settings.servers.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = settings.domain.servers.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         ["ldap://dc1.mining88.example:389", "ldap://dc2.mining88.example:1389", "ldaps://dc3.mining88.example:636"]
     );
-    assert_eq!(settings.servers[0].encryption(), Encryption::StartTls);
+    assert_eq!(settings.domain.servers[0].encryption(), Encryption::StartTls);
     let config = ActiveDirectoryConfig::from(&settings);
-    assert_eq!((config.urls, config.starttls, config.insecure), (told, true, false));
-    assert_eq!(settings.bind, r"MINING88\sync");
-    assert_eq!(settings.password.expose(), CANARY);
-    assert_eq!(settings.base.unwrap().to_string(), "DC=mining88,DC=example");
-    assert_eq!(settings.users.unwrap().as_str(), "(department=*)");
-    assert_eq!(settings.groups.unwrap().as_str(), "(cn=App-*)");
+    assert_eq!((config.domain.urls, config.domain.starttls, config.domain.insecure), (told, true, false));
+    assert_eq!(settings.domain.bind, r"MINING88\sync");
+    assert_eq!(settings.domain.password.expose(), CANARY);
+    assert_eq!(settings.domain.base.unwrap().to_string(), "DC=mining88,DC=example");
+    assert_eq!(settings.domain.users.unwrap().as_str(), "(department=*)");
+    assert_eq!(settings.domain.groups.unwrap().as_str(), "(cn=App-*)");
     assert_eq!(settings.computers.unwrap().as_str(), "(operatingSystem=Windows*)");
-    assert_eq!(settings.exclude.len(), 1);
-    assert_eq!(settings.ca.unwrap(), CA_PEM.as_bytes());
-    assert_eq!((settings.delta, settings.contacts, settings.builtin_groups), (DeltaMethod::DirSync, true, true));
-    assert_eq!(settings.id_listing, IdListing::Every(Duration::from_hours(6)));
-    assert_eq!(settings.timeout, Some(Duration::from_secs(30)));
+    assert_eq!(settings.domain.exclude.len(), 1);
+    assert_eq!(settings.domain.ca.unwrap(), CA_PEM.as_bytes());
+    assert_eq!((settings.domain.delta, settings.contacts, settings.builtin_groups), (DeltaMethod::DirSync, true, true));
+    assert_eq!(settings.domain.id_listing, IdListing::Every(Duration::from_hours(6)));
+    assert_eq!(settings.domain.timeout, Some(Duration::from_secs(30)));
 }
 
 #[test]
@@ -106,21 +106,22 @@ fn the_connector_is_told_what_the_file_says() {
     let more = "base = \"DC=corp,DC=example\"\nusers = \"(a=1)\"\ngroups = \"(b=2)\"\ncomputers = \"(c=3)\"\n\
                 exclude = [\"OU=x,DC=corp,DC=example\"]\nca_file = \"ca.pem\"\ncontacts = true\ntimeout = \"45s\"\n";
     let config = ActiveDirectoryConfig::from(&settings(more));
-    assert_eq!(config.urls, ["ldaps://dc1.mining88.example:636"]);
-    assert_eq!((config.starttls, config.insecure), (false, false));
-    assert_eq!((config.bind.as_str(), config.password.expose()), ("sync@mining88.example", CANARY));
-    assert_eq!(config.base.as_deref(), Some("DC=corp,DC=example"));
+    assert_eq!(config.domain.urls, ["ldaps://dc1.mining88.example:636"]);
+    assert_eq!((config.domain.starttls, config.domain.insecure), (false, false));
+    assert_eq!((config.domain.bind.as_str(), config.domain.password.expose()), ("sync@mining88.example", CANARY));
+    assert_eq!(config.domain.base.as_deref(), Some("DC=corp,DC=example"));
     assert_eq!(
-        [&config.users, &config.groups, &config.computers].map(|filter| filter.as_deref().unwrap()),
+        [&config.domain.users, &config.domain.groups, &config.domain.computers]
+            .map(|filter| filter.as_deref().unwrap()),
         ["(a=1)", "(b=2)", "(c=3)"]
     );
-    assert_eq!(config.exclude, ["OU=x,DC=corp,DC=example"]);
-    assert_eq!(config.ca.as_deref(), Some(CA_PEM.as_bytes()));
+    assert_eq!(config.domain.exclude, ["OU=x,DC=corp,DC=example"]);
+    assert_eq!(config.domain.ca.as_deref(), Some(CA_PEM.as_bytes()));
     assert_eq!((config.contacts, config.builtin_groups), (Contacts::Imported, BuiltinGroups::Ignored));
-    assert_eq!(config.timeout, Duration::from_secs(45));
+    assert_eq!(config.domain.timeout, Duration::from_secs(45));
     let other = ActiveDirectoryConfig::from(&settings("builtin_groups = true\n"));
     assert_eq!((other.contacts, other.builtin_groups), (Contacts::Ignored, BuiltinGroups::Imported));
-    assert!(other.base.is_none() && other.users.is_none() && other.ca.is_none());
+    assert!(other.domain.base.is_none() && other.domain.users.is_none() && other.domain.ca.is_none());
 }
 
 #[test]
@@ -128,22 +129,23 @@ fn plain_text_needs_the_word_insecure() {
     let text = replaced("url", "url = \"ldap://127.0.0.1:1389\"\ninsecure = true");
     let settings = only_settings(&text);
     let config = ActiveDirectoryConfig::from(&settings);
-    assert_eq!((config.starttls, config.insecure), (false, true));
-    assert_eq!(settings.servers[0].encryption(), Encryption::Plain);
-    assert_eq!(settings.plain_text, PlainText::Allowed);
+    assert_eq!((config.domain.starttls, config.domain.insecure), (false, true));
+    assert_eq!(settings.domain.servers[0].encryption(), Encryption::Plain);
+    assert_eq!(settings.domain.plain_text, PlainText::Allowed);
 }
 
 #[test]
 fn insecure_leaves_the_encrypted_servers_of_the_list_encrypted() {
     let text = replaced("url", "url = [\"ldap://127.0.0.1\", \"ldaps://127.0.0.1\"]\ninsecure = true");
-    let encryption: Vec<_> = only_settings(&text).servers.iter().map(tenantry_ldap::Server::encryption).collect();
+    let encryption: Vec<_> =
+        only_settings(&text).domain.servers.iter().map(tenantry_ldap::Server::encryption).collect();
     assert_eq!(encryption, [Encryption::Plain, Encryption::Tls]);
 }
 
 #[test]
 fn switches_set_to_false_change_nothing() {
     let settings = settings("starttls = false\ninsecure = false\n");
-    assert_eq!(settings.servers[0].encryption(), Encryption::Tls);
+    assert_eq!(settings.domain.servers[0].encryption(), Encryption::Tls);
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn the_connector_is_told_how_changes_are_found() {
         ("delta = \"off\"\n", DeltaMethod::Off),
     ] {
         let settings = settings(text);
-        assert_eq!((settings.delta, ActiveDirectoryConfig::from(&settings).delta), (method, method));
+        assert_eq!((settings.domain.delta, ActiveDirectoryConfig::from(&settings).domain.delta), (method, method));
     }
 }
 

@@ -54,9 +54,11 @@ fn every_key_that_a_table_takes_is_in_the_reference_and_in_the_sample() {
     let in_the_cloud = format!(
         "{CLOUD}zzzzzzzz = 1\n[endpoint.quota]\nzzzzzzzz = 1\ntenant = {{ permits = 1, per = 1, zzzzzzzz = 1 }}\n"
     );
+    let [mail, web_mail] = [MAIL, WEB_MAIL].map(|text| problems(&format!("{text}zzzzzzzz = 1\n")));
     let at_google = format!("{GOOGLE}zzzzzzzz = 1\n[endpoint.quota]\nzzzzzzzz = 1\n");
-    let found = [problems(&with_strangers), problems(&in_the_cloud), problems(&at_google)].concat();
-    assert_eq!(found.len(), 10, "{found:#?}");
+    let others = [problems(&in_the_cloud), problems(&at_google), mail, web_mail].concat();
+    let found = [problems(&with_strangers), others].concat();
+    assert_eq!(found.len(), 12, "{found:#?}");
     for problem in found {
         let keys = problem.remedy.strip_prefix("the keys here are ").expect("a list of keys").to_owned();
         for key in keys.split(", ") {

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod documents;
+mod exchange;
 mod fitting;
 mod gsuite;
 mod office365;

@@ -27,7 +27,7 @@ url = "ldap://dc1.mining88.example"
 password = "k4n4ri-Vogel"
 delta = "sometimes"
 [[endpoint]]
-kind = "exchange"
+kind = "owa"
 "#;
     let found: Vec<_> = problems(text).into_iter().map(|problem| (problem.line, problem.key)).collect();
     let expected = [
@@ -146,12 +146,6 @@ fn an_unknown_kind_lists_the_known_ones() {
     assert_problem(&replaced("kind", "kind = \"ldap\""), 5, "endpoint.kind", &["unknown kind", all]);
     let slip = replaced("kind", "kind = \"ActiveDirectory\"");
     assert_problem(&slip, 5, "endpoint.kind", &["did you mean active-directory?", all]);
-}
-
-#[test]
-fn a_kind_without_a_connector_says_so_and_nothing_else_of_its_keys() {
-    let text = replaced("kind", "kind = \"exchange\"\ntenant = \"x\"");
-    assert_problem(&text, 5, "endpoint.kind", &["exchange", "not available in this version"]);
 }
 
 #[test]

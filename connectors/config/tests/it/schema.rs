@@ -110,6 +110,16 @@ const RIGHT_CLOUD: &[&str] = &[
 const QUOTAS: &str = "quota = { application = { permits = 1, per = 1 }, writes = { permits = 1, per = 1 }, \
                       reports = { permits = 1, per = 1 }, sign_ins = { permits = 1, per = 1 } }";
 
+/// Every key of the route through Exchange Web Services, with values that are accepted.
+const RIGHT_WEB_MAIL: &[&str] = &[
+    "auth = \"ntlm\"",
+    "auth = \"basic\"",
+    "concurrency = 1",
+    "concurrency = 27",
+    "timeout = \"1h\"",
+    "insecure = false",
+];
+
 const CERTIFICATE: &str = "certificate_file = \"graph.pem\"\nprivate_key = { file = \"graph.key\" }";
 
 /// Every key of an account at Google, with values that are accepted.
@@ -174,6 +184,29 @@ fn every_right_value_of_every_key_of_a_tenant_in_the_cloud_fits() {
         assert_accepted_fits(&format!("{CLOUD}{line}\n"));
     }
     assert_accepted_fits(&CLOUD.replace("client_secret = { env = \"GRAPH_SECRET\" }", CERTIFICATE));
+}
+
+#[test]
+fn every_right_value_of_every_key_of_an_exchange_organisation_fits() {
+    assert_accepted_fits(MAIL);
+    for line in
+        RIGHT.iter().filter(|line| !["computers", "contacts", "builtin"].iter().any(|key| line.starts_with(key)))
+    {
+        assert_accepted_fits(&format!("{MAIL}{line}\n"));
+    }
+    assert_accepted_fits(WEB_MAIL);
+    for line in RIGHT_WEB_MAIL {
+        assert_accepted_fits(&format!("{WEB_MAIL}{line}\n"));
+    }
+}
+
+#[test]
+fn what_belongs_to_the_other_route_of_an_exchange_organisation_does_not_fit() {
+    for text in
+        [format!("{MAIL}user = \"x\"\n"), format!("{WEB_MAIL}bind = \"x\"\n"), MAIL.replace("\"ldap\"", "\"ews\"")]
+    {
+        assert!(misfit_of(&text).is_some() && parse(&text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -324,7 +357,8 @@ fn every_key_of_the_schema_is_tried_here() {
     keys(&schema(), "", &mut found);
     assert!(found.len() > 90, "{found:?}");
     let (right, cloud, google) = (RIGHT.join("\n"), RIGHT_CLOUD.join("\n"), RIGHT_GOOGLE.join("\n"));
-    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{GOOGLE}{google}");
+    let mail = format!("{MAIL}{WEB_MAIL}{RIGHT_WEB_MAIL:?}");
+    let tried = format!("{MINIMAL}{right}{FORMS:?}{CLOUD}{cloud}{CERTIFICATE}{QUOTAS}{GOOGLE}{google}{mail}");
     for path in found {
         let leaf = path.rsplit('.').next().unwrap();
         assert!(tried.contains(leaf), "{path}");

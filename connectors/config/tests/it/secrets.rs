@@ -95,7 +95,7 @@ fn an_absolute_path_is_taken_as_it_is() {
     let tenantry_config::EndpointSettings::ActiveDirectory(settings) = &config.endpoints[0].settings else {
         panic!("another kind")
     };
-    assert_eq!(settings.password.expose(), CANARY);
+    assert_eq!(settings.domain.password.expose(), CANARY);
 }
 
 #[test]

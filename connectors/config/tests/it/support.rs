@@ -91,6 +91,30 @@ pub(crate) fn parse(text: &str) -> Result<TenantConfig> {
     TenantConfig::parse(text, "conf/tenant.toml", &FakeEnvironment::complete())
 }
 
+/// The shortest configuration with an Exchange organisation that is read from its domain.
+pub(crate) const MAIL: &str = r#"[customer]
+name = "Mining 88"
+[[endpoint]]
+name = "mail"
+kind = "exchange"
+route = "ldap"
+url = "ldaps://dc1.mining88.example"
+bind = "sync@mining88.example"
+password = { env = "AD_PASSWORD" }
+"#;
+
+/// The shortest configuration with one that is read through Exchange Web Services.
+pub(crate) const WEB_MAIL: &str = r#"[customer]
+name = "Mining 88"
+[[endpoint]]
+name = "mail"
+kind = "exchange"
+route = "ews"
+url = "https://mail.mining88.example/EWS/Exchange.asmx"
+user = 'MINING88\sync'
+password = { env = "AD_PASSWORD" }
+"#;
+
 /// The shortest configuration with a Microsoft 365 tenant.
 pub(crate) const CLOUD: &str = r#"[customer]
 name = "Mining 88"

@@ -61,21 +61,18 @@ impl EwsConfig {
         }
     }
 
+    /// Checks an address of the service by itself; the network is not needed.
+    ///
+    /// # Errors
+    /// `Config` if it is none, or one of Exchange Online.
+    pub fn check_url(url: &str) -> Result<()> {
+        service(url).map(drop)
+    }
+
     /// Checks every setting; the network is not needed.
     pub(crate) fn check(self) -> Result<Checked> {
-        const SHAPE: &str =
-            "this is no address of Exchange Web Services; write https://mail.corp.example/EWS/Exchange.asmx";
-        let url = Url::parse(&self.url).map_err(|_| setting("url", SHAPE))?;
+        let url = service(&self.url)?;
         let origin = Origin::parse(&self.url, self.http.insecure).map_err(|e| e.with_context("key", "url"))?;
-        if is_online(&url) {
-            return Err(setting(
-                "url",
-                "this is Exchange Online, which the kind office365 reads; Exchange Web Services end there",
-            ));
-        }
-        if !url.path().to_ascii_lowercase().ends_with(".asmx") {
-            return Err(setting("url", SHAPE));
-        }
         let user = self.user.trim();
         if user.is_empty() || user.chars().any(char::is_control) {
             return Err(setting("user", r"an account is needed: CORP\user or user@corp.example"));
@@ -106,6 +103,23 @@ impl EwsConfig {
             max_calls: self.max_calls,
         })
     }
+}
+
+/// Reads the address of the service.
+fn service(text: &str) -> Result<Url> {
+    const SHAPE: &str =
+        "this is no address of Exchange Web Services; write https://mail.corp.example/EWS/Exchange.asmx";
+    let url = Url::parse(text).map_err(|_| setting("url", SHAPE))?;
+    if is_online(&url) {
+        return Err(setting(
+            "url",
+            "this is Exchange Online, which the kind office365 reads; Exchange Web Services end there",
+        ));
+    }
+    if !url.path().to_ascii_lowercase().ends_with(".asmx") {
+        return Err(setting("url", SHAPE));
+    }
+    Ok(url)
 }
 
 /// Tells whether an address is Microsoft's own service.

@@ -49,6 +49,7 @@ mod view;
 
 pub use directory::account::{LogonRule, WriteRights};
 pub use directory::builder::{ComputerBuilder, ComputerKind, ContactBuilder, GroupBuilder, GroupScope, UserBuilder};
+pub use directory::exchange::MailType;
 pub use directory::ldif::LdifError;
 pub use directory::rights::RightsEditor;
 pub use directory::{Directory, Target};

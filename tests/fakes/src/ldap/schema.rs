@@ -82,6 +82,11 @@ const TABLE: &[(&str, Syntax, u8)] = {
         ("msExchRecipientDisplayType", Integer, SINGLE), ("unicodePwd", Octets, SINGLE), ("userPassword", Octets, 0),
         ("thumbnailPhoto", Octets, SINGLE), ("jpegPhoto", Octets, 0), ("userCertificate", Octets, 0),
         ("msExchMailboxGuid", Octets, SINGLE), ("mS-DS-ConsistencyGuid", Octets, SINGLE),
+        ("homeMDB", Name, SINGLE), ("msExchHomeServerName", Text, SINGLE), ("msExchMasterAccountSid", Octets, SINGLE),
+        ("msExchRemoteRecipientType", Integer, SINGLE), ("msExchVersion", Integer, SINGLE),
+        ("msExchArchiveGUID", Octets, SINGLE), ("showInAddressBook", Name, 0), ("serialNumber", Text, 0),
+        ("msExchDynamicDLFilter", Text, SINGLE), ("msExchDynamicDLBaseDN", Name, SINGLE),
+        ("msExchQueryFilter", Text, SINGLE),
         ("msDS-SecondaryKrbTgtNumber", Integer, SINGLE), ("trustPartner", Text, SINGLE), ("flatName", Text, SINGLE),
     ]
 };
@@ -166,6 +171,10 @@ pub(crate) fn class_chain(class: &str) -> Vec<String> {
         "container" => &["top", "container"],
         "domaindns" => &["top", "domain", "domainDNS"],
         "foreignsecurityprincipal" => &["top", "foreignSecurityPrincipal"],
+        "msexchdynamicdistributionlist" => &["top", "msExchBaseClass", "msExchDynamicDistributionList"],
+        "msexchorganizationcontainer" => &["top", "container", "msExchOrganizationContainer"],
+        "msexchconfigurationcontainer" => &["top", "container", "msExchConfigurationContainer"],
+        "msexchexchangeserver" => &["top", "server", "msExchExchangeServer"],
         _ => {
             return if class.eq_ignore_ascii_case("top") {
                 vec!["top".into()]
@@ -204,6 +213,9 @@ pub(crate) fn category_of(class: &str) -> Option<&'static str> {
     let lower = class.to_lowercase();
     let lower = match lower.as_str() {
         "user" | "contact" | "inetorgperson" | "organizationalperson" => "person",
+        // Only a forest with Exchange has these; the schema object itself is not there.
+        "msexchdynamicdistributionlist" => return Some("ms-Exch-Dynamic-Distribution-List"),
+        "msexchexchangeserver" => return Some("ms-Exch-Exchange-Server"),
         other => other,
     };
     CATEGORIES.iter().find(|(cn, class)| *class == lower || cn.eq_ignore_ascii_case(lower)).map(|(cn, _)| *cn)

@@ -138,7 +138,7 @@ fn check(first: &RunReport, again: &RunReport, state: &Path, expected: &Expected
 /// The measured process: one full import.
 fn import(url: &str, ca: &Path, user: &str, state: &Path) {
     let mut config = ActiveDirectoryConfig::new(url, user, Secret::new(PASSWORD));
-    config.ca = Some(std::fs::read(ca).unwrap());
+    config.domain.ca = Some(std::fs::read(ca).unwrap());
     let info = EndpointInfo::new(EndpointName::new("ad").unwrap(), ActiveDirectory::KIND);
     let endpoint = Arc::new(ActiveDirectory::new(info.clone(), config).unwrap()) as Arc<dyn Endpoint>;
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));

@@ -2,6 +2,7 @@
 //!
 //! It must not be shared between tests: each has its own, so that each may break it.
 
+mod exchange;
 mod image;
 mod rights;
 

@@ -29,8 +29,8 @@ async fn by_administrator() -> Result<World, Box<dyn std::error::Error>> {
     let dc = SambaDc::populated(COMPANY)?;
     let (user, password) = (dc.admin_user(), dc.admin_password());
     World::with(dc, |config| {
-        config.bind = user.into();
-        config.password = Secret::new(password);
+        config.domain.bind = user.into();
+        config.domain.password = Secret::new(password);
     })
     .await
 }
@@ -226,8 +226,8 @@ async fn what_nobody_should_change_is_refused_also_to_the_administrator() -> Don
     }
     let world = by_administrator().await?;
     let mut deputy = world.config.clone();
-    deputy.bind = world.reader.upn.clone();
-    deputy.password = Secret::new(PASSWORD);
+    deputy.domain.bind = world.reader.upn.clone();
+    deputy.domain.password = Secret::new(PASSWORD);
     world.dc.samba_tool(&["group", "addmembers", "Domain Admins", "reader"])?;
     world.dc.replace(&person(8), "adminCount", "1")?;
     let guids = |filters: &[&str]| filters.iter().map(|filter| world.guid(filter)).collect::<Result<Vec<_>, _>>();

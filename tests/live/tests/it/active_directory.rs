@@ -32,7 +32,7 @@ fn context() -> Context {
 
 fn endpoint(dc: &SambaDc, user: &str, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> ActiveDirectory {
     let mut config = ActiveDirectoryConfig::new(dc.ldaps_url(), user, Secret::new(PASSWORD));
-    config.ca = Some(dc.ca_pem().as_bytes().to_vec());
+    config.domain.ca = Some(dc.ca_pem().as_bytes().to_vec());
     change(&mut config);
     let info = EndpointInfo::new(EndpointName::new("ad").expect("a name"), ActiveDirectory::KIND);
     ActiveDirectory::new(info, config).expect("usable settings")
@@ -183,7 +183,7 @@ async fn a_listing_in_small_slices_goes_on_behind_its_checkpoints() -> Outcome {
     let dc = SambaDc::populated(Population::small())?;
     let reader = dc.create_account("reader", PASSWORD)?;
     let cx = context();
-    let endpoint = endpoint(&dc, &reader.upn, |config| config.page_size = 10);
+    let endpoint = endpoint(&dc, &reader.upn, |config| config.domain.page_size = 10);
     let whole = read(endpoint.snapshot(&cx, None).await?).await?;
     assert!(whole.checkpoints.len() > 10);
     for at in [0, whole.checkpoints.len() / 2, whole.checkpoints.len() - 1] {
@@ -225,7 +225,7 @@ async fn looked_up_objects_are_there_moved_gone_or_not_to_be_told() -> Outcome {
     let team = find("Team")?;
     let asked = guids.map(|guid| object(ObjectKind::User, guid));
     let cx = context();
-    let endpoint = endpoint(&dc, &reader.upn, |config| config.base = Some(inside.clone()));
+    let endpoint = endpoint(&dc, &reader.upn, |config| config.domain.base = Some(inside.clone()));
     let before = endpoint.coverage(&cx).await?;
     assert!(!before.rights.contains("read deleted objects") && before.rights.contains("read members of groups"));
 
@@ -261,7 +261,7 @@ async fn a_check_tells_what_it_is_and_a_wrong_password_is_tried_once() -> Outcom
     let verification = endpoint(&dc, &reader.upn, |_| {}).verify(&cx).await?;
     assert!(verification.server.contains("domain controller, functional level 4"), "{}", verification.server);
     assert!(verification.estimate.users.is_some_and(|users| users >= 2));
-    let wrong = endpoint(&dc, &reader.upn, |config| config.password = Secret::new("wrong"));
+    let wrong = endpoint(&dc, &reader.upn, |config| config.domain.password = Secret::new("wrong"));
     for _ in 0..5 {
         assert!(wrong.snapshot(&cx, None).await.is_err_and(|error| *error.kind() == ErrorKind::Unauthenticated));
     }

@@ -318,7 +318,7 @@ async fn who_is_moved_out_of_the_base_goes_restorably_and_comes_back_as_the_same
     let outside = "OU=Outside,DC=corp,DC=example";
     ldif.entry(outside, [("objectClass", "organizationalUnit")]);
     dc.ldapadd(&ldif.finish())?;
-    let mut world = World::with(dc, |config| config.base = Some(company())).await?;
+    let mut world = World::with(dc, |config| config.domain.base = Some(company())).await?;
     world.import_done().await?;
     world.check()?;
     let dn = person(6);

@@ -125,7 +125,7 @@ async fn who_moves_into_an_excluded_unit_goes_and_comes_back_as_the_same() -> Do
         return Ok(());
     }
     let archive = format!("OU=Archive,{}", company());
-    let mut world = listed(false, |config| config.exclude = vec![format!("OU=Archive,{}", company())]).await?;
+    let mut world = listed(false, |config| config.domain.exclude = vec![format!("OU=Archive,{}", company())]).await?;
     unit(&world, &archive)?;
     let guid = world.guid(&login(6))?;
     let before = world.user(guid);
@@ -148,8 +148,8 @@ async fn who_leaves_the_base_or_no_longer_matches_goes_and_comes_back() -> Done 
         return Ok(());
     }
     let mut world = listed(true, |config| {
-        config.base = Some(company().to_lowercase());
-        config.users = Some("(mail=*)".to_owned());
+        config.domain.base = Some(company().to_lowercase());
+        config.domain.users = Some("(mail=*)".to_owned());
     })
     .await?;
     let outside = format!("OU=Outside,{BASE}");
@@ -175,7 +175,7 @@ async fn a_unit_that_is_renamed_or_moved_takes_what_lies_in_it_along() -> Done {
         return Ok(());
     }
     let archive = format!("OU=Archive,{}", company());
-    let mut world = listed(false, |config| config.exclude = vec![format!("OU=Archive,{}", company())]).await?;
+    let mut world = listed(false, |config| config.domain.exclude = vec![format!("OU=Archive,{}", company())]).await?;
     unit(&world, &archive)?;
     let unit = unit_of(&person(4)).to_owned();
     let inside = world.dc.ldapsearch(&unit, "(&(objectCategory=person)(objectClass=user))", &["1.1"])?.len() as u64;

@@ -27,7 +27,7 @@ fn context() -> Context {
 
 fn endpoint(dc: &SambaDc, user: &str, change: impl FnOnce(&mut ActiveDirectoryConfig)) -> ActiveDirectory {
     let mut config = settings(dc, user);
-    config.delta = DeltaMethod::DirSync;
+    config.domain.delta = DeltaMethod::DirSync;
     change(&mut config);
     let info = EndpointInfo::new(EndpointName::new("ad").expect("a name"), ActiveDirectory::KIND);
     ActiveDirectory::new(info, config).expect("usable settings")
@@ -251,9 +251,9 @@ async fn what_crosses_base_filter_and_exclusion_comes_and_goes() -> Done {
     ldif.entry(&format!("CN=Team,{unit}"), [("objectClass", "group"), ("sAMAccountName", "team"), ("member", &one)]);
     dc.ldapadd(&ldif.finish())?;
     let endpoint = endpoint(&dc, &reader.upn, |config| {
-        config.base = Some(inside.clone());
-        config.exclude = vec![old.clone()];
-        config.users = Some("(department=*)".into());
+        config.domain.base = Some(inside.clone());
+        config.domain.exclude = vec![old.clone()];
+        config.domain.users = Some("(department=*)".into());
     });
     let mut known = Known::listed(&endpoint).await?;
     assert_eq!((known.objects.len(), known.members.len()), (5, 1));

@@ -5,6 +5,7 @@ mod active_directory;
 mod changes;
 mod deltas;
 mod dirsync;
+mod exchange;
 mod import;
 mod independent;
 mod kills;

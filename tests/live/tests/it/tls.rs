@@ -55,25 +55,25 @@ async fn only_a_certificate_of_a_trusted_authority_for_this_name_is_accepted() -
     let (tls, start_tls) = (SocketAddr::from((dc.address(), 636)), SocketAddr::from((dc.address(), 389)));
     let world = World::with(dc, |_| {}).await?;
     accepted(&world, |_| {}).await?;
-    accepted(&world, |config| config.urls = vec![world.dc.ldap_url()]).await?;
+    accepted(&world, |config| config.domain.urls = vec![world.dc.ldap_url()]).await?;
 
     for url in [world.dc.ldaps_url(), world.dc.ldap_url()] {
         let unknown = refused(&world, |config| {
-            config.urls = vec![url.clone()];
-            config.ca = Some(foreign.clone());
+            config.domain.urls = vec![url.clone()];
+            config.domain.ca = Some(foreign.clone());
         });
         let unknown = unknown.await?;
         assert!(unknown.contains("authority") || unknown.contains("trust"), "{unknown}");
         let of_the_system = refused(&world, |config| {
-            config.urls = vec![url.clone()];
-            config.ca = None;
+            config.domain.urls = vec![url.clone()];
+            config.domain.ca = None;
         });
         let of_the_system = of_the_system.await?;
         assert!(of_the_system.contains("authority") || of_the_system.contains("trust"), "{of_the_system}");
     }
     for (scheme, target) in [("ldaps", tls), ("ldap", start_tls)] {
         let elsewhere = forward(target).await?;
-        let wrong_name = refused(&world, |config| config.urls = vec![format!("{scheme}://{elsewhere}")]).await?;
+        let wrong_name = refused(&world, |config| config.domain.urls = vec![format!("{scheme}://{elsewhere}")]).await?;
         assert!(wrong_name.contains("certificate") && wrong_name.contains("name"), "{wrong_name}");
     }
     Ok(())
@@ -86,21 +86,21 @@ async fn a_bind_in_plain_text_needs_both_sides_to_allow_it() -> Done {
     }
     let world = World::with(SambaDc::provision()?, |_| {}).await?;
     let mut plain = world.config.clone();
-    plain.urls = vec![world.dc.ldap_url()];
-    plain.starttls = false;
+    plain.domain.urls = vec![world.dc.ldap_url()];
+    plain.domain.starttls = false;
     let error = world.register(plain.clone()).await.expect_err("refused before anything is sent");
     assert!(error.to_string().contains("insecure = true"), "{error}");
 
-    plain.insecure = true;
+    plain.domain.insecure = true;
     let demanded = refused(&world, |config| *config = plain.clone()).await?;
     assert!(demanded.contains("the server demands signing or TLS; use ldaps:// or StartTLS"), "{demanded}");
     assert!(demanded.contains("result code: 8"), "{demanded}");
 
     let careless = SambaDc::start_with(&Setup { plain_bind: PlainBind::Accepted, ..Setup::default() })?;
     let world = World::with(careless, |config| {
-        config.urls = vec![config.urls[0].replace("ldaps", "ldap")];
-        config.starttls = false;
-        config.insecure = true;
+        config.domain.urls = vec![config.domain.urls[0].replace("ldaps", "ldap")];
+        config.domain.starttls = false;
+        config.domain.insecure = true;
     });
     world.await?.import_done().await?;
     Ok(())
@@ -119,8 +119,8 @@ async fn a_wrong_password_is_tried_once_a_run() -> Done {
         Ok(found[0].text("badPwdCount").map(str::to_owned))
     };
     let two = |config: &mut ActiveDirectoryConfig| {
-        config.urls = vec![world.dc.ldaps_url(), world.dc.ldap_url()];
-        config.password = Secret::new("wrong");
+        config.domain.urls = vec![world.dc.ldaps_url(), world.dc.ldap_url()];
+        config.domain.password = Secret::new("wrong");
     };
     let error = refused(&world, two).await?;
     assert!(error.contains("password is wrong"), "{error}");
@@ -161,7 +161,7 @@ async fn every_refused_bind_is_told_in_plain_words() -> Done {
         (&locked, "locked out"),
     ];
     for (account, words) in cases {
-        let error = refused(&world, |config| config.bind.clone_from(&account.upn)).await?;
+        let error = refused(&world, |config| config.domain.bind.clone_from(&account.upn)).await?;
         assert!(error.contains(words), "{words}: {error}");
     }
     Ok(())
@@ -175,7 +175,7 @@ async fn an_account_may_be_written_in_each_of_three_ways() -> Done {
     let world = World::with(SambaDc::provision()?, |_| {}).await?;
     let short = format!("{}\\reader", world.dc.netbios_domain());
     for name in [world.reader.upn.clone(), world.reader.dn.clone(), short] {
-        accepted(&world, |config| config.bind = name).await?;
+        accepted(&world, |config| config.domain.bind = name).await?;
     }
     Ok(())
 }
@@ -191,8 +191,8 @@ async fn the_next_server_of_a_list_answers_for_a_dead_or_silent_one() -> Done {
     let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
     let silent_address = silent.local_addr()?;
     accepted(&world, |config| {
-        config.connect_timeout = std::time::Duration::from_secs(1);
-        config.urls = vec![format!("ldaps://{dead}"), format!("ldaps://{silent_address}"), world.dc.ldaps_url()];
+        config.domain.connect_timeout = std::time::Duration::from_secs(1);
+        config.domain.urls = vec![format!("ldaps://{dead}"), format!("ldaps://{silent_address}"), world.dc.ldaps_url()];
     })
     .await?;
     world.check()?;

@@ -146,7 +146,7 @@ impl World {
     /// Returns what `ldapsearch` reads as the same account.
     pub(crate) fn independent(&self) -> Result<Independent, Box<dyn std::error::Error>> {
         let client = self.dc.client(&self.reader.upn, &self.reader.password);
-        let base = self.config.base.clone().unwrap_or_else(|| self.dc.base_dn().to_owned());
+        let base = self.config.domain.base.clone().unwrap_or_else(|| self.dc.base_dn().to_owned());
         Independent::read(&client, self.dc.base_dn(), &base, self.config.contacts)
     }
 
@@ -212,7 +212,7 @@ impl World {
 /// Settings that trust the controller's own authority.
 pub(crate) fn settings(dc: &SambaDc, user: &str) -> ActiveDirectoryConfig {
     let mut config = ActiveDirectoryConfig::new(dc.ldaps_url(), user, Secret::new(PASSWORD));
-    config.ca = Some(dc.ca_pem().as_bytes().to_vec());
+    config.domain.ca = Some(dc.ca_pem().as_bytes().to_vec());
     config
 }
 

@@ -15,8 +15,8 @@ async fn a_cursor_of_another_or_a_restored_controller_has_expired_and_a_snapshot
     directory.restore_from_backup(directory.highest_usn() + 100);
     follower.domain.fake.shutdown().await;
     let fake = FakeLdap::start(directory.clone()).await;
-    follower.domain.config.urls = vec![fake.ldaps_url()];
-    follower.domain.config.ca = Some(fake.ca_pem().as_bytes().to_vec());
+    follower.domain.config.domain.urls = vec![fake.ldaps_url()];
+    follower.domain.config.domain.ca = Some(fake.ca_pem().as_bytes().to_vec());
     follower.domain.fake = fake;
     follower.endpoint = follower.domain.endpoint();
     assert!(follower.has_expired(&follower.cursor).await);
@@ -77,8 +77,8 @@ async fn two_controllers() -> (Domain, FakeLdap) {
     twin.restore_from_backup(90_000);
     let twin = FakeLdap::start(twin).await;
     let mut domain = start(directory).await;
-    domain.config.urls = vec![domain.fake.ldaps_url(), twin.ldaps_url()];
-    domain.config.ca = Some([domain.fake.ca_pem(), twin.ca_pem()].concat().into_bytes());
+    domain.config.domain.urls = vec![domain.fake.ldaps_url(), twin.ldaps_url()];
+    domain.config.domain.ca = Some([domain.fake.ca_pem(), twin.ca_pem()].concat().into_bytes());
     (domain, twin)
 }
 
@@ -86,7 +86,7 @@ async fn two_controllers() -> (Domain, FakeLdap) {
 async fn of_several_controllers_the_one_of_the_last_run_is_asked() {
     let (domain, twin) = two_controllers().await;
     let mut second = domain.config.clone();
-    second.urls.reverse();
+    second.domain.urls.reverse();
     let endpoint = crate::domain::endpoint(second);
     let cursor = list(&endpoint, &domain.cx, None).await.unwrap().cursor.unwrap();
     twin.directory().set("anna", "title", ["Manager"]);
@@ -106,7 +106,7 @@ async fn of_several_controllers_the_one_of_the_last_run_is_asked() {
 #[tokio::test]
 async fn a_controller_that_is_gone_expires_the_cursor_before_and_in_the_middle_of_a_delta() {
     let (mut domain, twin) = two_controllers().await;
-    domain.config.page_size = 1;
+    domain.config.domain.page_size = 1;
     let follower = follow(domain).await;
     for number in 0..9 {
         follower.domain.directory.add_user(PEOPLE, &format!("user{number}")).create();

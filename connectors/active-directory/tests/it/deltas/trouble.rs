@@ -24,9 +24,9 @@ async fn eventful() -> Follower {
             .create();
     }
     let mut domain = start_with(directory.clone(), Settings { max_val_range: 7, ..Settings::default() }).await;
-    domain.config.base = Some(PEOPLE.into());
-    domain.config.users = Some("(department=*)".into());
-    domain.config.page_size = 4;
+    domain.config.domain.base = Some(PEOPLE.into());
+    domain.config.domain.users = Some("(department=*)".into());
+    domain.config.domain.page_size = 4;
     let follower = follow(domain).await;
     for number in 0..24 {
         let name = format!("user{number}");

@@ -4,8 +4,9 @@ use tenantry::ErrorKind;
 use tenantry::endpoint::{Cursor, Endpoint};
 use tenantry_fakes::ldap::{DirSyncDenial, Directory, Fault, Settings, When};
 
-use super::{Known, START, delta, start};
+use super::{START, start};
 use crate::domain::{Domain, PEOPLE, directory, id, start_with};
+use crate::followed::{Known, delta, start_by_rounds_of};
 
 async fn expired(domain: &Domain, cursor: &Cursor) -> bool {
     delta(&domain.endpoint(), domain, cursor).await.unwrap().is_none()
@@ -18,7 +19,7 @@ async fn without_the_right_to_replicate_what_can_be_read_is_told() {
         let anna = directory.add_user(PEOPLE, "anna").create();
         let settings = Settings { dirsync_denial, ..Settings::default() };
         let mut domain = start_with(directory.clone(), settings).await;
-        domain.config.delta = tenantry_active_directory::DeltaMethod::DirSync;
+        domain.config.domain.delta = tenantry_active_directory::DeltaMethod::DirSync;
         directory.rights("reader").read_deleted(true);
         let mut known = Known::listed(&domain).await;
         directory.set(anna, "title", ["Head"]);
@@ -69,7 +70,7 @@ async fn a_right_that_was_withdrawn_asks_for_a_listing_and_is_never_taken_for_si
         let settings = Settings { dirsync_denial, ..Settings::default() };
         directory.rights("reader").replicate_changes(true);
         let mut domain = start_with(directory.clone(), settings).await;
-        domain.config.delta = tenantry_active_directory::DeltaMethod::DirSync;
+        domain.config.domain.delta = tenantry_active_directory::DeltaMethod::DirSync;
         let known = Known::listed(&domain).await;
         assert!(!expired(&domain, &known.cursor).await);
         directory.rights("reader").replicate_changes(false);
@@ -141,7 +142,7 @@ async fn an_account_that_may_read_nothing_any_more_is_never_told_that_nothing_ch
     let directory = directory();
     let anna = directory.add_user(PEOPLE, "anna").create();
     let mut domain = start_with(directory.clone(), Settings::default()).await;
-    domain.config.delta = tenantry_active_directory::DeltaMethod::DirSync;
+    domain.config.domain.delta = tenantry_active_directory::DeltaMethod::DirSync;
     let known = Known::listed(&domain).await;
     directory.set(anna, "title", ["Head"]);
     let blind = Fault::LoseRights;
@@ -155,10 +156,10 @@ async fn an_account_that_may_read_nothing_any_more_is_never_told_that_nothing_ch
 async fn a_cookie_of_another_method_has_expired() {
     let mut domain = start(directory()).await;
     let known = Known::listed(&domain).await;
-    domain.config.delta = tenantry_active_directory::DeltaMethod::Usn;
+    domain.config.domain.delta = tenantry_active_directory::DeltaMethod::Usn;
     assert!(expired(&domain, &known.cursor).await);
     let by_numbers = Known::listed(&domain).await;
-    domain.config.delta = tenantry_active_directory::DeltaMethod::DirSync;
+    domain.config.domain.delta = tenantry_active_directory::DeltaMethod::DirSync;
     assert!(expired(&domain, &by_numbers.cursor).await);
 }
 
@@ -180,7 +181,7 @@ async fn answers_that_run_in_a_circle_end_in_an_error() {
 async fn a_connection_that_breaks_in_between_loses_no_change() {
     let directory = directory();
     let users: Vec<_> = (0..30).map(|n| directory.add_user(PEOPLE, &format!("user{n}")).create()).collect();
-    let domain = super::start_by_rounds_of(directory.clone(), 10).await;
+    let domain = start_by_rounds_of(directory.clone(), 10).await;
     let mut known = Known::listed(&domain).await;
     for at in 1..12 {
         for user in &users {
@@ -211,7 +212,7 @@ async fn an_answer_that_fails_is_an_error_and_moves_no_cursor() {
 async fn a_filter_by_what_is_never_told_forbids_deltas() {
     let mut domain = start(directory()).await;
     for (filter, possible) in [("(whenChanged>=20260101000000.0Z)", false), ("(title=*)", true), ("(cn=a*)", true)] {
-        domain.config.users = Some(filter.to_owned());
+        domain.config.domain.users = Some(filter.to_owned());
         assert_eq!(domain.endpoint().as_delta().is_some(), possible, "{filter}");
     }
 }

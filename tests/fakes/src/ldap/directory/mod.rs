@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod builder;
 pub(crate) mod change;
+pub(crate) mod exchange;
 pub(crate) mod ldif;
 pub(crate) mod links;
 pub(crate) mod rights;
