@@ -1,7 +1,12 @@
 //! What an import from Office 365 costs the process that imports: over HTTP, from a fake Graph in a process of its own.
 //!
 //! Without the quota it shows CPU and memory; with it (`--quota`), how close an import comes to what the published quota
-//! allows at best. `cargo xtask bench --office365` runs it; `-- --sizes 10k,100k` chooses.
+//! allows at best: the resource units of all its calls, divided by the published rate, by the time that it took. *Reading*
+//! counts the time until the last answer of the listing is staged, *of the optimum* that until the import has ended, with
+//! what is planned, applied and told behind the reading.
+//!
+//! `cargo xtask bench --office365` runs it; `--sizes 10k,100k` chooses, `--batch 1` asks for each group's members by itself
+//! (20 is what is set otherwise), `--concurrency 64` sets the calls at a time.
 #![allow(clippy::print_stdout)] // a benchmark prints its figures
 #![allow(clippy::unwrap_used)] // and may stop where it stands
 #![allow(clippy::disallowed_methods)] // and reads the clock
@@ -15,7 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tenantry::model::{CustomerId, EndpointName, Mode, Outcome, RunReport};
+use tenantry::model::{CustomerId, EndpointName, Mode, Outcome, Phase, RunReport};
 use tenantry::{Customer, Endpoint, EndpointInfo, ImportOptions, Secret, Service, SqliteStore};
 use tenantry_fakes::graph::{FakeGraph, Size, Tenant};
 use tenantry_office365::{Credential, Office365, Office365Config};
@@ -34,7 +39,7 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--serve", users, quota] => serve(users.parse().unwrap(), *quota == "quota"),
-        ["--child", step, state, address @ ..] => child(Step::named(step), Path::new(state), address),
+        ["--child", step, state, settings @ ..] => child(Step::named(step), Path::new(state), settings),
         _ => compare(&words),
     }
 }
@@ -43,10 +48,11 @@ fn compare(words: &[&str]) {
     let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1).copied());
     let chosen: Vec<&str> = after("--sizes").unwrap_or("10k,100k,1m").split(',').collect();
     let quota = words.contains(&"--quota");
+    let settings = [after("--batch").unwrap_or("20"), after("--concurrency").unwrap_or("16")];
     println!(
-        "| users/groups/memberships | step | CPU s | wall s | peak MiB | state MB | WAL peak MB | objects/s | calls | units | refused | of the optimum |"
+        "| users/groups/memberships | step | CPU s | wall s | peak MiB | state MB | WAL peak MB | objects/s | calls | units | refused | reading s | reading | of the optimum |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for name in chosen {
         let (_, users) = SIZES.into_iter().find(|(known, _)| *known == name).expect("sizes are 10k, 100k or 1m");
         let folder = std::env::temp_dir().join(format!("tenantry-graph-{}-{users}", std::process::id()));
@@ -54,7 +60,7 @@ fn compare(words: &[&str]) {
         let mut server = Server::start(users, quota);
         for step in Step::ALL {
             let state = folder.join("state.db");
-            let measured = server.measure(step, &state, quota);
+            let measured = server.measure(step, &state, quota, settings);
             println!("| {users}/{}/{} | {} | {measured} |", users / 10, server.memberships, step.name());
         }
         std::fs::remove_dir_all(&folder).unwrap();
@@ -109,7 +115,7 @@ impl Server {
     }
 
     /// Runs one step and gives its row.
-    fn measure(&mut self, step: Step, state: &Path, quota: bool) -> String {
+    fn measure(&mut self, step: Step, state: &Path, quota: bool, settings: [&str; 2]) -> String {
         if quota {
             // Each import begins with full buckets.
             std::thread::sleep(Duration::from_secs(10));
@@ -119,19 +125,24 @@ impl Server {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--child", step.name(), &state.display().to_string()])
             .args(&self.address)
+            .args(settings)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let measured = String::from_utf8(output.stdout).unwrap();
-        let (figures, seconds) = measured.trim().split_once(" @ ").unwrap();
+        let [figures, reading, seconds] = measured.trim().split(" @ ").collect::<Vec<_>>().try_into().unwrap();
         self.say("end");
         let sums = line(&mut self.out);
         let [calls, units, refused] = sums.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let seconds: f64 = seconds.parse().unwrap();
+        let (reading, seconds): (f64, f64) = (reading.parse().unwrap(), seconds.parse().unwrap());
         let objects = if step == Step::NoDelta { 0.0 } else { f64::from(self.users) * 1.1 };
-        let optimum = units.parse::<f64>().unwrap() / UNITS_PER_SECOND / seconds * 100.0;
-        let optimum = if quota && step != Step::NoDelta { format!("{optimum:.0} %") } else { "–".to_owned() };
-        format!("{figures} | {:.0} | {calls} | {units} | {refused} | {optimum}", objects / seconds)
+        let share = |seconds: f64| {
+            let share = units.parse::<f64>().unwrap() / UNITS_PER_SECOND / seconds * 100.0;
+            if quota && step != Step::NoDelta { format!("{share:.1} %") } else { "–".to_owned() }
+        };
+        let (of_reading, of_all) = (share(reading), share(seconds));
+        let rate = objects / seconds;
+        format!("{figures} | {rate:.0} | {calls} | {units} | {refused} | {reading:.2} | {of_reading} | {of_all}")
     }
 
     fn say(&mut self, word: &str) {
@@ -185,32 +196,43 @@ fn serve(users: u32, quota: bool) {
 }
 
 /// Imports once and prints what it cost.
-fn child(step: Step, state: &Path, address: &[&str]) {
+fn child(step: Step, state: &Path, settings: &[&str]) {
     let measurement = Measurement::begin(wal_of(state));
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(import(step, state, address));
+    let (report, reading) = runtime.block_on(import(step, state, settings));
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(report.outcome, Outcome::Done, "{:?}", report.error);
     assert_eq!(report.mode == Mode::Delta, step == Step::NoDelta);
     assert!(step == Step::First || report.created + report.updated + report.removed == 0, "{report:?}");
-    println!("{} @ {seconds}", measurement.end(state));
+    println!("{} @ {} @ {seconds}", measurement.end(state), reading.as_secs_f64());
 }
 
-async fn import(step: Step, state: &Path, address: &[&str]) -> RunReport {
-    let [url, tenant, client_id, secret] = address else { panic!("an address has four parts") };
+/// Imports; returns how long it took until everything was read, as well.
+async fn import(step: Step, state: &Path, settings: &[&str]) -> (RunReport, Duration) {
+    let [url, tenant, client_id, secret, batch, concurrency] = settings else { panic!("these are not all settings") };
+    let begun = Instant::now();
     let mut config = Office365Config::new(*tenant, *client_id, Credential::Secret(Secret::new(*secret)));
     config.login_url = Some((*url).to_owned());
     config.graph_url = Some(format!("{url}/v1.0"));
     // Nobody else uses the application.
     config.quota.share = 1.0;
+    config.batch = batch.parse().unwrap();
+    config.concurrency = concurrency.parse().unwrap();
     let name = EndpointName::new("cloud").unwrap();
     let endpoint = Office365::new(EndpointInfo::new(name.clone(), Office365::KIND), config).unwrap();
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));
     let customer = CustomerId::new("bench").unwrap();
     service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
     let options = ImportOptions { full: step == Step::Again, ..ImportOptions::default() };
-    service.import(&customer, &name, options).await.unwrap()
+    let mut import = service.start(&customer, &name, options).await.unwrap();
+    let mut read = None;
+    while let Some(progress) = import.progressed().await {
+        if read.is_none() && !matches!(progress.phase, Phase::Starting | Phase::Listing) {
+            read = Some(begun.elapsed());
+        }
+    }
+    (import.wait().await.unwrap(), read.unwrap_or_else(|| begun.elapsed()))
 }
 
 fn wal_of(state: &Path) -> PathBuf {

@@ -43,6 +43,10 @@ impl AttributeName {
 
     /// Reads a name as events spell it.
     pub fn parse(name: &str) -> Self {
+        if name.starts_with("attributes.") {
+            // No name of the list begins so.
+            return Self(Form::Read(name.into()));
+        }
         match names::number_of(name) {
             Some(number) => Self(Form::Listed(number)),
             None => Self(Form::Read(name.into())),

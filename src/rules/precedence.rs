@@ -56,8 +56,13 @@ pub(crate) fn yields(image: &Image, name: &AttributeName) -> bool {
 pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     let Own { id, kind, local, archived } = own;
     sort(&mut images);
-    let mut attributes = Attributes::new();
-    for image in images.iter().rev() {
+    // Most records have one image and nothing local: its attributes are taken as they are.
+    let last = match local.is_empty() {
+        true => images.last_mut().map(|image| std::mem::take(&mut image.attributes)),
+        false => images.last().map(|image| image.attributes.clone()),
+    };
+    let mut attributes = last.unwrap_or_default();
+    for image in images.iter().rev().skip(1) {
         attributes.merge(&image.attributes);
     }
     // The host's own: no endpoint sets them, whatever it reads under that name.

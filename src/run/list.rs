@@ -301,8 +301,7 @@ impl Import {
         if known_users > 0 || self.mode == Mode::Delta || !closes.closed().any(|scope| *scope == Scope::Users) {
             return Ok(());
         }
-        let users = self.hold.with(|run| run.staged_users()).await?;
-        if users > 0 {
+        if self.hold.with(|run| run.stages_users()).await? {
             return Ok(());
         }
         // The next run must not go on behind the end of this listing: it would see nothing for ever.

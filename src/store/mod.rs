@@ -323,8 +323,8 @@ pub(crate) trait RunStore: Send + Debug {
     fn stage_found(&mut self, patches: Vec<Patch>) -> Result<()>;
     /// Ends the listing; returns what it closed and spoiled.
     fn end_listing(&mut self, cursor: Option<Cursor>) -> Result<Closes>;
-    /// Counts the users that are staged.
-    fn staged_users(&self) -> Result<u64>;
+    /// Tells whether any user is staged.
+    fn stages_users(&self) -> Result<bool>;
     /// Tells why the first of the users that were set aside cannot be understood.
     fn misfit_user(&self) -> Result<Option<String>>;
     /// Lists what could not be read.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::join;
 use serde::{Deserialize, Serialize};
 use tenantry::model::{ObjectKind, SourceId};
 use tenantry::{Context, ErrorKind, Result};
@@ -108,8 +109,9 @@ impl<'de> Deserialize<'de> for Asleep {
 /// Reads who sleeps now. What may not be read leaves it open who does.
 pub(crate) async fn read(graph: &Graph, cx: &Context, now: i64) -> Result<Asleep> {
     let mut all = Some(Vec::new());
-    for kind in [ObjectKind::User, ObjectKind::Group] {
-        match of_kind(graph, cx, kind).await {
+    let (users, groups) = join(of_kind(graph, cx, ObjectKind::User), of_kind(graph, cx, ObjectKind::Group)).await;
+    for read in [users, groups] {
+        match read {
             Ok(ids) => all.iter_mut().for_each(|all| all.extend_from_slice(&ids)),
             Err(error) => match error.kind() {
                 ErrorKind::PermissionDenied { .. } | ErrorKind::NotFound | ErrorKind::Unsupported => all = None,

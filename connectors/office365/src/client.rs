@@ -12,7 +12,7 @@ use url::{Position, Url};
 use uuid::Uuid;
 
 use crate::auth::{self, Claims};
-use crate::config::Checked;
+use crate::config::{Checked, Office365Config};
 use crate::cursor::Link;
 use crate::error;
 use crate::operation::Operation;
@@ -21,7 +21,7 @@ use crate::requests::Requests;
 use crate::wire::{Batch, Part};
 
 /// The most requests in one batch.
-pub(crate) const BATCH: usize = 20;
+pub(crate) const BATCH: usize = Office365Config::MAX_BATCH as usize;
 
 /// Graph as one application sees it.
 #[derive(Debug)]
@@ -224,6 +224,11 @@ impl Graph {
         url.set_path(path);
         url.set_query(query);
         url
+    }
+
+    /// Returns where a part of a batch leads when it is asked for by itself.
+    pub(crate) fn alone(&self, ask: &Ask) -> Url {
+        self.at(&Link(format!("{}{}", self.config.graph.path(), ask.url).into()))
     }
 
     /// Returns a link as a part of a batch, if it lies below the root of the version.

@@ -156,6 +156,9 @@ pub struct Office365Config {
     pub page_size: u16,
     /// How many requests run at the same time at most, 1 to 64.
     pub concurrency: u16,
+    /// How many groups' members are asked for by one `$batch` at most, 1 to 20; 1 asks for each by itself. Price and quota
+    /// are the same.
+    pub batch: u8,
     /// The quotas.
     pub quota: Quota,
     /// What is read besides the directory itself.
@@ -167,6 +170,8 @@ pub struct Office365Config {
 impl Office365Config {
     /// The largest page that Graph gives.
     pub const MAX_PAGE_SIZE: u16 = 999;
+    /// The most requests that Graph takes in one batch.
+    pub const MAX_BATCH: u8 = 20;
 
     /// Creates settings for one tenant, with everything else as by default.
     pub fn new(tenant: impl Into<String>, client_id: impl Into<String>, credential: Credential) -> Self {
@@ -185,6 +190,7 @@ impl Office365Config {
             timeout: Duration::from_mins(1),
             page_size: Self::MAX_PAGE_SIZE,
             concurrency: 16,
+            batch: Self::MAX_BATCH,
             quota: Quota::default(),
             enrichments: Vec::new(),
             lane_time: Duration::from_secs(20),
@@ -221,6 +227,9 @@ impl Office365Config {
         if !(1..=64).contains(&self.concurrency) {
             return Err(setting("concurrency", "the number of requests at a time is not between 1 and 64"));
         }
+        if !(1..=Self::MAX_BATCH).contains(&self.batch) {
+            return Err(setting("batch", "the number of requests in a batch is not between 1 and 20"));
+        }
         if self.timeout.is_zero() || self.connect_timeout.is_zero() {
             return Err(setting("timeout", "a timeout of nothing lets no call succeed; set seconds"));
         }
@@ -248,6 +257,7 @@ impl Office365Config {
             timeout: self.timeout,
             page_size: self.page_size,
             concurrency: self.concurrency,
+            batch: self.batch.into(),
             quota: self.quota,
             enrichments,
             lane_time: self.lane_time,
@@ -304,6 +314,7 @@ pub(crate) struct Checked {
     pub(crate) timeout: Duration,
     pub(crate) page_size: u16,
     pub(crate) concurrency: u16,
+    pub(crate) batch: usize,
     pub(crate) quota: Quota,
     /// In order, each once.
     pub(crate) enrichments: Vec<Enrichment>,
@@ -347,7 +358,7 @@ mod tests {
     #[test]
     fn each_wrong_setting_is_refused_by_the_name_of_its_key() {
         type Change = fn(&mut Office365Config);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 15] = [
             ("tenant", |c| c.tenant = String::new()),
             ("tenant", |c| c.tenant = "corp.example/../other".into()),
             ("tenant", |c| c.tenant = "common".into()),
@@ -360,6 +371,8 @@ mod tests {
             ("graph_url", |c| c.graph_url = Some("https://graph.example/v1.0?a=b".into())),
             ("login_url", |c| c.login_url = Some("ftp://127.0.0.1".into())),
             ("page_size", |c| c.page_size = 1000),
+            ("batch", |c| c.batch = 0),
+            ("batch", |c| c.batch = 21),
             ("concurrency", |c| c.concurrency = 0),
             ("timeout", |c| c.timeout = Duration::ZERO),
             ("quota_share", |c| c.quota.share = 1.5),

@@ -54,6 +54,11 @@ impl Mark {
         }
         Self((count > 0).then(|| hasher.finish()))
     }
+
+    /// Tells the last page of a chain from nothing: no other comes behind it.
+    fn unless_last<'a>(next: Option<&Link>, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        if next.is_some() { Self::of(ids) } else { Self(None) }
+    }
 }
 
 /// What was seen of one chain of pages, so that one without an end is noticed.
@@ -145,8 +150,8 @@ fn listed<R>(
         patches: Vec::with_capacity(page.read.len()),
         quarantined: odd.collect(),
         hidden: Vec::new(),
+        mark: Mark::unless_last(next.as_ref(), page.read.iter().map(|row| about(row).0)),
         next,
-        mark: Mark::of(page.read.iter().map(|row| about(row).0)),
     };
     for row in &page.read {
         match read(row) {
@@ -184,7 +189,19 @@ pub(crate) async fn members(graph: &Graph, cx: &Context, wanted: &[(Box<str>, Op
             .ok_or_else(|| Error::protocol("graph leads to another version of itself, which is not followed"))
     };
     let asks = wanted.iter().map(ask).collect::<Result<Vec<_>>>()?;
-    let answers = graph.batch(cx, Operation::ListMembers, &asks, |_, body| read_members(graph, body)).await?;
+    let operation = Operation::ListMembers;
+    let answers = match asks.as_slice() {
+        [ask] if graph.config.batch == 1 => {
+            let read = |answer: &Answer| read_members(graph, &answer.body, |error| unreadable(answer, error));
+            vec![graph.get(cx, operation, ask.units, &graph.alone(ask), read).await]
+        }
+        asks => {
+            let odd = |error: &serde_json::Error| {
+                Error::protocol("a page of members is not of the expected form").with_context("column", error.column())
+            };
+            graph.batch(cx, operation, asks, |_, body| read_members(graph, body, odd)).await?
+        }
+    };
     answers.into_iter().map(judge).collect()
 }
 
@@ -202,16 +219,14 @@ fn judge(answer: Result<MembersPage>) -> Result<Answered> {
     })
 }
 
-fn read_members(graph: &Graph, body: &[u8]) -> Result<MembersPage> {
-    let page = read_page::<MemberRow<'_>>(body).map_err(|error| {
-        Error::protocol("a page of members is not of the expected form").with_context("column", error.column())
-    })?;
+fn read_members(graph: &Graph, body: &[u8], odd: impl Fn(&serde_json::Error) -> Error) -> Result<MembersPage> {
+    let page = read_page::<MemberRow<'_>>(body).map_err(|error| odd(&error))?;
     if let Some((_, reason)) = page.odd.into_iter().next() {
         // Who is left out would seem to be no member any more.
         return Err(Error::protocol("a member makes no sense").with_context("reason", reason));
     }
     let next = page.next.as_ref().map(|link| graph.link(link)).transpose()?;
-    let mark = Mark::of(page.read.iter().map(|row| &*row.id));
+    let mark = Mark::unless_last(next.as_ref(), page.read.iter().map(|row| &*row.id));
     let members = page.read.iter().map(|row| map::member(row).ok_or_else(|| Error::protocol("a member has no id")));
     Ok(MembersPage { members: members.collect::<Result<_>>()?, next, mark })
 }
@@ -250,6 +265,23 @@ mod tests {
 
     fn link(text: &str) -> Link {
         Link(text.into())
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_asked_for_again_and_no_end() {
+        let secret = crate::Credential::Secret(tenantry::Secret::new("pw"));
+        let config = crate::Office365Config::new("corp.example", "11111111-2222-3333-4444-555555555555", secret);
+        let graph = Graph::new(config.check().unwrap()).unwrap();
+        for kind in ObjectKind::ALL {
+            let answer = Answer {
+                status: reqwest::StatusCode::OK,
+                headers: reqwest::header::HeaderMap::new(),
+                body: Vec::new().into(),
+            };
+            let error = read_list(&graph, *kind, &answer).unwrap_err();
+            assert_eq!((error.kind(), error.retry()), (&ErrorKind::Protocol, tenantry::Retry::Backoff), "{kind}");
+        }
+        assert!(read_members(&graph, b"", |_| Error::protocol("no form")).is_err());
     }
 
     #[test]

@@ -275,22 +275,27 @@ fn group_row(row: &GroupRow<'_>, new_since: &str, raw: &mut Raw) -> Result<()> {
     Ok(())
 }
 
-/// Reads what is missing of the rows of a page, and says each thing once.
-async fn complete(graph: &Graph, cx: &Context, kind: ObjectKind, raw: Raw) -> Result<Changes> {
-    let mut changes = Changes::default();
-    // An object may be on a page several times: the last row counts, over what the earlier ones said.
-    let mut last: HashMap<SourceId, Row> = HashMap::new();
-    let mut order = Vec::new();
-    for row in raw.rows {
+/// The rows of a page, each object once.
+struct Merged {
+    order: Vec<SourceId>,
+    last: HashMap<SourceId, Row>,
+    /// Rows that do not tell whose they are.
+    nameless: Vec<Quarantined>,
+}
+
+/// An object may be on a page several times: the last row counts, over what the earlier ones said.
+fn merge(rows: Vec<Row>) -> Merged {
+    let mut merged = Merged { order: Vec::new(), last: HashMap::new(), nameless: Vec::new() };
+    for row in rows {
         let Some(id) = row.id().cloned() else {
             if let Row::Odd(quarantined) = row {
-                changes.quarantined.push(quarantined);
+                merged.nameless.push(quarantined);
             }
             continue;
         };
-        let merged = match (last.remove(&id), row) {
+        let row = match (merged.last.remove(&id), row) {
             (None, row) => {
-                order.push(id.clone());
+                merged.order.push(id.clone());
                 row
             }
             (Some(Row::Changed { patch: earlier, whole: before }), Row::Changed { patch, whole }) => {
@@ -298,8 +303,16 @@ async fn complete(graph: &Graph, cx: &Context, kind: ObjectKind, raw: Raw) -> Re
             }
             (Some(_), row) => row,
         };
-        last.insert(id, merged);
+        merged.last.insert(id, row);
     }
+    merged
+}
+
+/// Reads what is missing of the rows of a page, and says each thing once.
+async fn complete(graph: &Graph, cx: &Context, kind: ObjectKind, raw: Raw) -> Result<Changes> {
+    let mut changes = Changes::default();
+    let Merged { order, mut last, nameless } = merge(raw.rows);
+    changes.quarantined.extend(nameless);
     let parts: Vec<SourceId> =
         order.iter().filter(|id| matches!(last.get(id), Some(Row::Changed { whole: false, .. }))).cloned().collect();
     let mut whole = lookup::objects(graph, cx, kind, &parts).await?;
@@ -349,7 +362,7 @@ fn memberships(told: Vec<(SourceId, Member, bool)>) -> (Vec<Edges>, Vec<Edges>) 
 
 #[cfg(test)]
 mod tests {
-    use tenantry::model::MemberKind;
+    use tenantry::model::{MemberKind, names};
 
     use super::*;
 
@@ -377,6 +390,31 @@ mod tests {
             assert_eq!(is_reset(&refusal, true), first, "{status} {code} with a delta token");
             assert_eq!(is_reset(&refusal, false), later, "{status} {code} behind the first page");
         }
+    }
+
+    #[test]
+    fn of_several_rows_of_one_object_the_last_counts_over_what_the_earlier_ones_said() {
+        let row = |id: &str, body: &str| {
+            let text = format!(r#"{{"id":"{id}",{body}}}"#);
+            let row: UserRow<'_> = serde_json::from_str(&text).unwrap();
+            changed(id, row.removed.as_ref(), row.is_whole(), || map::user(&row))
+        };
+        let gone = r#""@removed":{"reason":"changed"}"#;
+        let merged = merge(vec![
+            row("a", r#""surname":"Old","givenName":"Ann""#),
+            row("b", gone),
+            row("c", r#""surname":"There""#),
+            row("a", r#""surname":"New""#),
+            row("b", r#""surname":"Back""#),
+            row("c", gone),
+        ]);
+        let ids = ["a", "b", "c"].map(SourceId::parse);
+        assert_eq!(merged.order, ids);
+        let Row::Changed { patch, whole: false } = &merged.last[&ids[0]] else { panic!("a part of it") };
+        assert_eq!(patch.attributes.text(&names::LAST_NAME), Some("New"));
+        assert_eq!(patch.attributes.text(&names::FIRST_NAME), Some("Ann"), "what the last row does not say stays");
+        assert!(matches!(&merged.last[&ids[1]], Row::Changed { .. }), "who was removed is back");
+        assert!(matches!(&merged.last[&ids[2]], Row::Gone { for_good: false, .. }));
     }
 
     #[test]

@@ -26,15 +26,76 @@ const QUESTIONS: usize = 400;
 /// What login names are made of, in the order of ASCII.
 const ALPHABET: &[u8] = b"-.0123456789@_abcdefghijklmnopqrstuvwxyz";
 
-/// Cuts users into tasks, at most so many.
-pub(crate) async fn cut(graph: &Graph, cx: &Context, most: usize) -> Result<Vec<Task>> {
-    let bounds = match bounds(graph, cx, most).await {
-        Ok(bounds) => bounds,
-        // Without numbers one chain reads them all.
-        Err(error) if is_no_answer(&error) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    Ok(ranges(&bounds))
+/// A search for bounds, one round of questions after another.
+#[derive(Debug)]
+pub(crate) struct Search {
+    /// Ranges at most.
+    most: usize,
+    /// Nothing before the first round, which asks how many users there are.
+    known: Option<Known>,
+    part: u64,
+    probes: Vec<String>,
+    asked: usize,
+    rounds: usize,
+}
+
+/// What a round of questions leads to.
+#[derive(Debug)]
+pub(crate) enum Cut {
+    /// Another round.
+    Further(Search),
+    /// The ranges, which together hold every user.
+    Ranges(Vec<Task>),
+}
+
+impl Search {
+    /// Begins a search for bounds between so many ranges at most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, known: None, part: 0, probes: Vec::new(), asked: 0, rounds: 0 }
+    }
+
+    /// Asks one round of questions, all side by side.
+    pub(crate) async fn round(mut self, graph: &Graph, cx: &Context) -> Result<Cut> {
+        match self.ask(graph, cx).await {
+            Ok(()) if !self.probes.is_empty() => Ok(Cut::Further(self)),
+            Ok(()) => {
+                let bounds = self.known.as_ref().map(|known| known.choose(self.part)).unwrap_or_default();
+                Ok(Cut::Ranges(ranges(&bounds)))
+            }
+            // Without numbers one chain reads them all.
+            Err(error) if is_no_answer(&error) => Ok(Cut::Ranges(ranges(&[]))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks one round, and thinks of the questions of the next one.
+    async fn ask(&mut self, graph: &Graph, cx: &Context) -> Result<()> {
+        if let Some(known) = &mut self.known {
+            let probes = std::mem::take(&mut self.probes);
+            let counts = try_join_all(probes.iter().map(|name| count(graph, cx, Some(name)))).await?;
+            self.rounds += 1;
+            self.asked += probes.len();
+            for (name, count) in probes.into_iter().zip(counts) {
+                let Some(count) = count else {
+                    self.known = None;
+                    return Ok(());
+                };
+                known.add(name, count);
+            }
+        } else if self.most >= 2
+            && let Some(total) = count(graph, cx, None).await?
+        {
+            let wanted = usize::try_from(total / PER_SLICE).unwrap_or(self.most).min(self.most);
+            if wanted >= 2 {
+                self.part = total / wanted as u64;
+                self.known = Some(Known { total, points: Vec::new() });
+            }
+        }
+        if let Some(known) = self.known.as_ref().filter(|_| self.rounds < ROUNDS) {
+            self.probes = known.probes(self.part, QUESTIONS.saturating_sub(self.asked));
+        }
+        Ok(())
+    }
 }
 
 fn is_no_answer(error: &Error) -> bool {
@@ -50,33 +111,6 @@ fn ranges(bounds: &[String]) -> Vec<Task> {
     (0..=bounds.len())
         .map(|at| Task::Users { from: bound(at.checked_sub(1)), to: bound(Some(at)), next: None })
         .collect()
-}
-
-async fn bounds(graph: &Graph, cx: &Context, most: usize) -> Result<Vec<String>> {
-    if most < 2 {
-        return Ok(Vec::new());
-    }
-    let Some(total) = count(graph, cx, None).await? else { return Ok(Vec::new()) };
-    let wanted = usize::try_from(total / PER_SLICE).unwrap_or(most).min(most);
-    if wanted < 2 {
-        return Ok(Vec::new());
-    }
-    let part = total / wanted as u64;
-    let mut known = Known { total, points: Vec::new() };
-    let mut asked = 0;
-    for _ in 0..ROUNDS {
-        let probes = known.probes(part, QUESTIONS.saturating_sub(asked));
-        if probes.is_empty() {
-            break;
-        }
-        asked += probes.len();
-        let counts = try_join_all(probes.iter().map(|name| count(graph, cx, Some(name)))).await?;
-        for (name, count) in probes.into_iter().zip(counts) {
-            let Some(count) = count else { return Ok(Vec::new()) };
-            known.add(name, count);
-        }
-    }
-    Ok(known.choose(part))
 }
 
 /// Asks for the number of users up to a login name. Graph may leave it out: then nothing is known.
@@ -98,6 +132,7 @@ async fn count(graph: &Graph, cx: &Context, to: Option<&str>) -> Result<Option<u
 }
 
 /// Login names and how many users lie up to each.
+#[derive(Debug)]
 struct Known {
     total: u64,
     points: Vec<(String, u64)>,

@@ -15,8 +15,8 @@ use tenantry::endpoint::{Checkpoint, SnapshotPage, SnapshotPager, SnapshotStep};
 use tenantry::model::{Edges, ObjectKind, Scope, SourceId, Unreadable, Via};
 use tenantry::{Context, Error, ErrorKind, Result};
 
-use crate::asleep;
-use crate::client::{BATCH, Graph};
+use crate::asleep::{self, Asleep};
+use crate::client::Graph;
 use crate::cursor::{Frontier, Link, Since, Task};
 use crate::error::Refusal;
 use crate::grants::HIDDEN_MEMBERS;
@@ -24,7 +24,7 @@ use crate::listing::{self, Answered, ListPage, MembersPage, Watch};
 use crate::replay::Replay;
 use crate::requests::Detail;
 use crate::rights::Rights;
-use crate::slices;
+use crate::slices::{Cut, Search};
 
 /// Groups that wait for their members at most before further groups are read.
 const WAITING: usize = 2_000;
@@ -49,7 +49,18 @@ pub(crate) struct Snapshot {
     chains: HashMap<Box<str>, (Watch, u8)>,
     replay: Option<Replay>,
     since_checkpoint: usize,
+    /// What has to be found out beside the first pages, before anything can be written down.
+    pending: Pending,
     stage: Stage,
+}
+
+/// What is asked for when a listing begins, beside its first pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Pending {
+    /// Who is deleted: known before the first members are read, which leave out who sleeps.
+    asleep: bool,
+    /// How users are cut into ranges.
+    cut: bool,
 }
 
 /// What a listing and its requests share.
@@ -70,12 +81,16 @@ enum Stage {
 
 #[derive(Debug)]
 enum Sent {
+    Asleep,
+    Cut,
     List(Task),
     Members(Vec<(Box<str>, Option<Link>)>),
 }
 
 #[derive(Debug)]
 enum Delivered {
+    Asleep(Asleep),
+    Cut(Cut),
     List(ListPage),
     Members(Vec<Answered>),
     Expired,
@@ -92,22 +107,17 @@ impl Snapshot {
         from: Option<&Checkpoint>,
     ) -> Result<Self> {
         let now = cx.gate().clock().now_unix_millis();
-        let frontier = match from {
-            Some(checkpoint) => Frontier::read(checkpoint, rights.tenant, now)?,
+        let (frontier, pending) = match from {
+            Some(checkpoint) => (Frontier::read(checkpoint, rights.tenant, now)?, Pending::default()),
             None => {
                 // Before anything is listed: what changes from now on comes by these.
                 let since = match detail {
-                    Detail::Full => {
-                        let since = Box::pin(crate::delta::latest(&graph, cx, rights, now)).await?;
-                        Since { asleep: asleep::read(&graph, cx, now).await?, ..since }
-                    }
+                    Detail::Full => Box::pin(crate::delta::latest(&graph, cx, rights, now)).await?,
                     Detail::Ids => Since::nothing(rights.tenant, now),
                 };
-                let most = usize::from(graph.config.concurrency / 2).max(1);
-                let mut left = slices::cut(&graph, cx, most).await?;
-                left.push(Task::Groups { next: None });
-                left.push(Task::Devices { next: None });
-                Frontier { since, left, unreadable: Vec::new() }
+                let left = vec![Task::Groups { next: None }, Task::Devices { next: None }];
+                let pending = Pending { asleep: detail == Detail::Full, cut: true };
+                (Frontier { since, left, unreadable: Vec::new() }, pending)
             }
         };
         let mut snapshot = Self {
@@ -122,8 +132,18 @@ impl Snapshot {
             chains: HashMap::new(),
             replay: None,
             since_checkpoint: 0,
+            pending,
             stage: Stage::Listing,
         };
+        if pending.asleep {
+            snapshot.send(Sent::Asleep, |reading| async move {
+                asleep::read(&reading.graph, &reading.cx, now).await.map(Delivered::Asleep)
+            });
+        }
+        if pending.cut {
+            let most = usize::from(snapshot.reading.graph.config.concurrency / 2).max(1);
+            snapshot.search(Search::new(most));
+        }
         for task in frontier.left {
             match task {
                 Task::Members { group, next } => snapshot.groups.push_back((group, next)),
@@ -139,7 +159,8 @@ impl Snapshot {
         while self.in_flight.len() < width {
             let lists = self.sent.iter().filter(|sent| matches!(sent, Sent::List(_))).count();
             let more_groups = self.lists.iter().chain(self.sent.iter().filter_map(Sent::list)).any(Task::is_groups);
-            let batch = self.groups.len() >= BATCH || (!more_groups && !self.groups.is_empty());
+            let batch = self.groups.len() >= self.batch() || (!more_groups && !self.groups.is_empty());
+            let batch = batch && !self.pending.asleep;
             // Both go on side by side, whichever there is more of.
             if batch && lists * 2 >= width {
                 self.send_members();
@@ -155,32 +176,65 @@ impl Snapshot {
         }
     }
 
+    /// How many groups' members are asked for at once.
+    fn batch(&self) -> usize {
+        self.reading.graph.config.batch
+    }
+
     fn next_list(&self) -> Option<usize> {
         let full = self.groups.len() >= WAITING;
         self.lists.iter().position(|task| !(full && task.is_groups()))
     }
 
+    fn send<F>(&mut self, sent: Sent, read: impl FnOnce(Reading) -> F)
+    where
+        F: Future<Output = Result<Delivered>> + Send + 'static,
+    {
+        self.in_flight.push_back(read(self.reading.clone()).boxed());
+        self.sent.push_back(sent);
+    }
+
     fn send_list(&mut self, task: Task) {
-        let (reading, detail, asked) = (self.reading.clone(), self.detail, task.clone());
-        let read = async move { reading.list(&asked, detail).await };
-        self.in_flight.push_back(read.boxed());
-        self.sent.push_back(Sent::List(task));
+        let (detail, asked) = (self.detail, task.clone());
+        self.send(Sent::List(task), |reading| async move { reading.list(&asked, detail).await });
     }
 
     fn send_members(&mut self) {
-        let wanted: Vec<_> = self.groups.drain(..BATCH.min(self.groups.len())).collect();
-        let (reading, asked) = (self.reading.clone(), wanted.clone());
-        let read = async move { listing::members(&reading.graph, &reading.cx, &asked).await.map(Delivered::Members) };
-        self.in_flight.push_back(read.boxed());
-        self.sent.push_back(Sent::Members(wanted));
+        let wanted: Vec<_> = self.groups.drain(..self.batch().min(self.groups.len())).collect();
+        let asked = wanted.clone();
+        self.send(Sent::Members(wanted), |reading| async move {
+            listing::members(&reading.graph, &reading.cx, &asked).await.map(Delivered::Members)
+        });
+    }
+
+    /// Asks the next questions of a search for bounds: beside the pages, none of which have to wait for it.
+    fn search(&mut self, search: Search) {
+        self.send(
+            Sent::Cut,
+            |reading| async move { search.round(&reading.graph, &reading.cx).await.map(Delivered::Cut) },
+        );
     }
 
     async fn deliver(&mut self) -> Result<Option<SnapshotPage>> {
-        self.fill();
-        let Some(delivered) = self.in_flight.next().await else { return Ok(None) };
-        let sent = self.sent.pop_front().ok_or_else(|| Error::protocol("an answer to nothing"))?;
+        let (sent, delivered) = loop {
+            self.fill();
+            let Some(delivered) = self.in_flight.next().await else { return Ok(None) };
+            let sent = self.sent.pop_front().ok_or_else(|| Error::protocol("an answer to nothing"))?;
+            match (sent, delivered?) {
+                (Sent::Asleep, Delivered::Asleep(asleep)) => {
+                    Arc::make_mut(&mut self.reading.since).asleep = asleep;
+                    self.pending.asleep = false;
+                }
+                (Sent::Cut, Delivered::Cut(Cut::Further(search))) => self.search(search),
+                (Sent::Cut, Delivered::Cut(Cut::Ranges(ranges))) => {
+                    self.lists.extend(ranges);
+                    self.pending.cut = false;
+                }
+                page => break page,
+            }
+        };
         let mut page = SnapshotPage::default();
-        match (sent, delivered?) {
+        match (sent, delivered) {
             (Sent::List(task), Delivered::List(listed)) => self.take_list(task, listed, &mut page)?,
             (Sent::List(task), Delivered::Expired) => self.restart(task)?,
             (Sent::List(task), Delivered::Denied(error)) => self.deny(&task, error, &mut page)?,
@@ -287,7 +341,7 @@ impl Snapshot {
 
     /// Puts a checkpoint on a page, more rarely where there is much to write down.
     fn mark(&mut self, page: &mut SnapshotPage) {
-        if self.detail == Detail::Ids {
+        if self.detail == Detail::Ids || self.pending != Pending::default() {
             return;
         }
         self.since_checkpoint += 1;
@@ -301,6 +355,7 @@ impl Snapshot {
     /// Returns what is left: what is on its way has not come yet.
     fn frontier(&self) -> Frontier {
         let sent = self.sent.iter().flat_map(|sent| match sent {
+            Sent::Asleep | Sent::Cut => Vec::new(),
             Sent::List(task) => vec![task.clone()],
             Sent::Members(groups) => groups.iter().map(members_task).collect(),
         });
@@ -384,7 +439,7 @@ impl Sent {
     fn list(&self) -> Option<&Task> {
         match self {
             Self::List(task) => Some(task),
-            Self::Members(_) => None,
+            _ => None,
         }
     }
 }

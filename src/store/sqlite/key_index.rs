@@ -1,7 +1,7 @@
 //! From source key to object number in memory, for the many look-ups of a large change of memberships.
 //!
-//! Open addressing over flat arrays: 21 bytes a slot at a load of at most 7/8, so about 26 bytes an object, also while it
-//! grows.
+//! Open addressing over one flat array: 21 bytes a slot at a load of at most 7/8, so about 26 bytes an object, also while it
+//! grows. Key, number and flags of a slot lie side by side: a look-up mostly waits for memory, and so it waits once.
 
 use super::Standing;
 use crate::error::Result;
@@ -32,14 +32,27 @@ const MIDDLE: i64 = 1 << 31;
 /// A share of the keys.
 #[derive(Debug)]
 struct Part {
-    keys: Vec<[u8; 16]>,
-    /// Object number less the base; `u32::MAX` is a free slot.
-    numbers: Vec<u32>,
-    flags: Vec<u8>,
+    slots: Vec<Slot>,
     used: usize,
 }
 
-const FREE: u32 = u32::MAX;
+/// One key and what it leads to; only bytes, so that slots lie without gaps.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: [u8; 16],
+    /// Object number less the base; all bits are set where the slot is free.
+    number: [u8; 4],
+    flags: u8,
+}
+
+impl Slot {
+    const FREE: Self = Self { key: [0; 16], number: [u8::MAX; 4], flags: 0 };
+
+    fn is_free(&self) -> bool {
+        self.number == Self::FREE.number
+    }
+}
+
 const JOINED: u8 = 0x80;
 const PART_BITS: u32 = 6;
 
@@ -53,39 +66,33 @@ fn mix(key: &[u8; 16]) -> u64 {
 
 impl Part {
     fn with_room(keys: usize) -> Self {
-        let slots = keys + keys / 6 + 8;
-        Self { keys: vec![[0; 16]; slots], numbers: vec![FREE; slots], flags: vec![0; slots], used: 0 }
+        Self { slots: vec![Slot::FREE; keys + keys / 6 + 8], used: 0 }
     }
 
     #[allow(clippy::cast_possible_truncation)] // the product of a u64 and a length, shifted down, fits the length
     fn slot_of(&self, mixed: u64, key: &[u8; 16]) -> usize {
-        let mut slot = ((u128::from(mixed << PART_BITS) * self.keys.len() as u128) >> 64) as usize;
-        while self.numbers[slot] != FREE && self.keys[slot] != *key {
-            slot = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
+        let mut at = ((u128::from(mixed << PART_BITS) * self.slots.len() as u128) >> 64) as usize;
+        while !self.slots[at].is_free() && self.slots[at].key != *key {
+            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
         }
-        slot
+        at
     }
 
-    fn insert(&mut self, mixed: u64, key: &[u8; 16], number: u32, flags: u8) {
-        if (self.used + 1) * 8 > self.keys.len() * 7 {
+    fn insert(&mut self, mixed: u64, slot: Slot) {
+        if (self.used + 1) * 8 > self.slots.len() * 7 {
             self.grow();
         }
-        let slot = self.slot_of(mixed, key);
-        if self.numbers[slot] == FREE {
+        let at = self.slot_of(mixed, &slot.key);
+        if self.slots[at].is_free() {
             self.used += 1;
         }
-        self.keys[slot] = *key;
-        self.numbers[slot] = number;
-        self.flags[slot] = flags;
+        self.slots[at] = slot;
     }
 
     fn grow(&mut self) {
-        let mut larger = Self::with_room(self.keys.len() * 9 / 8);
-        for slot in 0..self.keys.len() {
-            if self.numbers[slot] != FREE {
-                let key = &self.keys[slot];
-                larger.insert(mix(key), key, self.numbers[slot], self.flags[slot]);
-            }
+        let mut larger = Self::with_room(self.slots.len() * 9 / 8);
+        for slot in self.slots.iter().filter(|slot| !slot.is_free()) {
+            larger.insert(mix(&slot.key), *slot);
         }
         *self = larger;
     }
@@ -114,20 +121,20 @@ impl KeyIndex {
         let standing = u8::try_from(found.standing.to_number()).expect("a standing is a small number");
         let mixed = mix(&key.0);
         let flags = standing | if found.joined { JOINED } else { 0 };
-        self.parts[Self::part_of(mixed)].insert(mixed, &key.0, number, flags);
+        self.parts[Self::part_of(mixed)].insert(mixed, Slot { key: key.0, number: number.to_le_bytes(), flags });
     }
 
     /// Finds a key.
     pub(super) fn get(&self, key: &SourceKey) -> Result<Option<Found>> {
         let mixed = mix(&key.0);
         let part = &self.parts[Self::part_of(mixed)];
-        let slot = part.slot_of(mixed, &key.0);
-        if part.numbers[slot] == FREE {
+        let slot = &part.slots[part.slot_of(mixed, &key.0)];
+        if slot.is_free() {
             return Ok(None);
         }
-        let flags = part.flags[slot];
+        let flags = slot.flags;
         Ok(Some(Found {
-            object_no: self.base.unwrap_or_default() + i64::from(part.numbers[slot]),
+            object_no: self.base.unwrap_or_default() + i64::from(u32::from_le_bytes(slot.number)),
             standing: Standing::from_number(i64::from(flags & !JOINED))?,
             joined: flags & JOINED != 0,
         }))

@@ -330,10 +330,10 @@ impl RunStore for SqliteRun {
         Ok(())
     }
 
-    fn staged_users(&self) -> Result<u64> {
+    fn stages_users(&self) -> Result<bool> {
         self.stage()?
             .file
-            .query_row("SELECT count(*) FROM objects WHERE kind = 0", [], |row| row.get(0))
+            .query_row("SELECT exists (SELECT 1 FROM objects WHERE kind = 0)", [], |row| row.get(0))
             .map_err(sql("read the stage"))
     }
 

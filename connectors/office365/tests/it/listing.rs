@@ -219,3 +219,49 @@ async fn many_users_are_listed_in_ranges_side_by_side() {
     let pages = log.all().iter().filter(|line| line.call == Call::Users).count();
     assert!(pages < 60, "{pages} pages for 30,000 users");
 }
+
+#[tokio::test]
+async fn at_its_first_checkpoint_a_listing_has_every_range_before_it_that_it_has_not_read() {
+    let size = Size { users: 30_000, groups: 30, members_per_group: 5, ..Size::default() };
+    let running = start(Tenant::seeded(3, size)).await;
+    let endpoint = running.endpoint();
+    let mut pager = endpoint.snapshot(&running.cx, None).await.unwrap();
+    let mut begun = Listing::default();
+    while begun.checkpoints.is_empty() {
+        assert!(read_page(&mut pager, &mut begun).await.unwrap(), "there is a checkpoint");
+    }
+    drop(pager);
+    let rest = list(&endpoint, &running.cx, begun.checkpoints.last()).await.unwrap();
+    for kind in [Kind::User, Kind::Group, Kind::Device] {
+        let missing = running.tenant.ids(kind).into_iter().find(|id| {
+            let id = source(*id);
+            !begun.objects.contains_key(&id) && !rest.objects.contains_key(&id)
+        });
+        assert_eq!(missing, None, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn members_wait_until_it_is_known_who_sleeps_and_other_pages_do_not() {
+    let running = small_pages(seeded()).await;
+    let busy = Fault::Status { status: 503, retry_after: Some("5".into()) };
+    running.fake.faults().on(On::call(Call::Deleted).nth(1), busy);
+    let listing = running.listing().await;
+    assert_complete(&running, &listing);
+    let log = running.fake.log().all();
+    let deleted = log.iter().rposition(|line| line.call == Call::Deleted).unwrap();
+    assert!(log[..deleted].iter().all(|line| line.call != Call::Members), "a list of members leaves out who sleeps");
+    assert!(log[..deleted].iter().any(|line| line.call == Call::Groups), "groups are read meanwhile");
+}
+
+#[tokio::test]
+async fn a_batch_of_one_is_no_batch_and_brings_the_same() {
+    let mut running = small_pages(seeded()).await;
+    running.config.batch = 1;
+    running.fake.faults().on(On::call(Call::Members).nth(3), Fault::TruncatedJson);
+    let listing = running.listing().await;
+    assert_complete(&running, &listing);
+    let log = running.fake.log().all();
+    assert!(log.iter().all(|line| !line.target.contains("$batch") && !line.target.contains("%24batch")));
+    assert!(log.iter().any(|line| line.call == Call::Members));
+}

@@ -121,7 +121,36 @@ struct Chunk<'a> {
     adopts: bool,
     /// What objects of several endpoints are joined on; `None` for a customer who has one.
     ground: Option<Ground>,
+    /// What was there when the chunk began.
+    before: Before,
     now: Timestamp,
+}
+
+/// What a chunk finds when it begins: each new object would have to ask for it.
+struct Before {
+    /// The endpoint's place in the customer's order, and what it leaves to local editors.
+    rank: u32,
+    yielded: Vec<String>,
+    /// Whether any record has an id that a new one might be given: not before the first import of all has written them.
+    any_ids: bool,
+    /// The last object that has facets; those that come later have none but their own.
+    last_facet: i64,
+}
+
+impl Before {
+    fn read(transaction: &Transaction<'_>, endpoint_no: i64) -> Result<Self> {
+        let (rank, yielded, any_ids, last_facet): (u32, String, bool, Option<i64>) = transaction
+            .prepare_cached(
+                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets)
+                 FROM endpoints WHERE endpoint_no = ?1",
+            )
+            .and_then(|mut query| {
+                query.query_row([endpoint_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            })
+            .map_err(sql("read the endpoint"))?;
+        let yielded = serde_json::from_str(&yielded).unwrap_or_default();
+        Ok(Self { rank, yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+    }
 }
 
 /// What a chunk leaves to be done.
@@ -184,20 +213,20 @@ pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: 
         ObjectKind::Group => EventType::GroupUpserted,
         ObjectKind::Computer => EventType::ComputerUpserted,
     };
-    let changed = match before {
-        Some(before) => after.changed_since(before),
-        None => after.attributes.iter().map(|(name, _)| name.clone()).collect(),
+    let run = told_run(run);
+    let Some(before) = before else {
+        let changed = after.attributes.iter().map(|(name, _)| name.as_str()).collect();
+        let data = RecordData { record: after, changed, previous: BTreeMap::new(), run, restorable: None };
+        return events.add(event_type, &after.id.to_string(), &data).map(|()| true);
     };
-    if before.is_some() && changed.is_empty() {
+    let changed = after.changed_since(before);
+    if changed.is_empty() {
         return Ok(false);
     }
-    let previous = before
-        .map(|before| {
-            changed.iter().filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value))).collect()
-        })
-        .unwrap_or_default();
+    let previous =
+        changed.iter().filter_map(|name| before.value_as_json(name).map(|value| (name.as_str(), value))).collect();
     let changed = changed.iter().map(crate::model::AttributeName::as_str).collect();
-    let data = RecordData { record: after, changed, previous, run: told_run(run), restorable: None };
+    let data = RecordData { record: after, changed, previous, run, restorable: None };
     events.add(event_type, &after.id.to_string(), &data)?;
     Ok(true)
 }
@@ -247,7 +276,9 @@ impl Apply {
         let adopts = brings && !edit::owns_nobody(&transaction, target.customer_no)?;
         let several = brings && join::is_several(&transaction, target.customer_no)?;
         let ground = several.then(|| Ground::read(&transaction, target.customer_no)).transpose()?;
-        let mut chunk = Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, now };
+        let before = Before::read(&transaction, target.endpoint_no)?;
+        let mut chunk =
+            Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, before, now };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -386,9 +417,9 @@ pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Opti
 }
 
 /// Merges the facets of an object over its core attributes.
-fn with_facets(connection: &Connection, object_no: i64, core: &Attributes) -> Result<Attributes> {
+fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Result<Attributes> {
     let step = || sql("read an object");
-    let mut attributes = core.clone();
+    let mut attributes = core;
     let mut query =
         connection.prepare_cached("SELECT body FROM facets WHERE object_no = ?1 ORDER BY facet").map_err(step())?;
     let mut rows = query.query([object_no]).map_err(step())?;
@@ -425,7 +456,7 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
             continue;
         }
         let body: Vec<u8> = row.get(2).map_err(step())?;
-        let attributes = with_facets(connection, object_no, &codec::read_attributes(&body)?)?;
+        let attributes = with_facets(connection, object_no, codec::read_attributes(&body)?)?;
         images.push(Image {
             endpoint: EndpointName::new(row.get::<_, String>(5).map_err(step())?)?,
             rank: row.get(6).map_err(step())?,

@@ -129,11 +129,15 @@ impl Apply {
         let (object_no, key) = (row.object_no(), row.source_id.key());
         let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
         // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        let known: Option<i64> = chunk
-            .transaction
-            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-            .map_err(step())?;
+        let known: Option<i64> = if chunk.before.any_ids {
+            chunk
+                .transaction
+                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+                .map_err(step())?
+        } else {
+            None
+        };
         let mut links = self.links(stage, chunk, object_no)?;
         let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
         let known = match known {
@@ -204,8 +208,11 @@ impl Apply {
                 insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
-        let attributes = super::with_facets(chunk.transaction, object_no, &codec::read_attributes(&row.body)?)?;
-        let image = self.image(chunk, row, attributes)?;
+        let mut attributes = codec::read_attributes(&row.body)?;
+        if !facets.is_empty() || object_no <= chunk.before.last_facet {
+            attributes = super::with_facets(chunk.transaction, object_no, attributes)?;
+        }
+        let image = self.image(chunk, row, attributes);
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
         super::name_owner(chunk.transaction, object_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -289,7 +296,7 @@ impl Apply {
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
         }
-        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, &new)?)?;
+        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, new)?);
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)?;
         self.settle(stage, chunk, object_no, &links)
     }
@@ -308,8 +315,8 @@ impl Apply {
         }
         let before = images(chunk.transaction, record_no)?;
         self.write_facets(stage, chunk, facets)?;
-        let attributes = super::with_facets(chunk.transaction, row.object_no(), &codec::read_attributes(&core)?)?;
-        let image = self.image(chunk, row, attributes)?;
+        let attributes = super::with_facets(chunk.transaction, row.object_no(), codec::read_attributes(&core)?)?;
+        let image = self.image(chunk, row, attributes);
         self.tell_change(stage, chunk, record_no, before, image, false)
     }
 
@@ -374,20 +381,15 @@ impl Apply {
         Ok(())
     }
 
-    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Result<Image> {
-        let (rank, yielded): (u32, String) = chunk
-            .transaction
-            .prepare_cached("SELECT rank, yielded FROM endpoints WHERE endpoint_no = ?1")
-            .and_then(|mut query| query.query_row([self.target.endpoint_no], |row| Ok((row.get(0)?, row.get(1)?))))
-            .map_err(sql("read the endpoint"))?;
-        Ok(Image {
+    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Image {
+        Image {
             endpoint: self.target.endpoint.clone(),
-            rank,
+            rank: chunk.before.rank,
             source_id: row.source_id.clone(),
             attributes,
             missing_since: None,
-            yielded: if yielded == "[]" { Vec::new() } else { serde_json::from_str(&yielded).unwrap_or_default() },
-        })
+            yielded: chunk.before.yielded.clone(),
+        }
     }
 
     /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.

@@ -23,11 +23,20 @@ impl Apply {
         let Some(range) = range else { return Ok(Reached::End) };
         // Stable: of several changes of one membership the last one counts.
         changes.sort_by_key(|(member, change)| (*member, change >> 1));
+        // In a first import nobody is in any group before: those behind the last one are not asked for.
+        let last: Option<u64> = chunk
+            .transaction
+            .query_row("SELECT max(member_no) FROM member_groups", [], |row| row.get(0))
+            .map_err(sql("read memberships"))?;
         let mut rest = changes.as_slice();
         while let Some((member, _)) = rest.first() {
             let (own, others) = rest.split_at(rest.partition_point(|(other, _)| other == member));
             rest = others;
-            let mut groups = groups_of(chunk.transaction, *member)?;
+            let mut groups = if last.is_some_and(|last| last >= *member) {
+                groups_of(chunk.transaction, *member)?
+            } else {
+                Vec::new()
+            };
             for (at, (_, change)) in own.iter().enumerate() {
                 let group = change >> 1;
                 if own.get(at + 1).is_some_and(|(_, next)| next >> 1 == group) {

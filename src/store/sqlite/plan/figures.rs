@@ -4,27 +4,20 @@ use crate::error::Result;
 use crate::model::PlanSummary;
 use crate::rules::diff;
 use crate::store::codec;
-use crate::store::sqlite::stage::Stage;
+use crate::store::sqlite::stage::{Disposition, Stage};
 use crate::store::sqlite::{Standing, State, sql};
 
 impl Stage {
     /// Counts what the plan would change, as judged.
     pub(in super::super) fn plan_figures(&self) -> Result<PlanSummary> {
         let step = || sql("read the plan");
-        let count =
-            |statement: &str| -> Result<u64> { self.file.query_row(statement, [], |row| row.get(0)).map_err(step()) };
-        let mut summary = PlanSummary {
-            created: count("SELECT count(*) FROM objects WHERE disposition IN (0, 2) AND stage_no % 4 = 0")?,
-            updated: count(
-                "SELECT count(DISTINCT stage_no / 4) FROM objects o WHERE disposition IN (1, 3)
-                    OR (stage_no % 4 > 0 AND disposition = 0
-                        AND NOT EXISTS (SELECT 1 FROM objects c WHERE c.stage_no = o.stage_no - o.stage_no % 4
-                                        AND c.disposition IN (0, 2)))",
-            )?,
-            removed: count("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7, 8)")?,
-            missing: 0,
-            ..PlanSummary::default()
-        };
+        let removed = self
+            .file
+            .query_row("SELECT count(*) FROM candidates WHERE held = 0 AND verdict IN (1, 2, 3, 4, 7, 8)", [], |row| {
+                row.get(0)
+            })
+            .map_err(step())?;
+        let mut summary = PlanSummary { removed, ..PlanSummary::default() };
         let mut hasher = blake3::Hasher::new();
         {
             let mut query = self
@@ -43,13 +36,35 @@ impl Stage {
             }
         }
         {
+            // Once through all that is staged, which may be all that there is.
             let mut query = self
                 .file
                 .prepare("SELECT stage_no, disposition, fingerprint, held FROM objects ORDER BY stage_no")
                 .map_err(step())?;
             let mut rows = query.query([]).map_err(step())?;
+            // The rows of one object follow each other, its core before its facets.
+            let (mut object_no, mut comes, mut changes) = (None, false, false);
             while let Some(row) = rows.next().map_err(step())? {
-                hasher.update(&row.get::<_, i64>(0).map_err(step())?.to_le_bytes());
+                let stage_no: i64 = row.get(0).map_err(step())?;
+                let disposition = Disposition::from_number(row.get(1).map_err(step())?)?;
+                let is_core = stage_no % 4 == 0;
+                if object_no != Some(stage_no / 4) {
+                    (object_no, comes, changes) = (Some(stage_no / 4), false, false);
+                }
+                if is_core && matches!(disposition, Disposition::New | Disposition::Restored) {
+                    comes = true;
+                    summary.created += 1;
+                }
+                let differs = match disposition {
+                    Disposition::Changed | Disposition::Reappeared => true,
+                    Disposition::New => !is_core && !comes,
+                    Disposition::Restored | Disposition::Quiet => false,
+                };
+                if differs && !changes {
+                    changes = true;
+                    summary.updated += 1;
+                }
+                hasher.update(&stage_no.to_le_bytes());
                 hasher.update(row.get_ref(2).map_err(step())?.as_blob().unwrap_or_default());
                 hasher.update(row.get::<_, Option<String>>(3).map_err(step())?.unwrap_or_default().as_bytes());
             }
@@ -83,7 +98,10 @@ impl Stage {
         let mut away = 0;
         let mut query = self
             .file
-            .prepare("SELECT stage_no / 4, body, held FROM objects WHERE held IS NOT NULL AND disposition = 1")
+            .prepare(
+                "SELECT stage_no / 4, body, held FROM objects INDEXED BY objects_with_losses
+                 WHERE losses IS NOT NULL AND held IS NOT NULL AND disposition = 1",
+            )
             .map_err(step())?;
         let mut rows = query.query([]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {

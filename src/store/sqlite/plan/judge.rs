@@ -199,7 +199,10 @@ impl Stage {
         let each = |call: &mut dyn FnMut(i64, ObjectKind, &str) -> Result<()>| -> Result<()> {
             let mut query = self
                 .file
-                .prepare("SELECT stage_no, kind, losses FROM objects WHERE losses IS NOT NULL ORDER BY stage_no")
+                .prepare(
+                    "SELECT stage_no, kind, losses FROM objects INDEXED BY objects_with_losses
+                     WHERE losses IS NOT NULL ORDER BY stage_no",
+                )
                 .map_err(step())?;
             let mut rows = query.query([]).map_err(step())?;
             while let Some(row) = rows.next().map_err(step())? {

@@ -30,8 +30,10 @@ use unchanged::Unchanged;
 
 /// Pages without a checkpoint after which the batch is committed all the same.
 const MAX_UNCOMMITTED_PAGES: u32 = 64;
+/// Bytes of a page of the stage file.
+const PAGE_BYTES: i64 = 16 << 10;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 4;
+const LAYOUT: i64 = 5;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -537,6 +539,8 @@ impl Stage {
 fn connect(path: &Path) -> Result<Connection> {
     let step = || sql("open the stage file");
     let file = Connection::open(path).map_err(step())?;
+    // Before anything is written: rows are long, and are read and written in their order.
+    file.pragma_update(None, "page_size", PAGE_BYTES).map_err(step())?;
     file.pragma_update(None, "journal_mode", "WAL").map_err(step())?;
     // Survives the process, and never lies after a power cut; the last batch may then be read again.
     file.pragma_update(None, "synchronous", "NORMAL").map_err(step())?;

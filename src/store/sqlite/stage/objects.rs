@@ -1,8 +1,11 @@
 //! Objects: compared by fingerprint with what is stored, staged only where they differ.
 
+use std::borrow::Cow;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::Stage;
+use super::unchanged::Unchanged;
 use crate::error::Result;
 use crate::model::{
     Attributes, Facet, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, SourceKey, Tombstone, TombstoneKind,
@@ -126,7 +129,9 @@ impl Stage {
             return self.unstage(object_no, Facet::Core);
         }
 
-        if let Some(probe) = &self.probe(&key, Facet::Core)? {
+        let first = self.unchanged.as_ref().is_some_and(Unchanged::knows_nobody);
+        let stored = if first { None } else { self.probe(&key, Facet::Core)? };
+        if let Some(probe) = &stored {
             match probe.standing.class {
                 Class::Object(known) if known != kind => {
                     let reason = format!("its source id is known as a {known}'s; ids must differ between kinds");
@@ -145,15 +150,14 @@ impl Stage {
             }
             return self.stage_known(patch, probe, &fingerprint, observed);
         }
-        let object_no = match self.new_key(&key)? {
-            Some(object_no) => object_no,
+        let (object_no, listed) = match self.new_key(&key)? {
+            Some(object_no) => (object_no, self.staged_base(object_no, Facet::Core)?),
             None => {
                 let object_no = self.new_number()?;
                 self.new.insert(&key, Found { object_no, standing: Standing::live(kind), joined: false });
-                object_no
+                (object_no, None)
             }
         };
-        let listed = self.staged_base(object_no, Facet::Core)?;
         self.write_staged(object_no, Disposition::New, patch, &Base::default(), listed.as_ref(), &fingerprint, observed)
     }
 
@@ -277,11 +281,17 @@ impl Stage {
     ) -> Result<()> {
         let kind = patch.object.kind;
         let base = listed.unwrap_or(stored);
-        let mut attributes = base.attributes.clone();
-        for name in &patch.forgets {
-            attributes.forget(name);
-        }
-        attributes.merge(&patch.attributes);
+        let attributes = if base.attributes.is_empty() {
+            // Nothing to merge over: most of a first listing.
+            Cow::Borrowed(&patch.attributes)
+        } else {
+            let mut attributes = base.attributes.clone();
+            for name in &patch.forgets {
+                attributes.forget(name);
+            }
+            attributes.merge(&patch.attributes);
+            Cow::Owned(attributes)
+        };
         let mut body = Vec::with_capacity(self.buffer.len());
         codec::push_attributes(&mut body, &attributes);
         let container = patch.container.as_deref().or(base.container.as_deref());

@@ -20,6 +20,8 @@ CREATE TABLE objects (
     -- those of them that the guard holds
     held          TEXT
 ) STRICT;
+-- Few lose anything, and the rows are long.
+CREATE INDEX objects_with_losses ON objects (stage_no) WHERE losses IS NOT NULL;
 
 -- Facets of objects that were not listed before: looked at again when the listing has ended.
 CREATE TABLE early_facets (number INTEGER PRIMARY KEY, patch TEXT NOT NULL) STRICT;

@@ -18,6 +18,8 @@ pub(super) struct Unchanged {
     /// Object number less the base; `FREE` is a free slot.
     numbers: Vec<u32>,
     base: i64,
+    /// Whether nothing at all is stored of the endpoint, also nobody who is gone or a mere member.
+    knows_nobody: bool,
 }
 
 const FREE: u32 = u32::MAX;
@@ -54,7 +56,13 @@ impl Unchanged {
             )
             .map_err(step())?;
         let slots = count + count / 4 + 16;
-        let mut index = Self { keys: vec![0; slots], digests: vec![0; slots], numbers: vec![FREE; slots], base };
+        let mut index = Self {
+            keys: vec![0; slots],
+            digests: vec![0; slots],
+            numbers: vec![FREE; slots],
+            base,
+            knows_nobody: count == 0,
+        };
         let mut query = main
             .prepare(
                 "SELECT source_key, fingerprint, observed, object_no, standing FROM probes
@@ -75,6 +83,11 @@ impl Unchanged {
             index.insert(&key, digest(&fingerprint, row.get(2).map_err(step())?), number);
         }
         Ok(index)
+    }
+
+    /// Tells whether no look-up can find anything: a first import.
+    pub(super) fn knows_nobody(&self) -> bool {
+        self.knows_nobody
     }
 
     #[allow(clippy::cast_possible_truncation)] // the product of a u64 and a length, shifted down, fits the length
