@@ -57,7 +57,8 @@ impl Local {
     fn records(&self) -> BTreeMap<String, Record> {
         let store: &dyn Store = self.service.store().as_ref();
         let kinds = [ObjectKind::User, ObjectKind::Group];
-        let all = kinds.into_iter().flat_map(|kind| store.records(&self.customer, kind, None, usize::MAX >> 1).unwrap());
+        let all =
+            kinds.into_iter().flat_map(|kind| store.records(&self.customer, kind, None, usize::MAX >> 1).unwrap());
         all.filter_map(|record| Some((record.identities.first()?.source_id.to_string(), record))).collect()
     }
 
@@ -103,7 +104,9 @@ async fn who_is_hidden_or_removed_becomes_missing_and_is_never_removed() {
     let report = local.import().await;
     assert_eq!((report.removed, report.parked, report.missing), (0, 0, 2), "{report:?}");
     let records = local.records();
-    for (address, missing) in [("user1@corp.example", true), ("user2@corp.example", true), ("user3@corp.example", false)] {
+    for (address, missing) in
+        [("user1@corp.example", true), ("user2@corp.example", true), ("user3@corp.example", false)]
+    {
         assert_eq!(records[address].missing_since.is_some(), missing, "{address}");
     }
     site.organisation.unhide(site.organisation.find("user1@corp.example").unwrap());
@@ -134,7 +137,9 @@ fn change(organisation: &Organisation, chance: &mut Chance, step: usize) {
         4 => organisation.rename(one, &format!("Other{step}"), "Name"),
         5 => organisation.add_member(group, one),
         6 => organisation.remove_member(group, one),
-        _ => drop(organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example")))),
+        _ => {
+            drop(organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example"))))
+        }
     }
 }
 

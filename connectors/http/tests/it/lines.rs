@@ -16,7 +16,8 @@ fn dialer(change: impl FnOnce(&mut HttpSettings)) -> Dialer {
 async fn every_request_of_a_line_goes_over_its_connection_and_those_of_another_over_another() {
     let server = Server::always(json("[1]")).await;
     let dialer = dialer(|_| ());
-    let (mut one, mut other) = (dialer.dial(&server.origin()).await.unwrap(), dialer.dial(&server.origin()).await.unwrap());
+    let (mut one, mut other) =
+        (dialer.dial(&server.origin()).await.unwrap(), dialer.dial(&server.origin()).await.unwrap());
     assert!(one.certificate().is_none());
     for _ in 0..3 {
         assert_eq!(one.send(server.get("/a")).await.unwrap().json::<Vec<u8>>().unwrap(), [1]);
