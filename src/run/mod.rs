@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::coverage::CoverageSeal;
-use crate::endpoint::{Context, CoverageInfo, Endpoint};
+use crate::endpoint::{Context, CoverageInfo, DeltaEndpoint, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
 use crate::meter;
@@ -129,7 +129,7 @@ impl Job {
             info: self.endpoint.info().clone(),
             dry_run: self.options.dry_run,
             now: self.now(),
-            cursor_lives: self.endpoint.as_delta().and_then(|delta| delta.cursor_lifetime()),
+            cursor_lives: self.endpoint.as_delta().and_then(DeltaEndpoint::cursor_lifetime),
         };
         let hold = Hold::new(Arc::clone(&self.store).begin_run(&start)?)?;
         let gate = self.gate.with_cancel(self.cancel.clone());

@@ -216,7 +216,9 @@ impl Service {
         let notes = Notes { service: self, customer, request: request.id };
         for (at, result) in notes.begin(request, &results).await? {
             results[at].result = result;
-            queues.values_mut().for_each(|(_, queue)| queue.retain(|(waiting, _)| *waiting != at));
+            for (_, queue) in queues.values_mut() {
+                queue.retain(|(waiting, _)| *waiting != at);
+            }
         }
         let alone = queues.len() == 1;
         let mut refused = None;

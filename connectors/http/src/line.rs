@@ -57,7 +57,7 @@ impl Dialer {
     /// Dropping the future ends the connection.
     pub async fn dial(&self, origin: &Origin) -> Result<Line> {
         let named = |error: Error| error.with_context("host", origin);
-        match within(self.settings.connect_timeout, "connecting took too long", self.connect(origin)).await {
+        match within(self.settings.connect_timeout, "connecting took too long", Box::pin(self.connect(origin))).await {
             Ok(line) => Ok(line),
             Err(error) => Err(named(error)),
         }
@@ -163,7 +163,7 @@ impl Line {
 
     async fn exchange(&mut self, request: Request) -> Result<(Answer, bool)> {
         let (method, url) = (request.method().clone(), request.url().clone());
-        let request = assemble(request)?;
+        let request = assemble(&request)?;
         self.sender.ready().await.map_err(|error| failed(&error))?;
         let response = self.sender.send_request(request).await.map_err(|error| failed(&error))?;
         let (parts, mut body) = response.into_parts();
@@ -202,7 +202,7 @@ impl fmt::Debug for Line {
 }
 
 /// Puts a request into the form in which it goes over a connection: the path alone, the host as a header.
-fn assemble(request: Request) -> Result<hyper::Request<Full<Bytes>>> {
+fn assemble(request: &Request) -> Result<hyper::Request<Full<Bytes>>> {
     let wrong = || Error::protocol("the request cannot be put together");
     let url = request.url();
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];

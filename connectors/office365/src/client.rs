@@ -194,14 +194,10 @@ impl Graph {
                     outcome => *place = Some(outcome),
                 }
             }
-            let missing = told.iter().any(Option::is_none);
+            let ended = if again.is_none() { check_whole(&told) } else { Ok(()) };
             drop(told);
             rates.report(&attempt, operation.lane());
-            match again {
-                Some(error) => Err(error),
-                None if missing => Err(Error::new(ErrorKind::Unavailable, "a batch was not answered whole")),
-                None => Ok(()),
-            }
+            again.map_or(ended, Err)
         });
         sent.await?;
         let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -261,6 +257,14 @@ pub(crate) fn unreadable(answer: &Answer, error: &serde_json::Error) -> Error {
     Error::protocol(message).with_retry(retry).with_context("line", error.line()).with_context("column", error.column())
 }
 
+/// Refuses a batch of which parts were not answered at all: they are asked for again.
+fn check_whole<T>(told: &[Option<Result<T>>]) -> Result<()> {
+    if told.iter().all(Option::is_some) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unavailable, "a batch was not answered whole").with_retry(Retry::Backoff))
+}
+
 fn part_of<T>(operation: Operation, part: &Part<'_>, now: i64, read: &impl Fn(usize, &[u8]) -> Result<T>) -> Result<T> {
     if !(200..300).contains(&part.status) {
         return Err(error::refused(operation, part.status, &part.headers, part.body(), now));
@@ -291,4 +295,16 @@ fn batch_body(asks: &[Ask], left: &[usize]) -> String {
     }
     body.push_str("]}");
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_leaves_a_part_out_is_asked_again() {
+        assert!(check_whole(&[Some(Ok(1)), Some(Err(Error::protocol("refused for good")))]).is_ok());
+        let error = check_whole(&[Some(Ok(1)), None]).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (&ErrorKind::Unavailable, Retry::Backoff));
+    }
 }

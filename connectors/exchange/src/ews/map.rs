@@ -124,7 +124,9 @@ pub(crate) fn object(resolution: &Resolution, full: bool) -> Mapped {
             if let Some(name) = name {
                 attributes.set(names::DISPLAY_NAME, name);
             }
-            contact.iter().for_each(|contact| person(contact, full, attributes));
+            if let Some(contact) = contact {
+                person(contact, full, attributes);
+            }
             aliases(resolution, names::ALIASES, attributes);
         }
         _ => {

@@ -22,10 +22,9 @@ pub(crate) async fn find(api: &Api, cx: &Context, entry: &str) -> Result<Found> 
     let cut = set.is_cut();
     let mut items = set.items;
     for item in &mut items {
-        if is_foreign(&item.mailbox) && map::primary(item).is_none() && map::kind_of(item).is_ok() {
-            if let Some(known) = by_other_address(api, cx, &item.mailbox.address).await? {
-                *item = known;
-            }
+        let nameless = is_foreign(&item.mailbox) && map::primary(item).is_none() && map::kind_of(item).is_ok();
+        if nameless && let Some(known) = by_other_address(api, cx, &item.mailbox.address).await? {
+            *item = known;
         }
     }
     Ok(Found { items, cut })

@@ -109,13 +109,13 @@ impl Snapshot {
         for (beginning, found) in beginnings.iter().zip(answers) {
             let heard: Vec<_> = found.items.iter().map(map::heard).collect();
             self.position.walk.hear(beginning, &heard, found.cut);
-            self.take(found, page);
+            self.take(&found, page);
         }
         Ok(())
     }
 
     /// Takes whoever was not told before.
-    fn take(&mut self, found: Found, page: &mut SnapshotPage) {
+    fn take(&mut self, found: &Found, page: &mut SnapshotPage) {
         for resolution in &found.items {
             let name = match map::primary(resolution) {
                 Some(address) => SourceId::address(address),

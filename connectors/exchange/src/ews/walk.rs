@@ -267,7 +267,9 @@ impl Walk {
 
 fn told(heard: &[Heard]) -> u64 {
     let mut hasher = Fnv::default();
-    heard.iter().for_each(|one| one.address.hash(&mut hasher));
+    for one in heard {
+        one.address.hash(&mut hasher);
+    }
     hasher.finish()
 }
 

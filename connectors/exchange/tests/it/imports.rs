@@ -130,15 +130,19 @@ fn change(organisation: &Organisation, chance: &mut Chance, step: usize) {
     let one = people[chance.below(people.len())];
     let group = groups[chance.below(groups.len())];
     match chance.below(8) {
-        0 => drop(organisation.add(Recipient::user(format!("new{step}")).named("Neu", &format!("Ж{step}")))),
+        0 => {
+            organisation.add(Recipient::user(format!("new{step}")).named("Neu", &format!("Ж{step}")));
+        }
         1 => organisation.hide(one),
         2 => organisation.unhide(one),
-        3 => drop(organisation.remove(one)),
+        3 => {
+            organisation.remove(one);
+        }
         4 => organisation.rename(one, &format!("Other{step}"), "Name"),
         5 => organisation.add_member(group, one),
         6 => organisation.remove_member(group, one),
         _ => {
-            drop(organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example"))))
+            organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example")));
         }
     }
 }

@@ -47,7 +47,8 @@ async fn the_body_of_a_refusal_is_read_and_the_line_goes_on() {
 
 #[tokio::test]
 async fn a_line_is_closed_behind_whatever_went_wrong() {
-    let cases: [(fn() -> Reply, &str); 6] = [
+    type Case = (fn() -> Reply, &'static str);
+    let cases: [Case; 6] = [
         (|| Reply::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nx".to_vec()), "unavailable"),
         (|| Reply::Close(Vec::new()), "unavailable"),
         (|| Reply::Close(b"nonsense\r\n\r\n".to_vec()), "protocol"),

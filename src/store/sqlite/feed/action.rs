@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ActionId, CustomerId, Timestamp};
+use crate::model::{ActionId, CustomerId, EndpointName, Timestamp};
 use crate::store::sqlite::{SqliteStore, sql};
 use crate::store::{AskedResult, AskedSeries, fault};
 
@@ -57,7 +57,7 @@ pub(super) fn begin(
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )
             .and_then(|mut insert| {
-                let endpoint = endpoint.as_ref().map(|endpoint| endpoint.as_str());
+                let endpoint = endpoint.as_ref().map(EndpointName::as_str);
                 let (action, by) = (series.action.as_str(), &series.by);
                 insert.execute(params![customer_no, position, request, record_id, action, by, endpoint, now.0])
             })

@@ -121,3 +121,13 @@ fn the_members_of_a_group_are_read() {
     let Outcome::Expanded(set) = read(answer.as_bytes()).unwrap().outcome else { panic!() };
     assert_eq!((set.items.len(), set.items[1].kind.as_str()), (2, "PublicDL"));
 }
+
+#[test]
+fn a_hundred_are_never_taken_for_all() {
+    let set = |count: usize, has_last| Set { items: vec![Resolution::default(); count], has_last, total: None };
+    for (count, has_last, cut) in
+        [(100, None, true), (100, Some(true), true), (99, None, false), (99, Some(false), true), (3, Some(true), false)]
+    {
+        assert_eq!(set(count, has_last).is_cut(), cut, "{count} {has_last:?}");
+    }
+}

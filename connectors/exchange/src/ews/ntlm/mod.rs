@@ -108,7 +108,9 @@ pub(crate) fn authenticate(challenge: &Challenge<'_>, login: &Login<'_>, binding
     }
     message.extend_from_slice(&(FLAGS & challenge.flags()).to_le_bytes());
     message.extend_from_slice(&[0; 8 + 16]);
-    fields.iter().for_each(|field| message.extend_from_slice(field));
+    for field in &fields {
+        message.extend_from_slice(field);
+    }
     if server_time.is_some() {
         let session = hash(&key, &[&proof]);
         let code = hash(&session, &[&negotiate(), challenge.message(), &message]);
@@ -170,7 +172,9 @@ impl Drop for Wiped {
 fn hash(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
     // The key's length is always good: HMAC takes any.
     let mut mac = Hmac::<Md5>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 

@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn splitting_finds_every_visible_recipient_whatever_the_alphabet_of_the_addresses(
-        people in people(prop_oneof!["[Ѐ-џ]{1,6}", "[Α-ω]{1,6}", "[äöüßéèñçøåłžş]{1,4}", "[א-ת]{1,4}", local()]),
+        people in people(prop_oneof!["[Ѐ-џ]{1,6}", "[Α-ΡΣ-Ωα-ω]{1,6}", "[äöüßéèñçøåłžş]{1,4}", "[א-ת]{1,4}", local()]),
         cap in 2_usize..8,
     ) {
         let model = Model::new(people, cap, "");
@@ -133,8 +133,7 @@ proptest! {
 
     #[test]
     fn a_walk_that_leaves_somebody_out_says_so(
-        people in people(prop_oneof![local(), "[一-龥]{1,3}".prop_map(|tail| format!("a{tail}"))]),
-        cap in 2_usize..8, most in 1_u32..2000,
+        people in people(local()), cap in 2_usize..8, most in 1_u32..2000,
     ) {
         let model = Model::new(people, cap, "");
         let (found, walk) = model.walk(most);
@@ -160,6 +159,13 @@ proptest! {
         prop_assert_eq!(found, undisturbed);
         prop_assert_eq!(walk.asked(), other.asked());
     }
+}
+
+#[test]
+fn an_address_in_a_script_without_an_alphabet_leaves_the_listing_open() {
+    let model = Model::new(vec![person("a王@corp.example", "Ann")], 4, "");
+    let (found, walk) = model.walk(PLENTY);
+    assert_eq!((found.len(), walk.gap()), (1, Some(Gap::Script)));
 }
 
 fn person(address: &str, name: &str) -> Person {
@@ -189,19 +195,12 @@ fn a_server_that_compares_without_hyphens_is_not_asked_without_end() {
 
 #[test]
 fn a_server_that_tells_everybody_to_any_question_is_not_believed() {
-    struct Deaf;
-    impl Deaf {
-        fn find(&self) -> (Vec<Heard>, bool) {
-            let one = |n: usize| Heard { address: format!("{n}@corp.example"), names: vec![format!("{n}")] };
-            ((0..100).map(one).collect(), true)
-        }
-    }
+    let one = |n: usize| Heard { address: format!("{n}@corp.example"), names: vec![format!("{n}")] };
+    let everybody: Vec<Heard> = (0..100).map(one).collect();
     let mut walk = Walk::new(PLENTY);
-    assert!(Deaf.find().1);
     walk.is_deaf();
     while let Some(prefix) = walk.next() {
-        let (heard, cut) = Deaf.find();
-        walk.hear(&prefix, &heard, cut);
+        walk.hear(&prefix, &everybody, true);
     }
     assert_eq!(walk.gap(), Some(Gap::Deaf));
     assert!(walk.asked() < 2_000, "{}", walk.asked());
