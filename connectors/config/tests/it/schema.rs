@@ -51,6 +51,7 @@ fn every_configuration_of_the_documents_fits() {
 /// Every key, with values that are accepted.
 const RIGHT: &[&str] = &[
     "title = \"x\"",
+    "yields = [\"mobile\", \"last_name\"]",
     "base = \"DC=x\"",
     "users = \"(a=1)\"",
     "groups = \"(a=1)\"",

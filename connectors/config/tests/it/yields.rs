@@ -17,7 +17,7 @@ fn names(yields: &str) -> Vec<String> {
 #[test]
 fn attributes_are_named_as_events_spell_them_and_what_connectors_tell_beyond_goes_without_prefix() {
     assert_eq!(parse(MINIMAL).unwrap().endpoints[0].yields.len(), 0);
-    assert_eq!(names(r#"["mobile", "last_name", "attributes.mobile"]"#), ["last_name", "attributes.mobile"]);
+    assert_eq!(names(r#"["mobile", "last_name", "attributes.mobile"]"#), ["attributes.mobile", "last_name"]);
     assert_eq!(names(r#""attributes.badge colour""#), ["attributes.badge colour"]);
     assert_eq!(names("[]").len(), 0);
 }
