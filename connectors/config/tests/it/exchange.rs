@@ -1,7 +1,5 @@
 //! Exchange organisations: two routes, each with keys of its own.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests")]
-
 use std::time::Duration;
 
 use tenantry::IdListing;
