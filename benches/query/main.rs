@@ -26,7 +26,7 @@ use tenantry::model::{
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 
 use measure::Measurement;
-use synthetic::{Size, Synthetic};
+use synthetic::{Place, Size, Synthetic};
 
 /// Records of a page.
 const PAGE: usize = 100;
@@ -115,7 +115,7 @@ fn child(size: Size, step: &str, state: &Path) {
 
 async fn import(size: Size, changes: bool, state: &Path) {
     let service = Service::new(Arc::new(SqliteStore::open(state).unwrap()));
-    let endpoint = Synthetic::new(size, changes);
+    let endpoint = Synthetic::new(size, Place::First, changes);
     let name = endpoint.info().name.clone();
     service.register(Customer::new(customer()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
     let report = service.import(&customer(), &name, ImportOptions::default()).await.unwrap();

@@ -9,7 +9,7 @@ use tenantry::endpoint::Action;
 use tenantry::model::{ActionId, CustomerId, EndpointName, ObjectKind, RecordId};
 use tenantry::service::{ActionRequest, RecordResult};
 use tenantry::{Endpoint, Error, Result, Service};
-use tenantry_config::TenantConfig;
+use tenantry_config::{EndpointConfig, TenantConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::output::Output;
@@ -92,7 +92,7 @@ impl From {
             .with_context("file", file.display()));
         }
         let endpoints: Vec<Arc<dyn Endpoint>> =
-            config.endpoints.iter().map(|endpoint| endpoint.build()).collect::<Result<_>>()?;
+            config.endpoints.iter().map(EndpointConfig::build).collect::<Result<_>>()?;
         let service = Service::new(Arc::clone(&place.store));
         service.attach(&customer, endpoints)?;
         Ok((service, customer))

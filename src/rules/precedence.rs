@@ -57,9 +57,10 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     let Own { id, kind, local, archived } = own;
     sort(&mut images);
     // Most records have one image and nothing local: its attributes are taken as they are.
-    let last = match local.is_empty() {
-        true => images.last_mut().map(|image| std::mem::take(&mut image.attributes)),
-        false => images.last().map(|image| image.attributes.clone()),
+    let last = if local.is_empty() {
+        images.last_mut().map(|image| std::mem::take(&mut image.attributes))
+    } else {
+        images.last().map(|image| image.attributes.clone())
     };
     let mut attributes = last.unwrap_or_default();
     for image in images.iter().rev().skip(1) {

@@ -43,7 +43,7 @@ impl Organisation {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("secret", CANARY);
-        write("ca.pem", &server.ca_pem());
+        write("ca.pem", server.ca_pem());
         write(
             "tenant.toml",
             &format!(

@@ -41,7 +41,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    fn builtin(&self, entry: &Entry) -> Result<Option<Exclusion>> {
+    fn builtin(self, entry: &Entry) -> Result<Option<Exclusion>> {
         let system = entry.i64("groupType")?.is_some_and(|flags| flags & SYSTEM_GROUP != 0);
         let builtin = entry.sid("objectSid")?.is_some_and(|sid| sid.to_string().starts_with("S-1-5-32-"));
         Ok(((system || builtin) && self.builtin_groups == BuiltinGroups::Ignored).then_some("built-in group"))

@@ -7,5 +7,5 @@ mod ldap;
 pub use ews::{Ews, EwsAuth, EwsConfig};
 pub use ldap::{Ldap, LdapConfig};
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use ews::fuzzing;

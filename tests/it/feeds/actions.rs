@@ -7,7 +7,7 @@ use tenantry::endpoint::Action;
 use tenantry::model::{ActionId, Asked, Draft, Happening, ObjectKind, RecordId, names};
 use tenantry::service::{ActionRequest, RecordResult};
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
-use tenantry::{Customer, Endpoint, ErrorKind};
+use tenantry::{Customer, Endpoint, ErrorKind, ImportOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::walk_events;
@@ -23,7 +23,7 @@ async fn two() -> (World, ScriptedEndpoint, RecordId) {
     let both = vec![Arc::new(world.endpoint.clone()) as Arc<dyn Endpoint>, Arc::new(cloud.clone())];
     world.service.register(Customer::new(world.customer.clone()), both).await.unwrap();
     world.import_done().await;
-    world.service.import(&world.customer, &cloud.info().name, Default::default()).await.unwrap();
+    world.service.import(&world.customer, &cloud.info().name, ImportOptions::default()).await.unwrap();
     let eve = world.service.directory().add(&world.customer, &Draft::user("eve@corp.example")).await.unwrap();
     (world, cloud, eve.id)
 }
@@ -68,7 +68,7 @@ async fn each_owner_is_asked_and_the_feed_tells_who_asked_what_became_of_it() {
         assert_eq!(entry.request, request.id);
         assert_eq!(entry.result.as_deref(), Some(result.result.as_str()));
         assert_eq!(entry.reason.is_some(), result.result.error().is_some());
-        assert_eq!(asked(&world, Some(result.record)).await, [entry.clone()]);
+        assert_eq!(asked(&world, Some(result.record)).await, std::slice::from_ref(entry));
     }
     let of_eve = asked(&world, Some(eve)).await;
     assert!(of_eve[0].reason.as_ref().unwrap().contains("added by hand"), "{of_eve:?}");

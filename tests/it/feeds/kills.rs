@@ -1,18 +1,17 @@
 //! Killed around any commit of an action or an answer: nothing is told that was not, and asked again it ends the same.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenantry::endpoint::Action;
 use tenantry::model::{ActionId, Answer, CustomerId, Feed, Happening, NoticeQuery, ObjectKind, RecordId};
 use tenantry::service::ActionRequest;
-use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, on_commit};
-use tenantry::{Customer, Endpoint, Service, SqliteStore};
+use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
+use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 use super::walk_events;
+use crate::dying::{self, Commits};
 use crate::operations::name;
 use crate::world::{World, folder};
 
@@ -49,34 +48,21 @@ async fn operate_here(path: &Path) {
 fn child() {
     let text = |name: &str| std::env::var(name).ok();
     let Some(path) = text("TENANTRY_FEED_STATE") else { return };
-    let points = Arc::new(AtomicU64::new(0));
-    let (counted, at) = (Arc::clone(&points), text("TENANTRY_KILL_AT").and_then(|text| text.parse().ok()));
-    on_commit(move || {
-        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-            println!("\nkilled");
-            std::process::abort();
-        }
-    });
+    let commits = Commits::watch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(operate_here(path.as_ref()));
-    println!("\npoints {}", points.load(Ordering::Relaxed));
+    commits.tell();
 }
 
 fn operate(path: &Path, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", CHILD, "--nocapture", "--test-threads=1"]).env("TENANTRY_FEED_STATE", path);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(at) = at {
-        command.env("TENANTRY_KILL_AT", at.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() || text.contains("killed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find_map(|line| line.strip_prefix("points ")?.trim().parse().ok())
+    dying::run(CHILD, [("TENANTRY_FEED_STATE", path.as_os_str())], at).map(|told| told.points)
 }
 
+/// Actions by record with their results, whether each alert was answered, and the feed of one user.
+type Seen = (Vec<(RecordId, Option<String>)>, Vec<bool>, Vec<String>);
+
 /// What the feeds tell: actions by record, with their results; and what was answered.
-fn seen(path: &Path) -> (Vec<(RecordId, Option<String>)>, Vec<bool>, Vec<String>) {
+fn seen(path: &Path) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let service = Service::new(Arc::new(SqliteStore::open(path).unwrap()));
@@ -106,9 +92,9 @@ fn killed_around_any_commit_actions_and_answers_that_are_made_again_end_the_same
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (service, endpoint) = service(&before).await;
-        service.import(&customer(), &name("ad"), Default::default()).await.unwrap();
+        service.import(&customer(), &name("ad"), ImportOptions::default()).await.unwrap();
         endpoint.lie([Lie::FailsAfter(1)]);
-        service.import(&customer(), &name("ad"), Default::default()).await.unwrap();
+        service.import(&customer(), &name("ad"), ImportOptions::default()).await.unwrap();
     });
     let undisturbed = folder.path().join("undisturbed.db");
     std::fs::copy(&before, &undisturbed).unwrap();

@@ -318,8 +318,12 @@ async fn the_feed_of_a_record_is_what_all_events_tell_of_it() {
                 let (group, users) = (ScriptedDirectory::id(1_000_000), case.users());
                 let (one, other) = (pick(&users, case.dice.roll()), pick(&users, case.dice.roll()));
                 case.world.endpoint.change(|directory| {
-                    one.into_iter().for_each(|user| directory.add_member(&group, &user));
-                    other.into_iter().for_each(|user| directory.remove_member(&group, &user));
+                    if let Some(user) = one {
+                        directory.add_member(&group, &user);
+                    }
+                    if let Some(user) = other {
+                        directory.remove_member(&group, &user);
+                    }
                 });
             }
         }

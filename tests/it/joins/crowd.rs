@@ -198,11 +198,11 @@ pub(super) fn reckon(directories: &[ScriptedDirectory]) -> (BTreeSet<BTreeSet<Id
         Some((strongest, all.into_iter().filter(|(one, _)| *one == strongest).map(|(_, b)| b).collect()))
     };
     let mut links = Vec::new();
-    for a in 0..people.len() {
-        for endpoint in people[a].1.endpoint + 1..directories.len() {
+    for (a, (_, person)) in people.iter().enumerate() {
+        for endpoint in person.endpoint + 1..directories.len() {
             let Some((strength, others)) = best(a, endpoint) else { continue };
             if let [b] = others[..]
-                && best(b, people[a].1.endpoint) == Some((strength, vec![a]))
+                && best(b, person.endpoint) == Some((strength, vec![a]))
             {
                 links.push((strength, a, b));
             }

@@ -6,7 +6,7 @@ mod config;
 mod cursor;
 mod endpoint;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod letters;
 mod lookup;

@@ -34,7 +34,7 @@ pub(crate) fn user(entry: &Entry, guid: Uuid, dn: &Dn, user: &User, moment: &Mom
     let target = target(entry)?;
     // A mailbox that lies elsewhere is written to by its own address; this is only how the mail gets there.
     if user.is_elsewhere && matches!(attributes.get(&names::PRIMARY_EMAIL), Some(Value::Empty)) {
-        attributes.set(names::PRIMARY_EMAIL, Value::text(target.filter(|target| map::is_address(target))));
+        attributes.set(names::PRIMARY_EMAIL, Value::text(target.filter(map::is_address)));
     }
     attributes.set(AttributeName::extra("target_address"), Value::text(target));
     if let Ok(Some(mailbox)) = entry.guid("msExchMailboxGuid") {

@@ -133,9 +133,8 @@ impl DomainConfig {
                 setting("ca_file", "the file holds no usable certificate authority; give it as PEM").with_source(error)
             })?,
         };
-        let mut limits = Limits::default();
-        limits.connect_timeout = self.connect_timeout;
-        limits.operation_timeout = self.timeout;
+        let limits =
+            Limits { connect_timeout: self.connect_timeout, operation_timeout: self.timeout, ..Limits::default() };
         let plain_text = if self.insecure { PlainText::Allowed } else { PlainText::Refused };
         let credentials = Credentials::Password { name: self.bind.clone(), password: self.password.clone() };
         Ok(Checked {

@@ -26,6 +26,10 @@ pub fn check(profile: &dyn Profile, folder: &Path, least: usize) {
     let mut cases = 0;
     for case in std::fs::read_dir(folder).unwrap() {
         let directory = case.unwrap().path();
+        // Other cases of the same connector are no entries of a directory.
+        if !directory.join("entry.ldif").exists() {
+            continue;
+        }
         let expected = std::fs::read_to_string(directory.join("expect.json")).unwrap_or_default();
         let found = read(profile, &directory);
         cases += 1;

@@ -74,7 +74,7 @@ impl Apply {
     }
 
     /// Tells whom an object belongs together with.
-    pub(super) fn links(&self, stage: &Stage, chunk: &Chunk<'_>, object_no: i64) -> Result<Links> {
+    pub(super) fn links(stage: &Stage, chunk: &Chunk<'_>, object_no: i64) -> Result<Links> {
         match &chunk.ground {
             Some(ground) => Evidence::new(chunk.transaction, Some(stage), ground).links(object_no),
             None => Ok(Links::default()),
@@ -82,7 +82,7 @@ impl Apply {
     }
 
     /// The same for a stored object, if anything of it has changed that it may be joined by.
-    pub(super) fn new_links(&self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
+    pub(super) fn new_links(stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
         let Some(ground) = &chunk.ground else { return Ok(Links::default()) };
         let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground);
         if row.disposition != Disposition::Restored && !evidence.has_changed(row.object_no())? {
@@ -93,7 +93,6 @@ impl Apply {
 
     /// Finds the record that a new object joins.
     pub(super) fn place(
-        &self,
         stage: &Stage,
         chunk: &Chunk<'_>,
         object_no: i64,

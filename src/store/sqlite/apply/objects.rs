@@ -138,13 +138,13 @@ impl Apply {
         } else {
             None
         };
-        let mut links = self.links(stage, chunk, object_no)?;
+        let mut links = Self::links(stage, chunk, object_no)?;
         let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
         let known = match known {
             Some(known) if self.clear(stage, chunk, row, known, id)? => Some(known),
             _ => None,
         };
-        let joined = if known.is_none() { self.place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
+        let joined = if known.is_none() { Self::place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
         let looked_for = if chunk.adopts && known.is_none() && joined.is_none() && row.kind == ObjectKind::User {
             edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
         } else {
@@ -234,7 +234,7 @@ impl Apply {
             .prepare_cached("SELECT body, record_no, primary_group FROM objects WHERE object_no = ?1")
             .and_then(|mut query| query.query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .map_err(step())?;
-        let links = self.new_links(stage, chunk, row)?;
+        let links = Self::new_links(stage, chunk, row)?;
         let mut new = codec::read_attributes(&row.body)?;
         let mut body = row.body.clone();
         let mut fingerprint = row.fingerprint;
@@ -404,7 +404,7 @@ impl Apply {
         if let Some(id) = stored {
             return Ok(Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))));
         }
-        let links = self.links(stage, chunk, object_no)?;
+        let links = Self::links(stage, chunk, object_no)?;
         if !links.joins.is_empty() {
             let id: Option<Vec<u8>> = stage
                 .file
@@ -412,7 +412,7 @@ impl Apply {
                 .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
                 .map_err(step())?;
             if let Some(id) = id.and_then(|id| SourceId::from_stored(&id))
-                && let Some(record_no) = self.place(stage, chunk, object_no, &id, &links)?
+                && let Some(record_no) = Self::place(stage, chunk, object_no, &id, &links)?
                 && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
             {
                 return Ok(Some(Arriving::Record(id)));

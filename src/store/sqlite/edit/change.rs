@@ -85,15 +85,15 @@ impl Change<'_> {
             local.forget(name);
         }
         let archived = known.row.archived;
-        self.store(record_no, &known, local, archived)
+        self.store(record_no, &known, &local, archived)
     }
 
     /// Stores local values and tells what the outside sees of it.
-    fn store(&mut self, record_no: i64, known: &Known, local: Attributes, archived: bool) -> Result<Record> {
-        if local != known.row.own {
-            write_local(self.transaction, record_no, &local)?;
+    fn store(&mut self, record_no: i64, known: &Known, local: &Attributes, archived: bool) -> Result<Record> {
+        if *local != known.row.own {
+            write_local(self.transaction, record_no, local)?;
         }
-        let after = known.with(local_with_absorbed(self.transaction, record_no, &local)?, archived);
+        let after = known.with(local_with_absorbed(self.transaction, record_no, local)?, archived);
         if after.kind == ObjectKind::User && after.lock.is_none() {
             remember_key(self.transaction, self.customer_no, record_no, &after.attributes)?;
         }
@@ -116,7 +116,7 @@ impl Change<'_> {
             .and_then(|mut update| update.execute(params![record_no, archived.then_some(now.0)]))
             .map_err(sql("archive a user"))?;
         let local = known.row.own.clone();
-        self.store(record_no, &known, local, archived)
+        self.store(record_no, &known, &local, archived)
     }
 
     /// Forgets what the records that this one absorbed say of an attribute.
@@ -148,7 +148,7 @@ impl Change<'_> {
         }
         write_tags(self.transaction, self.customer_no, record_no, &tags)?;
         let archived = known.row.archived;
-        self.store(record_no, &known, local, archived)
+        self.store(record_no, &known, &local, archived)
     }
 
     pub(super) fn remove(&mut self, id: RecordId) -> Result<()> {

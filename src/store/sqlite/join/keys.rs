@@ -64,8 +64,7 @@ pub(in super::super) fn backfill(connection: &Connection, customer_no: i64) -> R
         })
         .map_err(step())?;
     let Some((endpoint_no, after)) = next else { return Ok(true) };
-    type Row = (i64, Vec<u8>, Option<String>, i64);
-    let rows: Vec<Row> = {
+    let rows: Vec<(i64, Vec<u8>, Option<String>, i64)> = {
         let mut query = connection
             .prepare_cached(
                 "SELECT object_no, body, anchors, r.kind FROM objects o JOIN records r ON r.record_no = o.record_no

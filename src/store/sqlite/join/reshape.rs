@@ -39,6 +39,7 @@ pub(super) struct Part {
 
 /// A record that absorbed another, in row form.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "each is the number of something")]
 struct Absorbed {
     record_no: i64,
     parent_no: i64,

@@ -315,7 +315,8 @@ async fn a_whole_company_is_suspended_and_resumed_and_all_is_as_before() -> Done
     assert!(everybody.len() > 20, "{}", everybody.len());
     for action in [Action::Suspend, Action::Resume] {
         let cancel = CancellationToken::new();
-        let results = world.service.act(&world.customer, &world.name, action, &everybody, &cancel).await?;
+        let request = ActionRequest::new(action, "operator").through(world.name.clone());
+        let results = world.service.act(&world.customer, &request, &everybody, &cancel).await?;
         let not_done: Vec<_> = results.iter().filter(|result| result.result.as_str() != "done").collect();
         assert!(not_done.is_empty(), "{not_done:?}");
     }

@@ -68,7 +68,7 @@ fn person(ldif: &mut LdifWriter, login: &str, details: Option<i64>, flags: u32, 
     lines.extend(details.map(|details| ("msExchRecipientTypeDetails", details.to_string())));
     match details {
         Some(128 | 2_147_483_648 | 8_589_934_592) => {
-            lines.push(("targetAddress", format!("SMTP:{login}@cloud.example")))
+            lines.push(("targetAddress", format!("SMTP:{login}@cloud.example")));
         }
         _ => lines.push(("homeMDB", database.to_owned())),
     }

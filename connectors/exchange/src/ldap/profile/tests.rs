@@ -9,5 +9,5 @@ use super::*;
 #[test]
 fn every_fixture_becomes_what_it_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/exchange");
-    fixtures::check(&Recipients, &root, 30);
+    fixtures::check(&Recipients, &root, 59);
 }
