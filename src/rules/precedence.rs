@@ -100,7 +100,8 @@ mod tests {
         Image {
             endpoint: EndpointName::new(endpoint).unwrap(),
             rank,
-            source_id: SourceId::Guid(Uuid::from_u128(u128::from(rank))),
+            // The order of ids is not that of the endpoints.
+            source_id: SourceId::Guid(Uuid::from_u128(100 - u128::from(rank))),
             attributes: attributes.iter().cloned().collect(),
             missing_since: None,
             yielded: Vec::new(),

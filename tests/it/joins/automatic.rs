@@ -35,7 +35,8 @@ pub(super) async fn ann_at(endpoints: usize) -> Stage {
 }
 
 pub(super) fn ann_no(endpoint: usize) -> u128 {
-    ANN + 100 * endpoint as u128
+    // The order of ids is not that of the endpoints.
+    ANN + 100 * (5 - endpoint as u128)
 }
 
 pub(super) fn ann_id(endpoint: usize) -> SourceId {
@@ -74,7 +75,7 @@ async fn a_value_is_that_of_the_first_endpoint_that_knows_it_and_explained() {
     }
     let record = ann(&stage, 0);
     assert_eq!(record.identities.len(), 3);
-    assert_eq!(record.attributes.text(&names::USERNAME), Some("user7"));
+    assert_eq!(record.attributes.text(&names::USERNAME), Some("user507"));
     assert_eq!(record.attributes.text(&names::MFA), Some("enrolled"));
     assert_eq!(record.attributes.text(&title), Some("Boss"));
     let lock = record.lock.unwrap();
@@ -83,7 +84,7 @@ async fn a_value_is_that_of_the_first_endpoint_that_knows_it_and_explained() {
     let told = directory.explain(&stage.customer, record.id, &names::USERNAME).await.unwrap().unwrap();
     assert_eq!(told.owner, ValueOwner::Endpoint(name("ad")));
     assert_eq!(told.overruled[&name("cloud")], "ann.lee@corp.example");
-    assert_eq!(told.overruled[&name("google")], "user207");
+    assert_eq!(told.overruled[&name("google")], "user307");
     let told = directory.explain(&stage.customer, record.id, &title).await.unwrap().unwrap();
     assert_eq!(told.owner, ValueOwner::Endpoint(name("cloud")));
     assert_eq!(told.overruled.keys().collect::<Vec<_>>(), [&name("google")]);
