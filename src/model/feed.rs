@@ -6,8 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointName, Event, PlanId, RecordId, Timestamp};
-use crate::endpoint::Action;
+use super::{Action, EndpointName, Event, PlanId, RecordId, Timestamp};
 use crate::error::{Error, Result};
 
 /// Where a page of a feed ended: opaque, good for the same feed only.

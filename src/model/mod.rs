@@ -1,5 +1,6 @@
 //! The words of the domain as data: no I/O, no rules, no provider.
 
+mod action;
 mod attribute;
 mod edge;
 mod edit;
@@ -19,6 +20,7 @@ mod retention;
 mod scope;
 mod timestamp;
 
+pub use action::Action;
 pub(crate) use attribute::attribute_differences;
 pub use attribute::{AttributeName, Attributes, Value, names};
 pub use edge::{Edges, Member, MemberKind, Via};

@@ -30,6 +30,8 @@ fn users_are_joined_taken_apart_and_moved_by_hand() {
     assert_eq!(joined[0]["details"]["record"]["identities"].as_array().unwrap().len(), 2);
     let told = browse(&state, &["user", id(one)]);
     assert!(told.contains("by hand") && told.contains(endpoint(other, 0)), "{told}");
+    let value = browse(&state, &["explain", id(one), "display_name"]);
+    assert!(value.contains("the value of"), "{value}");
     let gone = run(browser(&state, &["user", id(other)]));
     assert_eq!(gone.status, Some(2), "{gone:?}");
 
@@ -45,15 +47,4 @@ fn users_are_joined_taken_apart_and_moved_by_hand() {
         let all = lines(&state, &[command]);
         assert!(all.iter().all(|line| line["customer"].is_string()), "{all:?}");
     }
-}
-
-#[test]
-fn whom_several_endpoints_of_the_demo_show_is_one_user() {
-    let (_folder, state) = copy();
-    let joined = users(&state, 2);
-    let ann = joined.first().expect("somebody is seen by two endpoints");
-    let told = browse(&state, &["user", id(ann)]);
-    assert!(told.contains("joined with"), "{told}");
-    let value = browse(&state, &["explain", id(ann), "display_name"]);
-    assert!(value.contains("the value of"), "{value}");
 }

@@ -3,7 +3,7 @@
 
 use tenantry::Error;
 use tenantry::endpoint::{DeltaPage, DeltaStep};
-use tenantry::model::{Scope, Tombstone, TombstoneKind, names};
+use tenantry::model::{Freshness, Scope, Timestamp, Tombstone, TombstoneKind, names};
 
 use super::mistakes::{Mistake, now, wrong};
 use super::wrong::Hooks;
@@ -112,6 +112,13 @@ pub(super) fn all() -> Vec<Mistake> {
             wrong().delta(|memory, _| {
                 let now = now(memory);
                 Box::new(move |step| Some(step.or_else(|_| Ok(DeltaStep::CaughtUp(now.clone())))))
+            })
+        }),
+        ("asks the server how fresh it is", "delta::knows_without_the_network_how_fresh_it_is", || {
+            wrong().freshness(|memory| {
+                let answers = memory.server.state().faults.from_call.is_none();
+                let fresh = Freshness { part: "members".to_owned(), as_of: Timestamp(0) };
+                if answers { vec![fresh] } else { Vec::new() }
             })
         }),
         ("asks the server what deltas tell", "delta::knows_without_the_network_what_it_tells", || {

@@ -214,6 +214,7 @@ const WITHOUT: &[&str] = &[
     "lookup::guesses_nothing_in_an_outage",
     "members::says_unknown_in_doubt",
     "delta::a_broken_delta_is_an_error",
+    "delta::knows_without_the_network_how_fresh_it_is",
     "delta::knows_without_the_network_what_it_tells",
     "delta::repeated_pages_are_an_error",
     "actor::knows_without_the_network_what_it_offers",

@@ -9,7 +9,7 @@ use tenantry::endpoint::{
     Action, ActionOutcome, Actor, CallLimits, Checkpoint, CoverageInfo, Cursor, DeltaEndpoint, DeltaPager, DeltaStep,
     Membership, ObjectRef, Presence, SnapshotPage, SnapshotPager, SnapshotStep, Verification,
 };
-use tenantry::model::{ObjectKey, ObjectKind, SourceId};
+use tenantry::model::{Freshness, ObjectKey, ObjectKind, SourceId};
 use tenantry::{Context, Endpoint, EndpointInfo, Result};
 
 use super::connector::Memory;
@@ -36,6 +36,7 @@ pub(crate) struct Hooks {
     lookup: Hook<dyn Fn(&[ObjectRef], Result<Vec<Presence>>) -> Result<Vec<Presence>> + Send + Sync>,
     members: Hook<dyn Fn(&ObjectRef, Result<Vec<Membership>>) -> Result<Vec<Membership>> + Send + Sync>,
     delta: Hook<dyn Fn(&Memory, &Cursor) -> Steps<DeltaStep> + Send + Sync>,
+    freshness: Hook<dyn Fn(&Memory) -> Vec<Freshness> + Send + Sync>,
     tells: Hook<dyn Fn(&Memory) -> bool + Send + Sync>,
     offers: Hook<dyn Fn(&Memory) -> bool + Send + Sync>,
     begin: Hook<dyn Fn(&Memory, Result<()>) -> Result<()> + Send + Sync>,
@@ -65,6 +66,7 @@ impl Hooks {
         lookup(Fn(&[ObjectRef], Result<Vec<Presence>>) -> Result<Vec<Presence>>);
         members(Fn(&ObjectRef, Result<Vec<Membership>>) -> Result<Vec<Membership>>);
         delta(Fn(&Memory, &Cursor) -> Steps<DeltaStep>);
+        freshness(Fn(&Memory) -> Vec<Freshness>);
         tells(Fn(&Memory) -> bool);
         offers(Fn(&Memory) -> bool);
         begin(Fn(&Memory, Result<()>) -> Result<()>);
@@ -232,6 +234,10 @@ impl DeltaEndpoint for Wrong {
     async fn delta(&self, cx: &Context, since: &Cursor) -> Result<Box<dyn DeltaPager>> {
         let inner = self.memory.delta(&self.context(cx), since).await?;
         Ok(Box::new(Pager { inner, steps: self.hooks.delta.as_ref().map(|hook| hook(&self.memory, since)) }))
+    }
+
+    fn freshness(&self, cursor: &Cursor) -> Vec<Freshness> {
+        self.hooks.freshness.as_ref().map_or_else(|| self.memory.freshness(cursor), |hook| hook(&self.memory))
     }
 
     fn tells_removals(&self, coverage: &CoverageInfo) -> bool {
