@@ -348,7 +348,7 @@ pub(super) fn live_record_no(connection: &Connection, customer: &CustomerId, id:
 }
 
 /// Returns the objects of a record: its founder, and those that joined.
-fn objects_of(connection: &Connection, record_no: i64) -> Result<Vec<i64>> {
+pub(super) fn objects_of(connection: &Connection, record_no: i64) -> Result<Vec<i64>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
         .prepare_cached(

@@ -8,7 +8,9 @@ use serde_json::json;
 use tenantry::Endpoint;
 use tenantry::model::SourceId;
 use tenantry::testkit::conformance::{self, Declined, Done, Dump, NewUser, Place, Remote};
-use tenantry_fakes::google::{Account, AuditLog, Clock, FakeGoogle, Fault, Member, Privilege, Refusal, Settings, When};
+use tenantry_fakes::google::{
+    Account, AuditLog, Clock, FakeGoogle, Fault, Member, Privilege, Quota, Refusal, Settings, When,
+};
 use tenantry_gsuite::Writes;
 
 use crate::account::{Tenant, config, endpoint, start_with};
@@ -33,18 +35,15 @@ fn empty(customer: &str) -> Account {
 }
 
 fn settings() -> Settings {
-    let mut settings = Settings {
+    Settings {
+        quota: Quota::lifted(),
         // Changes show at once, so that what is checked is the connector.
         audit_log: AuditLog { lag_seconds: 0, lost_percent: 0 },
         // The suite's time is its own.
         dated_assertions: false,
         administrators: [(READER.to_owned(), Privilege::all())].into(),
         ..Settings::default()
-    };
-    settings.quota.per_user = 1_000_000;
-    settings.quota.filtered_reports = 1_000_000;
-    settings.quota.mobile_per_second = 1_000_000;
-    settings
+    }
 }
 
 fn configure(config: &mut tenantry_gsuite::GsuiteConfig) {

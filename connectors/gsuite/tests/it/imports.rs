@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tenantry::gate::Clock as GateClock;
 use tenantry::model::{Mode, ObjectKind, Outcome, RunReport};
-use tenantry_fakes::google::{Account, AuditLog, Clock, Fault, Member, Refusal, Settings, Size, When};
+use tenantry_fakes::google::{Account, AuditLog, Clock, Fault, Member, Quota, Refusal, Settings, Size, When};
 use tenantry_gsuite::Changes;
 
 use crate::account::{Tenant, start_with};
@@ -112,10 +112,7 @@ async fn timed(seed: u64, log: AuditLog) -> (Tenant, GateClock, tenantry::gate::
     time.set_unix_millis(1_768_478_400_000);
     time.advance_by_itself();
     let tenant = tenant(seed, log).await;
-    tenant.fake.service().edit_settings(|settings| {
-        settings.quota.per_user = 1_000_000;
-        settings.quota.mobile_per_second = 1_000_000;
-    });
+    tenant.fake.service().edit_settings(|settings| settings.quota = Quota::lifted());
     let shared = time.clone();
     let _ = tenant.account.clone().with_clock(Clock::of(move || shared.now_unix_millis()));
     (tenant, clock, time)

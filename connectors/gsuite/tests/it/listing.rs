@@ -6,7 +6,7 @@ use serde_json::json;
 use tenantry::Endpoint;
 use tenantry::endpoint::{Evidence, Membership, Presence};
 use tenantry::model::{MemberKind, ObjectKind, Scope, SourceId, TombstoneKind};
-use tenantry_fakes::google::{Account, Clock, Fault, Member, Size, When};
+use tenantry_fakes::google::{Account, Clock, Fault, Member, Quota, Size, When};
 
 use crate::account::{Listing, list, object, read, small, start, text};
 
@@ -50,7 +50,7 @@ async fn everything_comes_once_and_every_scope_is_closed() {
 async fn a_listing_goes_on_behind_every_checkpoint_with_the_rest() {
     let mut tenant = start(generated()).await;
     tenant.config.page_size = 200;
-    tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 1_000_000);
+    tenant.fake.service().edit_settings(|settings| settings.quota = Quota::lifted());
     let whole = tenant.listing().await;
     let endpoint = tenant.endpoint();
     for nth in (0..whole.checkpoints.len()).step_by(2) {

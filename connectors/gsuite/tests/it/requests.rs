@@ -8,7 +8,7 @@ use tenantry::endpoint::SnapshotStep;
 use tenantry::gate::Gate;
 use tenantry::model::{ObjectKind, Scope, SourceId};
 use tenantry::{Context, Endpoint, ErrorKind};
-use tenantry_fakes::google::{Account, Clock, Logged, Settings, Size};
+use tenantry_fakes::google::{Account, Clock, Logged, Quota, Settings, Size};
 use tenantry_gsuite::Writes;
 use tokio_util::sync::CancellationToken;
 
@@ -86,9 +86,7 @@ async fn the_whole_account_is_asked_for_and_no_domain_unless_the_configuration_n
 }
 
 fn quick() -> Settings {
-    let mut settings = Settings::default();
-    settings.quota.per_user = 1_000_000;
-    settings.quota.mobile_per_second = 1_000_000;
+    let mut settings = Settings { quota: Quota::lifted(), ..Settings::default() };
     settings.audit_log.lag_seconds = 0;
     settings
 }

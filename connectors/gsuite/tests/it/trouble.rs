@@ -2,7 +2,7 @@
 
 use tenantry::model::{ObjectKind, Scope};
 use tenantry::{Endpoint, ErrorKind, Result};
-use tenantry_fakes::google::{Account, Clock, Fault, Privilege, Refusal, Size, When};
+use tenantry_fakes::google::{Account, Clock, Fault, Privilege, Quota, Refusal, Size, When};
 
 use crate::account::{Listing, Tenant, list, read, small, start};
 
@@ -84,7 +84,7 @@ async fn a_refused_page_token_ends_the_listing_without_closing_anything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_repeat_are_an_error_and_empty_ones_are_not() {
     let mut tenant = start(some()).await;
-    tenant.fake.service().edit_settings(|settings| settings.quota.per_user = 1_000_000);
+    tenant.fake.service().edit_settings(|settings| settings.quota = Quota::lifted());
     tenant.config.page_size = 5;
     let operations = [
         ("users.list", Scope::Users),

@@ -7,6 +7,7 @@ mod edges;
 mod finish;
 mod joins;
 mod objects;
+mod probes;
 mod removals;
 mod repair;
 mod reverse;
@@ -105,7 +106,7 @@ pub(super) struct Apply {
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
     /// Probes of new objects that joined a record: written with them, at the end of the chunk.
-    joined: Vec<([u8; 16], objects::ProbeRow, Option<i64>)>,
+    joined: Vec<([u8; 16], probes::ProbeRow, Option<i64>)>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
 }

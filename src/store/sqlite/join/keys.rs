@@ -164,5 +164,5 @@ pub(in super::super) fn forget_object(connection: &Connection, object_no: i64) -
     ] {
         connection.prepare_cached(statement).and_then(|mut delete| delete.execute([object_no])).map_err(step())?;
     }
-    super::reshape::settle_absorbed(connection, object_no)
+    super::absorbed::settle_absorbed(connection, object_no)
 }

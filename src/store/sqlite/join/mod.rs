@@ -2,6 +2,7 @@
 //!
 //! What is evidence, `rules::evidence` says; here it is looked for, and what follows from it is stored and told.
 
+mod absorbed;
 mod count;
 mod evidence;
 mod hand;
@@ -9,9 +10,10 @@ mod keys;
 mod probable;
 mod reshape;
 
+pub(super) use absorbed::{absorbed_locals, local_with_absorbed};
 pub(super) use count::{has_joins, live};
 pub(super) use evidence::{Evidence, Ground, Links, staged_persona};
 pub(super) use hand::joins_of;
 pub(super) use keys::{backfill, forget_object, forget_unless_several, is_several, put_keys, stored_keys};
 pub(super) use probable::probable;
-pub(super) use reshape::{Joiner, absorbed_locals, has_room, kept_of, local_with_absorbed, note_join};
+pub(super) use reshape::{Joiner, has_room, kept_of, note_join};

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::View;
 use super::entry::Term;
 use super::page::read_record;
-use super::select::{live_record_no, members, objects_of, posting};
+use super::select::{live_record_no, members, posting};
 use super::standing::Standing;
 use crate::error::Result;
 use crate::model::{
@@ -17,6 +17,7 @@ use crate::model::{
 use crate::rules::precedence;
 use crate::store::codec::{Reader, unpack_sorted};
 use crate::store::sqlite::apply::{images, load_record, record_row};
+use crate::store::sqlite::directory::objects_of;
 use crate::store::sqlite::join::joins_of;
 use crate::store::sqlite::redaction::{Entry, entry, header};
 use crate::store::sqlite::{damaged, kind_number, sql};
@@ -107,7 +108,7 @@ fn containing(view: &View<'_>, record_no: i64) -> Result<BTreeSet<i64>> {
             groups.insert(group.map_err(step())?);
         }
     }
-    for object_no in objects_of(view, record_no)? {
+    for object_no in objects_of(view.state, record_no)? {
         let packed: Option<Vec<u8>> = view
             .state
             .prepare_cached("SELECT groups FROM member_groups WHERE member_no = ?1")
@@ -147,7 +148,7 @@ fn count_members(view: &View<'_>, standing: &Standing, record_no: i64, id: Recor
         .prepare_cached("SELECT count(*) FROM manual_members WHERE customer_no = ?1 AND group_no = ?2")
         .and_then(|mut query| query.query_row(params![standing.no, record_no], |row| row.get(0)))
         .map_err(sql("read memberships"))?;
-    for object_no in objects_of(view, record_no)? {
+    for object_no in objects_of(view.state, record_no)? {
         let count: Option<u64> = view
             .state
             .prepare_cached("SELECT sum(count) FROM group_members WHERE group_via IN (?1, ?2)")

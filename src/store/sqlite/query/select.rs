@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::model::{Filter, Nesting, ObjectKind, RecordId};
 use crate::store::codec::unpack_sorted;
 use crate::store::sqlite::apply::FINISHING;
+use crate::store::sqlite::directory::objects_of;
 use crate::store::sqlite::sql;
 
 /// What a filter leaves of one customer's records of one kind.
@@ -260,21 +261,6 @@ pub(super) fn live_record_no(view: &View<'_>, standing: &Standing, id: RecordId)
         .map_err(step())
 }
 
-/// Returns the objects of a record: its founder, and those that joined.
-pub(super) fn objects_of(view: &View<'_>, record_no: i64) -> Result<Vec<i64>> {
-    let step = || sql("read the objects of a record");
-    let mut query = view
-        .state
-        .prepare_cached(
-            "SELECT object_no FROM objects WHERE object_no = ?1 AND record_no = ?1
-             UNION ALL SELECT object_no FROM objects INDEXED BY objects_joined
-             WHERE record_no = ?1 AND record_no <> object_no",
-        )
-        .map_err(step())?;
-    let rows = query.query_map([record_no], |row| row.get(0)).map_err(step())?;
-    rows.collect::<Result<_, _>>().map_err(step())
-}
-
 /// Members beyond which all joined objects of an endpoint are read at once.
 const ONE_BY_ONE: usize = 512;
 
@@ -295,7 +281,7 @@ fn direct_members(view: &View<'_>, standing: &Standing, group: i64) -> Result<Se
             set.insert(row.get(0).map_err(step())?);
         }
     }
-    for object_no in objects_of(view, group)? {
+    for object_no in objects_of(view.state, group)? {
         let mut numbers = Vec::new();
         for group_via in [object_no * 2, object_no * 2 + 1] {
             let packed: Option<Vec<u8>> = view
