@@ -343,8 +343,9 @@ pub(crate) trait RunStore: Send + Debug {
     ) -> Result<Vec<(Option<i64>, ObjectRef)>>;
     fn set_verdicts(&mut self, answers: &[(i64, &Presence, bool)]) -> Result<()>;
     fn void(&mut self, kind: ObjectKind) -> Result<()>;
-    /// Drops candidates that were found after all, and proposes what is missing since before a point in time.
-    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<()>;
+    /// Settles who has another id by now, drops candidates that were found after all, and proposes what is missing since
+    /// before a point in time. Returns the records whose address seems to be another person's.
+    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<Vec<RecordId>>;
     /// Compares memberships; to be called once the objects are settled.
     fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()>;
     fn judge_objects(&mut self, terms: &GuardTerms) -> Result<()>;

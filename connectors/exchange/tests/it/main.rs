@@ -22,6 +22,7 @@ mod listing;
 #[path = "../../../ldap/tests/domain/lost_members.rs"]
 mod lost_members;
 mod organisation;
+mod routes;
 mod sign_in;
 mod trouble;
 #[path = "../../../ldap/tests/domain/usn_histories.rs"]

@@ -11,7 +11,7 @@ use super::{Apply, Chunk};
 use crate::error::Result;
 use crate::model::{RecordId, SourceId};
 use crate::store::sqlite::join::{
-    Evidence, Joiner, Links, backfill, forget_unless_several, has_room, put_keys, staged_persona, stored_keys,
+    Evidence, Joiner, Links, backfill, forget_unless_several, has_room, parts, put_keys, staged_persona, stored_keys,
 };
 use crate::store::sqlite::member::record_id;
 use crate::store::sqlite::stage::{Disposition, Stage};
@@ -21,6 +21,29 @@ use crate::store::sqlite::{damaged, sql};
 const OBJECTS_A_CHUNK: usize = 5000;
 /// The position behind the last step that only indexes: staged objects have larger numbers.
 const INDEXED: i64 = 1;
+
+/// Whether an object may take up the record that it founded once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It may.
+    There,
+    /// It founds one anew.
+    Anew,
+    /// It founds one under an id of its own: the one that is derived from its source id is somebody else's for good.
+    Taken,
+}
+
+/// Forgets to which record an id leads that another object is about to found.
+fn forget_founded(chunk: &Chunk<'_>, founded: RecordId) -> Result<()> {
+    for statement in ["DELETE FROM adopted_ids WHERE id = ?1", "DELETE FROM record_ids WHERE id = ?1"] {
+        chunk
+            .transaction
+            .prepare_cached(statement)
+            .and_then(|mut delete| delete.execute([founded.0.as_bytes()]))
+            .map_err(sql("store an object"))?;
+    }
+    Ok(())
+}
 
 impl Apply {
     /// Brings the index of joins to what the run makes of its endpoint, before anybody is looked for in it. Positions of
@@ -109,7 +132,7 @@ impl Apply {
         Ok(room.then_some(record_no))
     }
 
-    /// Makes room in the record that an object founded once. Returns whether it may take it up again.
+    /// Makes room in the record that an object founded once, if it may take it up again.
     pub(super) fn clear(
         &self,
         stage: &Stage,
@@ -117,25 +140,30 @@ impl Apply {
         row: &Row,
         record_no: i64,
         founded: RecordId,
-    ) -> Result<bool> {
+    ) -> Result<Room> {
         let object_no = row.object_no();
+        if row.source_id.is_weak() {
+            // Whoever had the address has another one by now, and the record with it; whether still there or not.
+            let stays = parts(chunk.transaction, Some(stage), record_no)?;
+            if stays.iter().any(|part| part.endpoint_no == stage.endpoint_no) {
+                if record_id(chunk.transaction, record_no)? == Some(founded) {
+                    return Ok(Room::Taken);
+                }
+                forget_founded(chunk, founded)?;
+                return Ok(Room::Anew);
+            }
+        }
         if chunk.ground.is_none() || has_room(chunk.transaction, stage, record_no, object_no, &row.source_id)? {
-            return Ok(true);
+            return Ok(Room::There);
         }
         let id = record_id(chunk.transaction, record_no)?;
         if id != Some(founded) {
             // It is somebody else's by now: the object founds one anew.
-            for statement in ["DELETE FROM adopted_ids WHERE id = ?1", "DELETE FROM record_ids WHERE id = ?1"] {
-                chunk
-                    .transaction
-                    .prepare_cached(statement)
-                    .and_then(|mut delete| delete.execute([founded.0.as_bytes()]))
-                    .map_err(sql("store an object"))?;
-            }
-            return Ok(false);
+            forget_founded(chunk, founded)?;
+            return Ok(Room::Anew);
         }
         self.joiner(stage, chunk, |joiner| joiner.expel(record_no))?;
-        Ok(true)
+        Ok(Room::There)
     }
 
     fn joiner(

@@ -9,6 +9,7 @@ mod joins;
 mod objects;
 mod probes;
 mod removals;
+mod renames;
 mod repair;
 mod reverse;
 
@@ -107,6 +108,8 @@ pub(super) struct Apply {
     containers: HashMap<String, i64>,
     /// Probes of new objects that joined a record: written with them, at the end of the chunk.
     joined: Vec<([u8; 16], probes::ProbeRow, Option<i64>)>,
+    /// Objects of this chunk that have another id now: their memberships are still under the old one.
+    renamed: Vec<renames::Renamed>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
 }
@@ -245,7 +248,7 @@ pub(super) struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), index: None }
+        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), renamed: Vec::new(), index: None }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.

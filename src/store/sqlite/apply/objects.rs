@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::joins::Room;
 use super::probes::New;
 use super::removals::Told;
 use super::{Apply, Arriving, Chunk, Reached, images, record_row};
@@ -19,7 +20,7 @@ use crate::store::{codec, fault};
 /// Staged objects of one transaction: each takes a few rows.
 const OBJECTS_A_CHUNK: usize = 5000;
 /// Never equal to a real fingerprint's bytes by design: a listing of the object is compared in full next time.
-const NO_FINGERPRINT: [u8; 16] = [0; 16];
+pub(super) const NO_FINGERPRINT: [u8; 16] = [0; 16];
 
 /// One staged object.
 pub(super) struct Row {
@@ -28,13 +29,13 @@ pub(super) struct Row {
     pub(super) kind: ObjectKind,
     pub(super) source_id: SourceId,
     pub(super) container: Option<String>,
-    anchors: Option<String>,
-    primary_group: Option<Vec<u8>>,
-    body: Vec<u8>,
+    pub(super) anchors: Option<String>,
+    pub(super) primary_group: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
     pub(super) fingerprint: [u8; 16],
     observations: Option<Vec<u8>>,
     pub(super) observed: i64,
-    held: Vec<AttributeName>,
+    pub(super) held: Vec<AttributeName>,
 }
 
 impl Row {
@@ -115,6 +116,7 @@ impl Apply {
             }
         }
         self.write_joined(chunk)?;
+        self.move_memberships(chunk)?;
         // Before the state file: noted twice, they end the same; not noted, they would be lost.
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(sql("note changes"))?;
@@ -126,23 +128,14 @@ impl Apply {
         let step = || sql("store an object");
         let target = self.target.clone();
         let (object_no, key) = (row.object_no(), row.source_id.key());
-        let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
-        // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        let known: Option<i64> = if chunk.before.any_ids {
-            chunk
-                .transaction
-                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-                .map_err(step())?
-        } else {
-            None
-        };
+        if let Some(old_no) = stage.renames.old_of(object_no)
+            && self.rename(stage, chunk, (old_no, row), facets)?
+        {
+            return Ok(());
+        }
+        let mut id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
         let mut links = Self::links(stage, chunk, object_no)?;
-        let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
-        let known = match known {
-            Some(known) if self.clear(stage, chunk, row, known, id)? => Some(known),
-            _ => None,
-        };
+        let (known, room) = self.founded_before(stage, chunk, row, id)?;
         let joined = if known.is_none() { Self::place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
         let looked_for = if chunk.adopts && known.is_none() && joined.is_none() && row.kind == ObjectKind::User {
             edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
@@ -156,8 +149,11 @@ impl Apply {
         let adopted = adopted.or(joined);
         let before = adopted.map(|record_no| super::load_record(chunk.transaction, record_no)).transpose()?.flatten();
         let known = known.or(adopted);
-        let record_no = known.unwrap_or(object_no);
-        let founds = joined.is_none().then_some(New { id, record_no });
+        let mut record_no = known.unwrap_or(object_no);
+        if room == Some(Room::Taken) && known.is_none() {
+            (record_no, id) = Self::another_record(chunk, id)?;
+        }
+        let founds = (joined.is_none() && known.is_some() || record_no == object_no).then_some(New { id, record_no });
         self.note_new(stage, chunk, row, &key, founds.as_ref())?;
         let primary = self.primary_no(stage, chunk, row)?;
         chunk
@@ -204,7 +200,7 @@ impl Apply {
             .transaction
             .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)")
             .and_then(|mut insert| {
-                insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
+                insert.execute(params![record_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
         let mut attributes = codec::read_attributes(&row.body)?;
@@ -214,7 +210,7 @@ impl Apply {
         let image = self.image(chunk, row, attributes);
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
-        super::name_owner(chunk.transaction, object_no, &mut record, |key| self.arriving(stage, chunk, key))?;
+        super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
         if let Finding::Conflict(others, reason) = looked_for {
@@ -223,6 +219,28 @@ impl Apply {
             edit::note_conflict(transaction, events, numbers, record.id, (&others, reason), (target.run, *now))?;
         }
         self.settle(stage, chunk, object_no, &links)
+    }
+
+    /// Finds the record that an object founded once, and whether it may take it up again.
+    fn founded_before(
+        &self,
+        stage: &Stage,
+        chunk: &mut Chunk<'_>,
+        row: &Row,
+        id: RecordId,
+    ) -> Result<(Option<i64>, Option<Room>)> {
+        // The same object was here before: an endpoint of this name that was removed, and is configured again.
+        if !chunk.before.any_ids {
+            return Ok((None, None));
+        }
+        let known: Option<i64> = chunk
+            .transaction
+            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+            .map_err(sql("store an object"))?;
+        let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
+        let room = known.map(|known| self.clear(stage, chunk, row, known, id)).transpose()?;
+        Ok((known.filter(|_| room == Some(Room::There)), room))
     }
 
     fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
@@ -320,7 +338,7 @@ impl Apply {
     }
 
     /// Stores facets, with the time at which they were read.
-    fn write_facets(&mut self, stage: &Stage, chunk: &Chunk<'_>, facets: &[Row]) -> Result<()> {
+    pub(super) fn write_facets(&mut self, stage: &Stage, chunk: &Chunk<'_>, facets: &[Row]) -> Result<()> {
         let step = || sql("store a facet");
         for row in facets {
             let mut body = row.body.clone();
@@ -392,7 +410,7 @@ impl Apply {
     }
 
     /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.
-    fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
+    pub(super) fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
         let (Some(object_no), Some(kind)) = (stage.new_key(key)?, stage.new_kind(key)?) else { return Ok(None) };
         let step = || sql("read the owner of a computer");
         let stored: Option<[u8; 16]> = chunk
@@ -434,7 +452,7 @@ impl Apply {
     }
 
     /// Returns the number of the group that a staged object names as its primary one.
-    fn primary_no(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Option<i64>> {
+    pub(super) fn primary_no(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Option<i64>> {
         let Some(stored) = row.primary_group.as_ref().filter(|stored| !stored.is_empty()) else { return Ok(None) };
         let id = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?;
         let key = id.key();
@@ -450,7 +468,7 @@ impl Apply {
 }
 
 /// Observations are stored and compared with nothing.
-fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
+pub(super) fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
     let Some(observations) = &row.observations else { return Ok(()) };
     chunk
         .transaction

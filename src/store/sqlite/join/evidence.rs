@@ -264,8 +264,13 @@ pub(in super::super) fn staged_persona(
     let mut attributes = codec::read_attributes(&body)?;
     if let Some(held) = held {
         let stored: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT body FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            // Under its new number once it is stored, under the old one before.
+            .prepare_cached("SELECT body FROM objects WHERE object_no IN (?1, ?2) ORDER BY object_no = ?1 DESC LIMIT 1")
+            .and_then(|mut query| {
+                query
+                    .query_row([object_no, stage.renames.old_of(object_no).unwrap_or(object_no)], |row| row.get(0))
+                    .optional()
+            })
             .map_err(sql("read an object"))?;
         let held: Vec<AttributeName> = held.split(',').map(AttributeName::parse).collect();
         let stored = stored.map(|stored| codec::read_attributes(&stored)).transpose()?.unwrap_or_default();

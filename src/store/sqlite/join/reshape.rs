@@ -26,9 +26,9 @@ const ABSORBED: i64 = 3;
 
 /// One object of a record, there or gone.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(in super::super) struct Part {
     pub(super) object_no: i64,
-    pub(super) endpoint_no: i64,
+    pub(in super::super) endpoint_no: i64,
     pub(super) rank: i64,
     pub(super) source_id: SourceId,
     /// Whether it is there.
@@ -87,7 +87,7 @@ pub(super) fn record_of(connection: &Connection, object_no: i64) -> Result<i64> 
 }
 
 /// Lists the objects of a record, also those that are gone, in the order in which they count.
-pub(super) fn parts(connection: &Connection, stage: Option<&Stage>, record_no: i64) -> Result<Vec<Part>> {
+pub(in super::super) fn parts(connection: &Connection, stage: Option<&Stage>, record_no: i64) -> Result<Vec<Part>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
         .prepare_cached(
@@ -455,7 +455,7 @@ impl Joiner<'_, '_> {
                 .prepare_cached("SELECT 1 FROM records WHERE record_no = ?1")
                 .and_then(|mut query| query.exists([part.object_no]))
                 .map_err(step())?;
-            if !taken {
+            if !taken && !self.is_taken(part)? {
                 founder = Some(part);
                 break;
             }
@@ -495,6 +495,24 @@ impl Joiner<'_, '_> {
             self.connection.prepare_cached(statement).and_then(|mut write| write.execute(with)).map_err(step())?;
         }
         Ok(no)
+    }
+
+    /// Tells whether the id that an object would found is another record's: whoever was known by its address before.
+    fn is_taken(&self, part: &Part) -> Result<bool> {
+        if !part.source_id.is_weak() {
+            return Ok(false);
+        }
+        let endpoint: String = self
+            .connection
+            .prepare_cached("SELECT name FROM endpoints WHERE endpoint_no = ?1")
+            .and_then(|mut query| query.query_row([part.endpoint_no], |row| row.get(0)))
+            .map_err(sql("take a record apart"))?;
+        let endpoint = crate::model::EndpointName::new(endpoint)?;
+        let founded = RecordId::founded_by(self.customer, &endpoint, ObjectKind::User, &part.source_id.key());
+        self.connection
+            .prepare_cached("SELECT 1 FROM record_ids i JOIN records r USING (record_no) WHERE i.id = ?1 AND r.id = ?1")
+            .and_then(|mut query| query.exists([founded.0.as_bytes()]))
+            .map_err(sql("take a record apart"))
     }
 
     /// Leaves a record to local editors: nobody owns it any more.

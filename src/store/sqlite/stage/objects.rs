@@ -66,12 +66,12 @@ pub(in super::super) struct Probe {
 
 /// The stored image that a patch is merged over.
 #[derive(Default)]
-struct Base {
-    attributes: Attributes,
+pub(in super::super) struct Base {
+    pub(in super::super) attributes: Attributes,
     body: Vec<u8>,
-    container: Option<String>,
-    anchors: Option<String>,
-    primary_group: Option<i64>,
+    pub(in super::super) container: Option<String>,
+    pub(in super::super) anchors: Option<String>,
+    pub(in super::super) primary_group: Option<i64>,
 }
 
 impl Stage {
@@ -400,7 +400,7 @@ impl Stage {
     }
 
     /// Reads what the state file keeps of an object.
-    fn stored_base(&self, probe: &Probe, facet: Facet) -> Result<Base> {
+    pub(in super::super) fn stored_base(&self, probe: &Probe, facet: Facet) -> Result<Base> {
         let step = || sql("compare an object");
         let object_no = probe.object_no;
         if facet != Facet::Core {
@@ -534,6 +534,8 @@ impl Stage {
             _ if verdict != Verdict::ToldOutOfScope => return self.note_gone(probe.object_no),
             _ => return Ok(()),
         };
+        // An address that is said to be gone may be somebody's who has another one by now: it is looked up.
+        let verdict = if object.id.is_weak() { Verdict::Open } else { verdict };
         self.file
             .prepare_cached("INSERT OR REPLACE INTO candidates VALUES (?1, ?2, NULL, ?3, ?4, ?5, 0)")
             .and_then(|mut insert| {
