@@ -81,7 +81,7 @@ impl Service {
         }
         let infos = distinct(&endpoints)?;
         let id = customer.id.clone();
-        let (store, now) = (Arc::clone(&self.inner.store), Timestamp(self.inner.quotas.clock().now_unix_millis()));
+        let (store, now) = (Arc::clone(&self.inner.store), self.now());
         blocking(move || store.register(&customer, &infos, now)).await?;
         self.remember(&id, endpoints);
         Ok(())

@@ -16,7 +16,7 @@ use crate::model::{EndpointName, Timestamp};
 use crate::store::fault;
 
 /// Records of one transaction.
-const RECORDS_A_CHUNK: usize = 500;
+const RECORDS_A_CHUNK: usize = 200;
 
 /// An endpoint and its place, while the order changes also the one that it will have.
 struct Placed {
@@ -140,8 +140,7 @@ impl SqliteStore {
                      ORDER BY o.record_no LIMIT ?3",
                 )
                 .map_err(step())?;
-            let rows =
-                query.query_map(params![customer_no, upto, RECORDS_A_CHUNK], |row| row.get(0)).map_err(step())?;
+            let rows = query.query_map(params![customer_no, upto, RECORDS_A_CHUNK], |row| row.get(0)).map_err(step())?;
             rows.collect::<Result<_, _>>().map_err(step())?
         };
         let Some(last) = records.last() else {

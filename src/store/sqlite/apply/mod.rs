@@ -446,19 +446,17 @@ fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Res
 pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
-        .prepare_cached(
-            concat!(
-                "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, ",
-                rank_in_record!(),
-                ", e.yielded FROM objects o JOIN endpoints e USING (endpoint_no)
+        .prepare_cached(concat!(
+            "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, ",
+            rank_in_record!(),
+            ", e.yielded FROM objects o JOIN endpoints e USING (endpoint_no)
                  WHERE o.object_no = ?1 AND o.record_no = ?1
                  UNION ALL
                  SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, ",
-                rank_in_record!(),
-                ", e.yielded FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
+            rank_in_record!(),
+            ", e.yielded FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
                  WHERE o.record_no = ?1 AND o.record_no <> o.object_no"
-            ),
-        )
+        ))
         .map_err(step())?;
     let mut rows = query.query([record_no]).map_err(step())?;
     let mut images = Vec::new();
