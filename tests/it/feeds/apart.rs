@@ -78,6 +78,17 @@ async fn what_was_asked_of_one_customers_accounts_is_told_and_forgotten_there_al
         let told = asked(&walk_events(&directory, &customer, None, limit).await);
         assert_eq!((told, asked(&walk_events(&directory, &other, None, limit).await)), (5, 0), "in pages of {limit}");
     }
+    // Neither the event behind which they stand nor one of them is lost between two pages.
+    for of in [None, Some(users[0])] {
+        let told = |entries: &[Happening]| -> Vec<String> {
+            entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect()
+        };
+        let whole = told(&walk_events(&directory, &customer, of, 1000).await);
+        assert!(whole.len() > asked(&walk_events(&directory, &customer, of, 1000).await) + 1);
+        for limit in 1..4 {
+            assert_eq!(told(&walk_events(&directory, &customer, of, limit).await), whole, "{of:?} in pages of {limit}");
+        }
+    }
     // The other one lets go of all that it can.
     for _ in 0..2 {
         second.change(|directory| drop(directory.add_user(77, "oslo")));
@@ -196,4 +207,85 @@ async fn a_cursor_is_due_in_its_last_quarter_from_the_first_moment_on_and_past_i
     assert!(due().await.unwrap().text.contains("was good until"));
     world.import_done().await;
     assert_eq!(due().await, None);
+}
+
+#[tokio::test]
+async fn who_fails_ends_no_alert_of_what_it_has_not_tried() {
+    let mut directory = World::directory(40);
+    directory.tombstones_readable = true;
+    let world = World::new(directory).await;
+    world.import_done().await;
+    let (directory, customer) = (world.service.directory(), world.customer.clone());
+    world.delete([3]);
+    world.endpoint.lie([Lie::LookupFails]);
+    world.import().await;
+    let alerts = async || topics(&all(&directory, &customer, Feed::Alerts).await);
+    assert_eq!(alerts().await, [Topic::LookUpFailed]);
+    world.endpoint.lie([Lie::FailsAfter(0)]);
+    world.import().await;
+    assert_eq!(alerts().await, [Topic::ImportFailed, Topic::LookUpFailed]);
+    world.endpoint.lie([]);
+    world.import().await;
+    assert_eq!(alerts().await, []);
+}
+
+#[tokio::test]
+async fn who_is_gone_is_no_contradiction_any_more() {
+    let world = World::in_step(World::directory(40)).await;
+    let (directory, customer) = (world.service.directory(), world.customer.clone());
+    directory.add(&customer, &Draft::user("new77@corp.example").set(names::LAST_NAME, "Other")).await.unwrap();
+    world.endpoint.change(|directory| {
+        let id = directory.add_user(77, "oslo");
+        directory.set(&id, names::PRIMARY_EMAIL, "new77@corp.example");
+    });
+    world.import_done().await;
+    let pairs = async || {
+        let found = all(&directory, &customer, Feed::Suggestions).await;
+        found.into_iter().filter(|one| one.topic == Topic::Duplicate).count()
+    };
+    assert_eq!(pairs().await, 1);
+    world.delete([77]);
+    world.import_done().await;
+    assert_eq!(pairs().await, 0);
+}
+
+#[tokio::test]
+async fn behind_thousands_of_pairs_that_are_over_one_that_is_not_is_found() {
+    let mut directory = World::directory(5);
+    directory.tombstones_readable = true;
+    let world = World::new(directory).await;
+    let (directory, customer) = (world.service.directory(), world.customer.clone());
+    let draft = Draft::user("shared@corp.example").set(names::LAST_NAME, "Other");
+    let shared = directory.add(&customer, &draft).await.unwrap().id;
+    let add = |range: std::ops::RangeInclusive<u128>| {
+        world.endpoint.change(|directory| {
+            for number in range {
+                let id = directory.add_user(number, "oslo");
+                directory.set(&id, names::ALIASES, tenantry::model::Value::list(["shared@corp.example"]));
+            }
+        });
+    };
+    add(100..=100);
+    world.import_done().await;
+    world.clock.advance(Duration::from_mins(1));
+    add(1001..=3100);
+    world.import_done().await;
+    let query = NoticeQuery::new(Feed::Suggestions).of(shared);
+    let pairs = async || {
+        let found = walk(&directory, &customer, &query, 1000).await;
+        found.into_iter().filter(|one| one.topic == Topic::Duplicate).collect::<Vec<_>>()
+    };
+    assert_eq!(pairs().await.len(), 2101);
+    // They go; the pairs are over with them.
+    world.delete(1001..=3100);
+    let held = world.import().await;
+    let approve = Some(held.plan.expect("more than the guard lets go"));
+    world.import_with(ImportOptions { approve, ..ImportOptions::default() }).await;
+    let left = pairs().await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    let users = world.records(ObjectKind::User);
+    let other = left[0].records.iter().find(|id| **id != shared).unwrap();
+    assert_eq!(users[other].identities[0].source_id, ScriptedDirectory::id(100));
+    let of_all = all(&directory, &customer, Feed::Suggestions).await;
+    assert_eq!(of_all.iter().filter(|one| one.topic == Topic::Duplicate).count(), 1);
 }
