@@ -57,7 +57,7 @@ pub(super) fn read(
                 });
                 own_groups.insert(record.lock.as_ref().unwrap().endpoint.clone(), record.id);
                 continue;
-            };
+            }
             let keys: Vec<Object> =
                 record.identities.iter().map(|one| (one.endpoint.clone(), one.source_id.clone())).collect();
             let endpoints: BTreeSet<_> = keys.iter().map(|(endpoint, _)| endpoint).collect();
@@ -142,7 +142,19 @@ pub(super) fn read(
         let expected = back.remove(id).unwrap_or_default();
         found.check(8, groups == expected, || format!("groups of {keys:?}: {groups:?} instead of {expected:?}"));
     }
-    for (endpoint, local) in &locals {
+    counts_agree(store, customer, &locals, &by_id, found);
+    locals
+}
+
+/// Law 8: no membership lacks its group, and the totals are those of what is there.
+fn counts_agree(
+    store: &dyn Store,
+    customer: &CustomerId,
+    locals: &BTreeMap<EndpointName, Local>,
+    by_id: &BTreeMap<RecordId, Vec<Object>>,
+    found: &mut Found,
+) {
+    for (endpoint, local) in locals {
         for edge in local.edges.iter().filter(|edge| !local.records.contains_key(&edge.0)) {
             found.fail(8, format!("a membership of a group that is not there: {endpoint} {edge:?}"));
         }
@@ -155,5 +167,4 @@ pub(super) fn read(
     found.check(8, [totals.users, totals.groups, totals.computers, totals.memberships] == counted, || {
         format!("{totals:?}, but there are {counted:?}")
     });
-    locals
 }

@@ -66,6 +66,7 @@ struct Differences {
 }
 
 /// One import, as the script saw it.
+#[allow(clippy::struct_excessive_bools)] // they have nothing to do with each other
 pub(super) struct Seen<'a> {
     pub(super) had: &'a Local,
     pub(super) has: &'a Local,

@@ -46,7 +46,7 @@ pub(super) fn blend_one(first: bool, id: &SourceId, object: &mut ScriptedObject)
         0 => {
             anchored(
                 object,
-                if digits % 2 == 0 { "security-id" } else { "consistency-guid" },
+                if digits.is_multiple_of(2) { "security-id" } else { "consistency-guid" },
                 format!("person {digits}"),
             );
             apart()

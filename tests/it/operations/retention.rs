@@ -118,7 +118,7 @@ async fn who_falls_behind_what_is_kept_is_an_alert_until_it_starts_anew_or_is_fo
     catch_up().await;
     stage.service.clone().with_retention(wide).apply_retention(&stage.customer).await.unwrap();
     assert_eq!(alerts().await, [], "behind, and everything is kept for it");
-    stage.service.clone().with_retention(narrow.clone()).apply_retention(&stage.customer).await.unwrap();
+    stage.service.clone().with_retention(narrow).apply_retention(&stage.customer).await.unwrap();
     let told = alerts().await;
     assert_eq!(told.len(), 1, "who is in time is none: {told:?}");
     assert!(told[0].text.contains("a/b@c") && told[0].count.unwrap() > 20 && told[0].remedy.contains("export"));

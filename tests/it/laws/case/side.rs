@@ -13,6 +13,7 @@ use crate::laws::script::{Dice, OUTSIDE, Op, PLACES, Script, Trick, ids, pick};
 use crate::laws::shared::blend;
 
 /// One endpoint and what the script knows of it.
+#[allow(clippy::struct_excessive_bools)] // each of them is thrown for by itself
 pub(super) struct Side {
     pub(super) name: EndpointName,
     /// Some of its people are those of the other endpoint.
