@@ -64,6 +64,9 @@ pub(super) fn read(
             found.check(10, keys.len() == 1 || missing.is_some() && endpoints.len() == keys.len(), || {
                 format!("two objects are one record: {record:?}")
             });
+            if let Some(missing) = missing {
+                is_missing_nowhere_else(&json, &keys, missing, found);
+            }
             for key in &keys {
                 let first = record_ids.insert(key.clone(), record.id).unwrap_or(record.id);
                 let told = || told_to_move(&replica.moves, &first.to_string(), &record.id.to_string());
@@ -166,5 +169,13 @@ fn counts_agree(
     let counted = [count(ObjectKind::User), count(ObjectKind::Group), count(ObjectKind::Computer), memberships];
     found.check(8, [totals.users, totals.groups, totals.computers, totals.memberships] == counted, || {
         format!("{totals:?}, but there are {counted:?}")
+    });
+}
+
+/// Law 2: a record is missing while all of its objects are.
+fn is_missing_nowhere_else(record: &Json, keys: &[Object], missing: &BTreeSet<Object>, found: &mut Found) {
+    let unseen = keys.iter().all(|key| missing.contains(key));
+    found.check(2, unseen != record["missing_since"].is_null(), || {
+        format!("missing while an endpoint shows it, or the other way round: {record}")
     });
 }

@@ -37,6 +37,11 @@ pub(super) fn blend_one(first: bool, id: &SourceId, object: &mut ScriptedObject)
         }
         return;
     }
+    // Known apart at first; the other endpoint learns who it is when the name changes there.
+    let is_renamed = object.attributes.text(&names::LAST_NAME).is_some_and(|name| name.starts_with("Name"));
+    if number % 7 == 6 && (first || is_renamed) {
+        anchored(object, "object-guid", format!("late {number}"));
+    }
     let Some(address) = object.attributes.text(&names::PRIMARY_EMAIL).map(str::to_owned) else { return };
     let Some((name, DOMAIN)) = address.split_once('@') else { return };
     let digits: u64 = name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
