@@ -19,6 +19,8 @@ mod ldap;
 #[path = "../../../ldap/tests/domain/conformance.rs"]
 mod ldap_conformance;
 mod listing;
+#[path = "../../../ldap/tests/domain/lost_members.rs"]
+mod lost_members;
 mod organisation;
 mod sign_in;
 mod trouble;
