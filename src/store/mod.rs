@@ -84,8 +84,9 @@ pub struct Parked {
 /// Keeps everything. See the module for its guarantees. All functions block.
 pub trait Store: sealed::Sealed + Queries + Editing + Feeds {
     /// Makes a customer and its endpoints known, or takes over changed names and titles. The order of the endpoints is
-    /// the order in which their values count.
-    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()>;
+    /// the order in which their values count; one that is not named keeps its place. Of every record that another order
+    /// changes an event tells; should the process end before that, the next call goes on.
+    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo], now: Timestamp) -> Result<()>;
 
     /// Reads events behind a position, in order, at most `limit`.
     fn events(&self, customer: &CustomerId, after: u64, limit: usize) -> Result<Vec<Event>>;

@@ -2,6 +2,15 @@
 //!
 //! Every function here blocks; callers keep it off the async threads.
 
+/// The place of an endpoint in the order that a record follows: while the order changes, some follow the next one already.
+macro_rules! rank_in_record {
+    () => {
+        "CASE WHEN e.next_rank IS NULL
+               OR o.record_no > (SELECT upto FROM reorders r WHERE r.customer_no = e.customer_no)
+              THEN e.rank ELSE e.next_rank END"
+    };
+}
+
 mod apply;
 mod directory;
 mod edit;
@@ -18,6 +27,7 @@ mod plan;
 mod query;
 mod redaction;
 mod release;
+mod reorder;
 mod retention;
 mod run;
 mod schema;

@@ -49,7 +49,7 @@ impl sealed::Sealed for SqliteStore {
             let name = format!("dry-{}.db", RunId::random());
             let path = self.work.join(name);
             let store = Arc::new(SqliteStore::open(&path)?);
-            store.register(&Customer::new(start.customer.clone()), std::slice::from_ref(&start.info))?;
+            store.register(&Customer::new(start.customer.clone()), std::slice::from_ref(&start.info), start.now)?;
             let mut run = SqliteRun::begin(&store, start)?;
             run.temporary = Some(path);
             return Ok(Box::new(run));

@@ -134,6 +134,8 @@ struct Chunk<'a> {
 struct Before {
     /// The endpoint's place in the customer's order, and what it leaves to local editors.
     rank: u32,
+    /// Its place in records up to this number, while the order changes.
+    next_rank: Option<(u32, i64)>,
     yielded: Vec<String>,
     /// Whether any record has an id that a new one might be given: not before the first import of all has written them.
     any_ids: bool,
@@ -143,17 +145,26 @@ struct Before {
 
 impl Before {
     fn read(transaction: &Transaction<'_>, endpoint_no: i64) -> Result<Self> {
-        let (rank, yielded, any_ids, last_facet): (u32, String, bool, Option<i64>) = transaction
+        type Row = (u32, String, bool, Option<i64>, Option<u32>, Option<i64>);
+        let (rank, yielded, any_ids, last_facet, next, upto): Row = transaction
             .prepare_cached(
-                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets)
-                 FROM endpoints WHERE endpoint_no = ?1",
+                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets),
+                        next_rank, (SELECT upto FROM reorders r WHERE r.customer_no = e.customer_no)
+                 FROM endpoints e WHERE endpoint_no = ?1",
             )
             .and_then(|mut query| {
-                query.query_row([endpoint_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                query.query_row([endpoint_no], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                })
             })
             .map_err(sql("read the endpoint"))?;
         let yielded = serde_json::from_str(&yielded).unwrap_or_default();
-        Ok(Self { rank, yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+        Ok(Self { rank, next_rank: next.zip(upto), yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+    }
+
+    /// Returns the endpoint's place in the order that a record follows.
+    fn rank_in(&self, record_no: i64) -> u32 {
+        self.next_rank.filter(|(_, upto)| record_no <= *upto).map_or(self.rank, |(next, _)| next)
     }
 }
 
@@ -438,15 +449,17 @@ fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Res
 pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
-        .prepare_cached(
-            "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
-             FROM objects o JOIN endpoints e USING (endpoint_no)
-             WHERE o.object_no = ?1 AND o.record_no = ?1
-             UNION ALL
-             SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
-             FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
-             WHERE o.record_no = ?1 AND o.record_no <> o.object_no",
-        )
+        .prepare_cached(concat!(
+            "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, ",
+            rank_in_record!(),
+            ", e.yielded FROM objects o JOIN endpoints e USING (endpoint_no)
+                 WHERE o.object_no = ?1 AND o.record_no = ?1
+                 UNION ALL
+                 SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, ",
+            rank_in_record!(),
+            ", e.yielded FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
+                 WHERE o.record_no = ?1 AND o.record_no <> o.object_no"
+        ))
         .map_err(step())?;
     let mut rows = query.query([record_no]).map_err(step())?;
     let mut images = Vec::new();

@@ -207,7 +207,7 @@ impl Apply {
         if !facets.is_empty() || object_no <= chunk.before.last_facet {
             attributes = super::with_facets(chunk.transaction, object_no, attributes)?;
         }
-        let image = self.image(chunk, row, attributes);
+        let image = self.image(chunk, row, record_no, attributes);
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
         super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -313,7 +313,7 @@ impl Apply {
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
         }
-        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, new)?);
+        let image = self.image(chunk, row, record_no, super::with_facets(chunk.transaction, object_no, new)?);
         self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)?;
         self.settle(stage, chunk, object_no, &links)
     }
@@ -333,7 +333,7 @@ impl Apply {
         let before = images(chunk.transaction, record_no)?;
         self.write_facets(stage, chunk, facets)?;
         let attributes = super::with_facets(chunk.transaction, row.object_no(), codec::read_attributes(&core)?)?;
-        let image = self.image(chunk, row, attributes);
+        let image = self.image(chunk, row, record_no, attributes);
         self.tell_change(stage, chunk, record_no, before, image, false)
     }
 
@@ -398,10 +398,10 @@ impl Apply {
         Ok(())
     }
 
-    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Image {
+    fn image(&self, chunk: &Chunk<'_>, row: &Row, record_no: i64, attributes: Attributes) -> Image {
         Image {
             endpoint: self.target.endpoint.clone(),
-            rank: chunk.before.rank,
+            rank: chunk.before.rank_in(record_no),
             source_id: row.source_id.clone(),
             attributes,
             missing_since: None,

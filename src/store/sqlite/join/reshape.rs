@@ -90,14 +90,18 @@ pub(super) fn record_of(connection: &Connection, object_no: i64) -> Result<i64> 
 pub(in super::super) fn parts(connection: &Connection, stage: Option<&Stage>, record_no: i64) -> Result<Vec<Part>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
-        .prepare_cached(
-            "SELECT o.object_no, o.endpoint_no, e.rank, o.source_id
-             FROM objects o JOIN endpoints e USING (endpoint_no) WHERE o.object_no = ?1 AND o.record_no = ?1
-             UNION ALL
-             SELECT o.object_no, o.endpoint_no, e.rank, o.source_id
-             FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
-             WHERE o.record_no = ?1 AND o.record_no <> o.object_no",
-        )
+        .prepare_cached(concat!(
+            "SELECT o.object_no, o.endpoint_no, ",
+            rank_in_record!(),
+            ", o.source_id
+                 FROM objects o JOIN endpoints e USING (endpoint_no) WHERE o.object_no = ?1 AND o.record_no = ?1
+                 UNION ALL
+                 SELECT o.object_no, o.endpoint_no, ",
+            rank_in_record!(),
+            ", o.source_id
+                 FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
+                 WHERE o.record_no = ?1 AND o.record_no <> o.object_no"
+        ))
         .map_err(step())?;
     let mut rows = query.query([record_no]).map_err(step())?;
     let mut found = Vec::new();
