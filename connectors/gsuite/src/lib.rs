@@ -29,6 +29,7 @@ mod error;
 pub mod fuzzing;
 mod hints;
 mod key;
+mod listing;
 mod lookup;
 mod map;
 mod members;
