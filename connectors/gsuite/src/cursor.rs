@@ -33,8 +33,8 @@ pub(crate) struct Position {
     pub(crate) lanes: BTreeMap<Stage, Lane>,
     /// The last group whose members were asked for, in the order of their ids.
     pub(crate) group: Option<String>,
-    /// The groups up to there whose members have not all come.
-    pub(crate) open: BTreeSet<String>,
+    /// The groups up to there whose members have not all come, and the page that comes next.
+    pub(crate) open: BTreeMap<String, Lane>,
     /// The domains seen so far.
     pub(crate) domains: BTreeSet<String>,
     /// Whether a kind of devices could not be read, so that computers cannot be closed.

@@ -69,7 +69,17 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(group: String) -> Self {
-        Self { group, token: None, seen: BTreeSet::new(), empty: 0, last: Vec::new() }
+        Self::from(group, None)
+    }
+
+    /// Goes on with a page.
+    pub(crate) fn from(group: String, token: Option<String>) -> Self {
+        Self { group, token, seen: BTreeSet::new(), empty: 0, last: Vec::new() }
+    }
+
+    /// Returns the token of the next page.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Reads the next page.

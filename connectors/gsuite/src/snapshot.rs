@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
-use futures::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::value::RawValue;
 use tenantry::endpoint::{Checkpoint, SnapshotPage, SnapshotPager, SnapshotStep};
 use tenantry::model::{ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Value, Via};
 use tenantry::{Context, Error, ErrorKind, Result};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::client::Api;
 use crate::config::Devices;
@@ -78,7 +79,10 @@ pub(crate) struct Snapshot {
     /// All groups, to be sorted; taken when their members are read.
     groups: Vec<Box<str>>,
     waiting: VecDeque<Box<str>>,
-    asked: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Groups of which some members came before the checkpoint.
+    resumed: Vec<Walk>,
+    /// Tasks, so that a request goes on while a page is given away: it holds one of the gate's places.
+    asked: JoinSet<Answer>,
     /// How many groups' members are being asked for.
     reading: usize,
     /// Members whose domains were not known when they came. Their group is not gone on with.
@@ -108,7 +112,7 @@ impl Snapshot {
                 ended: left_out(&api, detail),
                 lanes: BTreeMap::new(),
                 group: None,
-                open: BTreeSet::new(),
+                open: BTreeMap::new(),
                 domains: BTreeSet::new(),
                 short: false,
                 since,
@@ -137,7 +141,8 @@ impl Snapshot {
             chains: BTreeMap::new(),
             groups: Vec::new(),
             waiting: VecDeque::new(),
-            asked: FuturesUnordered::new(),
+            resumed: Vec::new(),
+            asked: JoinSet::new(),
             reading: 0,
             parked: Vec::new(),
             known: Arc::default(),
@@ -203,17 +208,21 @@ impl Snapshot {
         // The gate serves in order: with more groups than this in its queue, each page of a listing waits behind them.
         while self.reading < self.api.config.quota.concurrent.max(1)
             && self.parked.len() < PARKED
-            && let Some(group) = self.waiting.pop_front()
+            && let Some(walk) = self.resumed.pop().or_else(|| self.begin_group())
         {
-            if self.position.group.as_deref().is_none_or(|last| *last < *group) {
-                self.position.group = Some(group.to_string());
-            }
-            self.position.open.insert(group.to_string());
-            self.ask_members(Walk::new(group.into()));
+            self.ask_members(walk);
         }
         if self.has_ended(Stage::Groups) && self.waiting.is_empty() && self.position.open.is_empty() {
             self.position.ended.insert(Stage::Members);
         }
+    }
+
+    /// Begins with the members of the next group.
+    fn begin_group(&mut self) -> Option<Walk> {
+        let group = String::from(self.waiting.pop_front()?);
+        self.position.open.insert(group.clone(), Lane { begun: self.now(), ..Lane::default() });
+        self.position.group = Some(group.clone());
+        Some(Walk::new(group))
     }
 
     fn ask_page(&mut self, stage: Stage) {
@@ -228,32 +237,33 @@ impl Snapshot {
             Stage::Groups | Stage::Members => Operation::ListGroups,
         };
         let (api, cx) = (Arc::clone(&self.api), self.cx.clone());
-        self.asked.push(Box::pin(async move {
-            Answer::Page(stage, api.page(&cx, operation, &url, token.as_deref()).await)
-        }));
+        let page = async move { Answer::Page(stage, api.page(&cx, operation, &url, token.as_deref()).await) };
+        self.asked.spawn(page.in_current_span());
     }
 
     /// Asks for owners whom nobody listed.
     fn ask_owners(&mut self, part: Part) {
         let (api, cx) = (Arc::clone(&self.api), self.cx.clone());
-        self.asked.push(Box::pin(async move {
+        let owners = async move {
             let asked: Vec<_> = part.strangers.keys().map(|address| crate::lookup::owner(&api, &cx, address)).collect();
             let owners = stream::iter(asked).buffered(OWNERS_AT_A_TIME).try_collect().await;
             Answer::Owners(part, owners)
-        }));
+        };
+        self.asked.spawn(owners.in_current_span());
     }
 
     fn ask_members(&mut self, walk: Walk) {
         self.reading += 1;
         let next = walk.next(Arc::clone(&self.api), self.cx.clone(), Arc::clone(&self.known));
-        self.asked.push(Box::pin(async move { Answer::Members(next.await) }));
+        self.asked.spawn(async move { Answer::Members(next.await) }.in_current_span());
     }
 
     /// Takes answers until there is a page to give away; `false`: there is nothing more.
     async fn fill(&mut self) -> Result<bool> {
         loop {
             self.ask();
-            let Some(answer) = self.asked.next().await else { return Ok(!is_empty(&self.page)) };
+            let Some(answer) = self.asked.join_next().await else { return Ok(!is_empty(&self.page)) };
+            let answer = answer.map_err(|_| Error::new(ErrorKind::Unavailable, "a request ended without an answer"))?;
             match answer {
                 Answer::Page(stage, Err(error)) => self.unreadable(stage, error)?,
                 Answer::Page(stage, Ok(page)) => {
@@ -492,8 +502,13 @@ impl Snapshot {
             groups.retain(|group| **group > **last);
         }
         self.waiting = groups.into();
-        for group in std::mem::take(&mut self.position.open) {
-            self.waiting.push_front(group.into());
+        let now = self.now();
+        for (group, lane) in &mut self.position.open {
+            // Behind a token that is too old the group is read again: nothing is lost by memberships that come twice.
+            if now - lane.begun > STALE {
+                *lane = Lane { begun: now, ..Lane::default() };
+            }
+            self.resumed.push(Walk::from(group.clone(), lane.token.clone()));
         }
     }
 
@@ -523,10 +538,14 @@ impl Snapshot {
     /// Puts members with what is given away, and goes on with their group.
     fn give(&mut self, members: Members, walk: Option<Walk>) {
         let edges = members.into_edges(&self.position.domains);
+        let group = edges.group.to_string();
         match walk {
-            Some(walk) => self.ask_members(walk),
+            Some(walk) => {
+                self.position.open.entry(group).or_default().token = walk.token().map(str::to_owned);
+                self.ask_members(walk);
+            }
             None => {
-                self.position.open.remove(&edges.group.to_string());
+                self.position.open.remove(&group);
                 self.page.closed.push(Scope::Members(edges.group.clone(), edges.via));
             }
         }
