@@ -28,6 +28,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hints;
+mod ids;
 mod key;
 mod listing;
 mod lookup;

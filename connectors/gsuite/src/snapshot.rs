@@ -1,7 +1,7 @@
 //! A full listing: users, groups and their members, devices, side by side where they do not need each other, so that the
 //! quota is what it waits for and not one chain of pages. It must not know what an attribute means.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use crate::client::Api;
 use crate::config::Devices;
 use crate::cursor::{Lane, Position, Since, Stage};
 use crate::error::{repeated, too_long, unusable_checkpoint};
+use crate::ids::Ids;
 use crate::listing::{Detail, listing_url, parse, senseless, source_id, units};
 use crate::map::{self, Units};
 use crate::members::{EDGES, EMPTY_PAGES, Members, Read, Walk};
@@ -77,8 +78,8 @@ pub(crate) struct Snapshot {
     owners: Owners,
     chains: BTreeMap<Stage, Chain>,
     /// All groups, to be sorted; taken when their members are read.
-    groups: Vec<Box<str>>,
-    waiting: VecDeque<Box<str>>,
+    groups: Ids,
+    waiting: Ids,
     /// Groups of which some members came before the checkpoint.
     resumed: Vec<Walk>,
     /// Tasks, so that a request goes on while a page is given away: it holds one of the gate's places.
@@ -139,8 +140,8 @@ impl Snapshot {
             units,
             owners: Owners::default(),
             chains: BTreeMap::new(),
-            groups: Vec::new(),
-            waiting: VecDeque::new(),
+            groups: Ids::default(),
+            waiting: Ids::default(),
             resumed: Vec::new(),
             asked: JoinSet::new(),
             reading: 0,
@@ -166,15 +167,15 @@ impl Snapshot {
     /// Lists the ids of groups again, for a listing that goes on among their members.
     async fn recall_groups(&mut self) -> Result<()> {
         let url = listing_url(&self.api, Stage::Groups, false, Detail::Ids);
-        let (mut token, mut seen) = (None::<String>, HashSet::new());
+        let (mut token, mut seen, mut last) = (None::<String>, HashSet::new(), Vec::new());
         loop {
             let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
-            let ids: Vec<_> =
-                page.items.iter().filter_map(|item| salvaged_id(item)).map(String::into_boxed_str).collect();
-            if !ids.is_empty() && self.groups.ends_with(&ids) {
+            let ids: Vec<_> = page.items.iter().filter_map(|item| salvaged_id(item)).collect();
+            if !ids.is_empty() && ids == last {
                 return Err(repeated());
             }
-            self.groups.extend(ids);
+            ids.iter().for_each(|id| self.groups.push(id));
+            last = ids;
             match page.next() {
                 None => break,
                 Some(next) if !seen.insert(hash(next)) => return Err(repeated()),
@@ -219,7 +220,7 @@ impl Snapshot {
 
     /// Begins with the members of the next group.
     fn begin_group(&mut self) -> Option<Walk> {
-        let group = String::from(self.waiting.pop_front()?);
+        let group = self.waiting.take()?;
         self.position.open.insert(group.clone(), Lane { begun: self.now(), ..Lane::default() });
         self.position.group = Some(group.clone());
         Some(Walk::new(group))
@@ -355,7 +356,7 @@ impl Snapshot {
     fn read_group(&mut self, item: &RawValue) -> Option<Patch> {
         let group = wire::group(item);
         let id = group.as_ref().map(|group| group.id.clone()).or_else(|| salvaged_id(item));
-        self.groups.extend(id.map(String::into_boxed_str));
+        id.iter().for_each(|id| self.groups.push(id));
         let group = group?;
         self.learn_domain(&group.email);
         Some(map::group(&group))
@@ -490,18 +491,17 @@ impl Snapshot {
     /// Puts the groups in the order in which their members are read, so that a checkpoint is one id and a few more.
     fn enter_members(&mut self) {
         let mut groups = std::mem::take(&mut self.groups);
-        groups.sort_unstable();
-        groups.dedup();
+        groups.sort();
         if let Some(since) = &mut self.position.since {
-            let mut known: Vec<u32> = groups.iter().map(|group| short_hash(group)).collect();
+            let mut known: Vec<u32> = groups.iter().map(short_hash).collect();
             known.sort_unstable();
             known.dedup();
             since.known = Some(known);
         }
         if let Some(last) = &self.position.group {
-            groups.retain(|group| **group > **last);
+            groups.pass(last);
         }
-        self.waiting = groups.into();
+        self.waiting = groups;
         let now = self.now();
         for (group, lane) in &mut self.position.open {
             // Behind a token that is too old the group is read again: nothing is lost by memberships that come twice.
