@@ -33,15 +33,11 @@ impl Cloud {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        let mut command = program::command(arguments);
-        program::run(command.arg("--config").arg(self.folder.path().join("tenant.toml")))
+        program::run_in(self.folder.path(), arguments)
     }
 
-    /// Runs with `--json`, to its good end.
     fn told(&self, arguments: &[&str]) -> (Vec<Value>, Value) {
-        let said = self.run(&[&["--json"], arguments].concat());
-        assert_eq!(said.status, Some(0), "{said:?}");
-        events_and_summary(&said)
+        program::told_in(self.folder.path(), arguments)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the program and reads what it says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -36,6 +36,18 @@ pub(crate) fn run(command: &mut Command) -> Said {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Runs it with the `tenant.toml` of a folder, to its end.
+pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Said {
+    run(command(arguments).arg("--config").arg(folder.join("tenant.toml")))
+}
+
+/// Likewise with `--json`, and to a good end: its events and its summary.
+pub(crate) fn told_in(folder: &Path, arguments: &[&str]) -> (Vec<Value>, Value) {
+    let said = run_in(folder, &[&["--json"], arguments].concat());
+    assert_eq!(said.status, Some(0), "{said:?}");
+    events_and_summary(&said)
 }
 
 /// Reads JSON lines; a last one that was torn by a kill is left out.

@@ -17,6 +17,7 @@ use tenantry::model::{
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, Telling};
 
 use crate::laws::Dice;
+use crate::seeds::seeds;
 use crate::world::World;
 
 const PLACES: [&str; 3] = ["berlin", "oslo", "rome"];
@@ -460,11 +461,7 @@ fn run(seed: u64, steps: &[Step]) -> Result<(), String> {
 
 #[test]
 fn whatever_deltas_tell_the_state_is_that_of_a_fresh_snapshot_and_of_the_script() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds: Vec<u64> = match number("TENANTRY_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("TENANTRY_CASES").unwrap_or(100)).collect(),
-    };
+    let seeds: Vec<u64> = seeds(100).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {

@@ -18,6 +18,7 @@ use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::laws::Dice;
+use crate::seeds::{number, seeds};
 use crate::world::folder;
 
 const CHILD: &str = "kills::child";
@@ -367,11 +368,7 @@ fn word<'a>(text: &'a str, word: &str) -> &'a str {
 fn killed_several_times_in_a_row_deltas_and_approvals_end_as_if_nothing_had_been() {
     let folder = folder();
     let users = 40;
-    let seeds = match std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..4_u64,
-    };
-    for seed in seeds {
+    for seed in seeds(4) {
         let mut dice = Dice(seed);
         let (undisturbed, path) =
             (folder.path().join(format!("whole-{seed}.db")), folder.path().join(format!("killed-{seed}.db")));
@@ -419,8 +416,8 @@ fn copy(from: &Path, to: &Path) {
 fn killed_again_and_again_at_any_time_the_last_run_ends_as_if_nothing_had_been() {
     let folder = folder();
     let (undisturbed, path) = (folder.path().join("undisturbed.db"), folder.path().join("killed.db"));
-    let users = std::env::var("TENANTRY_KILL_SIZE").ok().and_then(|text| text.parse().ok()).unwrap_or(6000);
-    let mut dice = Dice(std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7));
+    let users = number("TENANTRY_KILL_SIZE").unwrap_or(6000);
+    let mut dice = Dice(number("TENANTRY_SEED").unwrap_or(7));
     for version in 0..3 {
         let start = std::time::Instant::now();
         assert!(finish(spawn(&undisturbed, users, version, None)).0);

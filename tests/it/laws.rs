@@ -39,6 +39,8 @@ use case::Case;
 pub(crate) use script::{Dice, OUTSIDE, Op, Script, an_op, pick};
 use script::{Step, a_history};
 
+use crate::seeds::number;
+
 /// How many laws there are.
 const LAWS: usize = 16;
 /// How many histories are tried unless `TENANTRY_CASES` says otherwise.
@@ -189,7 +191,6 @@ fn child() {
 }
 
 fn try_histories() -> Told {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let children: Vec<_> = match number("TENANTRY_SEED") {
         Some(seed) => vec![format!("{seed} {} 1", seed + 1)],
         None => {

@@ -27,6 +27,7 @@ mod old_plans;
 mod operations;
 mod queries;
 mod removals;
+mod seeds;
 mod spans;
 mod state_file;
 mod told;

@@ -7,3 +7,4 @@ pub mod graph;
 pub mod http;
 pub mod ldap;
 mod tls;
+mod turns;

@@ -103,17 +103,6 @@ fn operate(path: &Path, operation: &str, at: Option<u64>) -> Option<u64> {
     dying::run(CHILD, variables, at).map(|told| told.points)
 }
 
-/// What outsiders see, and whether all ways to see it agree.
-fn seen(path: &Path, what: &str) -> Replica {
-    let store = SqliteStore::open(path).unwrap();
-    let export = Replica::of_export(&store, &customer());
-    export.agrees_with(&store, &customer(), what);
-    let mut replayed = Replica::default();
-    replayed.follow(&store, &customer());
-    replayed.same_as(&export, what);
-    export
-}
-
 /// What was told, without what is drawn anew each time.
 fn told(path: &Path) -> Vec<String> {
     let store = SqliteStore::open(path).unwrap();
@@ -144,7 +133,7 @@ async fn killed_around_any_commit_changes_that_are_made_again_end_the_same() {
         let undisturbed = folder.path().join("undisturbed.db");
         std::fs::copy(&before, &undisturbed).unwrap();
         let points = operate(&undisturbed, operation, None).unwrap();
-        let expected = seen(&undisturbed, operation);
+        let expected = Replica::of_file(&undisturbed, &customer(), operation);
         assert!(points >= 2, "{operation}: {points}");
         if operation == "adopt" {
             let adopted = expected
@@ -161,9 +150,9 @@ async fn killed_around_any_commit_changes_that_are_made_again_end_the_same() {
             std::fs::copy(&before, &path).unwrap();
             let what = format!("{operation}, killed at {at} of {points}");
             assert_eq!(operate(&path, operation, Some(at)), None, "{what}");
-            seen(&path, &format!("{what}, at once"));
+            Replica::of_file(&path, &customer(), &format!("{what}, at once"));
             operate(&path, operation, None).unwrap();
-            let found = seen(&path, &what);
+            let found = Replica::of_file(&path, &customer(), &what);
             if operation == "table" {
                 // Ids are drawn anew; nobody comes twice.
                 assert_eq!(

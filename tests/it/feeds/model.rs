@@ -14,6 +14,7 @@ use tenantry::{ImportOptions, RunHandle};
 
 use super::{walk, walk_events};
 use crate::laws::{Dice, pick};
+use crate::seeds::seeds;
 use crate::world::World;
 
 const HOUR: i64 = 3_600_000;
@@ -285,8 +286,7 @@ impl Named for ScriptedEndpoint {
 
 #[tokio::test]
 async fn alerts_begin_and_end_with_their_cause_and_answers_hold_for_it() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = number("TENANTRY_SEED").map_or(0..number("TENANTRY_CASES").unwrap_or(40), |seed| seed..seed + 1);
+    let seeds = seeds(40);
     let mut seen: BTreeSet<Topic> = BTreeSet::new();
     for seed in seeds.clone() {
         let mut case = Case::new(seed).await;

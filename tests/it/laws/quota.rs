@@ -25,7 +25,7 @@ fn limit(permits: u32, seconds: u64, share: f64) -> Limit {
 /// The most calls in any window of so many seconds.
 fn fullest(calls: &[Duration], seconds: u64) -> usize {
     let window = |from: Duration| from..from + Duration::from_secs(seconds);
-    calls.iter().map(|from| calls.iter().filter(|at| window(*from).contains(at)).count()).max().unwrap_or(0)
+    calls.iter().map(|from| calls.iter().filter(|at| window(*from).contains(*at)).count()).max().unwrap_or(0)
 }
 
 fn endpoint(name: &str, limits: CallLimits) -> ScriptedEndpoint {

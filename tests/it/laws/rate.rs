@@ -16,6 +16,7 @@ use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Error, ErrorKind, ImportOptions, Result, Retry, Service, SqliteStore};
 
 use super::Dice;
+use crate::seeds::seeds;
 use crate::world::{World, folder};
 
 /// What a provider saw and demanded.
@@ -144,12 +145,8 @@ async fn a_throttled_import(seed: u64) -> (usize, u64) {
 #[test]
 fn law_15_a_throttled_provider_is_left_alone_as_long_as_it_asks() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let seeds = match std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..150_u64,
-    };
     let (mut silences, mut throttled) = (0, 0);
-    for seed in seeds {
+    for seed in seeds(150) {
         let (more, told) = runtime.block_on(a_throttled_import(seed));
         silences += more;
         throttled += told;

@@ -7,6 +7,7 @@ use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 
 use super::{Replica, Stage};
 use crate::laws::{Dice, OUTSIDE, Op, Script, an_op, pick};
+use crate::seeds::seeds;
 
 fn a_directory(dice: &mut Dice, base: u128) -> ScriptedDirectory {
     let mut directory = ScriptedDirectory::new(&format!("domain-{base}"));
@@ -99,10 +100,7 @@ impl Case {
 
 #[tokio::test]
 async fn export_and_events_and_records_agree_through_any_history() {
-    let seed = std::env::var("TENANTRY_SEED").ok().and_then(|text| text.parse().ok());
-    let cases = std::env::var("TENANTRY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
-    let seeds = seed.map_or(0..cases, |seed: u64| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds(40) {
         let mut dice = Dice(seed ^ 0x0b5e);
         let directories = [("ad", a_directory(&mut dice, 0)), ("cloud", a_directory(&mut dice, 20_000))];
         let mut case = Case {

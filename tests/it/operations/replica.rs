@@ -1,10 +1,11 @@
 //! What a consumer knows, from events or from an export, and what the store says itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value as Json;
-use tenantry::Store;
 use tenantry::model::{CustomerId, EndpointName, Event, EventType, Exported, ObjectKind};
+use tenantry::{SqliteStore, Store};
 
 /// Endpoint, group's source id, member's source id, way.
 type Edge = (String, String, String, String);
@@ -22,6 +23,17 @@ fn edge(endpoint: &str, data: &Json) -> Edge {
 }
 
 impl Replica {
+    /// Returns what outsiders see of a state file, after making sure that all ways to see it agree.
+    pub(crate) fn of_file(path: &Path, customer: &CustomerId, what: &str) -> Self {
+        let store = SqliteStore::open(path).unwrap();
+        let export = Self::of_export(&store, customer);
+        export.agrees_with(&store, customer, what);
+        let mut replayed = Self::default();
+        replayed.follow(&store, customer);
+        replayed.same_as(&export, what);
+        export
+    }
+
     /// Takes events over, strictly: nothing ends that was not there.
     pub(crate) fn take(&mut self, events: &[Event]) {
         for event in events {

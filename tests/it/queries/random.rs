@@ -7,6 +7,7 @@ use tenantry::model::{PageCursor, Query, Record, RecordId};
 use super::oracle::{Everything, key};
 use super::tenants::Tenants;
 use crate::laws::Dice;
+use crate::seeds::seeds;
 
 /// Walks a query to its end, page by page.
 pub(crate) async fn walk(tenants: &Tenants, query: &Query, limit: usize) -> Vec<Record> {
@@ -110,12 +111,7 @@ async fn change_between_pages(tenants: &mut Tenants, dice: &mut Dice) {
 #[tokio::test]
 async fn any_query_finds_what_looking_at_every_record_finds() {
     tenantry::testkit::index_step(17);
-    let cases = std::env::var("TENANTRY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(6);
-    let seeds = match std::env::var("TENANTRY_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => vec![seed],
-        None => (0..cases).collect::<Vec<u64>>(),
-    };
-    for seed in seeds {
+    for seed in seeds(6) {
         println!("seed {seed}");
         history(seed).await;
     }

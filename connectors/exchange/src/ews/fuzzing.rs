@@ -84,7 +84,9 @@ pub fn challenge(bytes: &[u8]) {
     let answer = ntlm::authenticate(&challenge, &login, &binding);
     assert!(answer.len() < 64 << 10 && answer.starts_with(b"NTLMSSP\0\x03\0\0\0"));
     let wide: Vec<u8> = password.expose().encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(!answer.windows(wide.len()).any(|part| part == wide));
+    // Names of the server's are sent back to it: it has to have known the password then.
+    let shows = |message: &[u8]| message.windows(wide.len()).any(|part| part == wide);
+    assert!(!shows(&answer) || shows(bytes));
 }
 
 /// A resume point that is read is written and read as the same again.

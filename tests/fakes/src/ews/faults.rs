@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::log::Call;
+use crate::turns::Turns;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,16 +106,13 @@ pub struct On {
     call: Option<Call>,
     contains: Option<String>,
     is: Option<String>,
-    first: u64,
-    last: u64,
-    every: u64,
-    seen: u64,
+    turns: Turns,
 }
 
 impl On {
     /// At every call.
     pub fn any() -> Self {
-        Self { call: None, contains: None, is: None, first: 1, last: u64::MAX, every: 1, seen: 0 }
+        Self { call: None, contains: None, is: None, turns: Turns::default() }
     }
 
     /// At every call of this kind.
@@ -139,28 +137,28 @@ impl On {
     /// Only at the n-th such call, from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
-        (self.first, self.last) = (n, n);
+        self.turns.nth(n);
         self
     }
 
     /// At the n-th such call and all later ones.
     #[must_use]
     pub fn from(mut self, n: u64) -> Self {
-        (self.first, self.last) = (n, u64::MAX);
+        self.turns.from(n);
         self
     }
 
     /// At so many such calls and no more.
     #[must_use]
     pub fn times(mut self, n: u64) -> Self {
-        self.last = self.first.saturating_add(n).saturating_sub(1);
+        self.turns.times(n);
         self
     }
 
     /// At each n-th such call.
     #[must_use]
     pub fn every(mut self, n: u64) -> Self {
-        self.every = n.max(1);
+        self.turns.every(n);
         self
     }
 
@@ -168,11 +166,7 @@ impl On {
         let here = self.call.is_none_or(|wanted| wanted == call)
             && self.contains.as_ref().is_none_or(|text| entry.contains(text))
             && self.is.as_ref().is_none_or(|text| entry == text);
-        if !here {
-            return false;
-        }
-        self.seen += 1;
-        (self.first..=self.last).contains(&self.seen) && self.seen.is_multiple_of(self.every)
+        here && self.turns.comes()
     }
 }
 
@@ -195,7 +189,7 @@ impl Faults {
 
     /// Returns how many rules with an end have not come to it yet.
     pub fn pending(&self) -> usize {
-        let open = |(on, _): &&(On, Fault)| on.last != u64::MAX && on.seen < on.last;
+        let open = |(on, _): &&(On, Fault)| on.turns.are_to_come();
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(open).count()
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::route::Call;
 use super::settings::ResetForm;
+use crate::turns::Turns;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,16 +89,13 @@ pub struct On {
     call: Option<Call>,
     contains: Option<String>,
     page: Option<u64>,
-    first: u64,
-    last: u64,
-    every: u64,
-    seen: u64,
+    turns: Turns,
 }
 
 impl On {
     /// At every request of any kind, parts of batches among them.
     pub fn any() -> Self {
-        Self { call: None, contains: None, page: None, first: 1, last: u64::MAX, every: 1, seen: 0 }
+        Self { call: None, contains: None, page: None, turns: Turns::default() }
     }
 
     /// At every call of this kind.
@@ -122,28 +120,28 @@ impl On {
     /// Only at the n-th such call, from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
-        (self.first, self.last) = (n, n);
+        self.turns.nth(n);
         self
     }
 
     /// At the n-th such call and all later ones.
     #[must_use]
     pub fn from(mut self, n: u64) -> Self {
-        (self.first, self.last) = (n, u64::MAX);
+        self.turns.from(n);
         self
     }
 
     /// At so many such calls and no more.
     #[must_use]
     pub fn times(mut self, n: u64) -> Self {
-        self.last = self.first.saturating_add(n).saturating_sub(1);
+        self.turns.times(n);
         self
     }
 
     /// At each n-th such call.
     #[must_use]
     pub fn every(mut self, n: u64) -> Self {
-        self.every = n.max(1);
+        self.turns.every(n);
         self
     }
 
@@ -151,11 +149,7 @@ impl On {
         let here = self.call.is_none_or(|call| call == occasion.call)
             && self.page.is_none_or(|page| page == occasion.page)
             && self.contains.as_ref().is_none_or(|text| occasion.target.contains(text));
-        if !here {
-            return false;
-        }
-        self.seen += 1;
-        (self.first..=self.last).contains(&self.seen) && self.seen.is_multiple_of(self.every)
+        here && self.turns.comes()
     }
 }
 
@@ -187,7 +181,7 @@ impl Faults {
 
     /// Returns how many rules with an end have not come to it yet.
     pub fn pending(&self) -> usize {
-        let open = |(on, _): &&(On, Fault)| on.last != u64::MAX && on.seen < on.last;
+        let open = |(on, _): &&(On, Fault)| on.turns.are_to_come();
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(open).count()
     }
 
