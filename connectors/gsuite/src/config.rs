@@ -233,10 +233,12 @@ impl Checked {
         let minute = Duration::from_mins(1);
         let project = self.key.project_id.as_deref().unwrap_or(&self.key.client_email);
         let key = format!("{project} {}", self.admin);
+        // A burst is paid for by the pace of the whole listing: what a second allows is enough to be late by a second.
+        let a_second = NonZeroU32::new(self.quota.user_per_minute / 60).unwrap_or(NonZeroU32::MIN);
         let concurrent = NonZeroUsize::new(self.quota.concurrent).unwrap_or(NonZeroUsize::MIN);
         Ok(CallLimits::default()
             .with_concurrency(concurrent)
-            .with_quota(USER, key.clone(), limit(self.quota.user_per_minute, minute)?)
+            .with_quota(USER, key.clone(), limit(self.quota.user_per_minute, minute)?.with_burst(a_second))
             .with_quota(MOBILE, key.clone(), limit(self.quota.mobile_per_second, Duration::from_secs(1))?)
             .with_quota(REPORTS, key, limit(self.quota.reports_per_minute, minute)?))
     }

@@ -1,6 +1,6 @@
 //! Resume points: inside a listing, and between runs. It must not know what they lead to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tenantry::Result;
@@ -9,10 +9,10 @@ use tenantry::endpoint::{Checkpoint, Cursor};
 use crate::error::unusable_checkpoint;
 use crate::turns::Turns;
 
-const CHECKPOINT: u16 = 2;
+const CHECKPOINT: u16 = 3;
 const CURSOR: u16 = 2;
 
-/// What is listed, in this order.
+/// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Stage {
     Users,
@@ -20,7 +20,6 @@ pub(crate) enum Stage {
     Members,
     ChromeOs,
     Mobile,
-    Done,
 }
 
 /// Where a listing goes on.
@@ -28,21 +27,31 @@ pub(crate) enum Stage {
 pub(crate) struct Position {
     /// The account.
     pub(crate) customer: String,
-    pub(crate) stage: Stage,
-    /// The page of the stage's listing; without one its first.
-    pub(crate) token: Option<String>,
-    /// When that listing began, in milliseconds since 1970.
-    pub(crate) begun: i64,
-    /// The last group whose members came, in the order of their ids.
+    /// What was read to its end, or is left out.
+    pub(crate) ended: BTreeSet<Stage>,
+    /// The listings that have begun and not ended.
+    pub(crate) lanes: BTreeMap<Stage, Lane>,
+    /// The last group whose members were asked for, in the order of their ids.
     pub(crate) group: Option<String>,
-    /// From the other end: until somebody of these comes.
-    pub(crate) frontier: Option<Vec<u64>>,
+    /// The groups up to there whose members have not all come, and the page that comes next.
+    pub(crate) open: BTreeMap<String, Lane>,
     /// The domains seen so far.
     pub(crate) domains: BTreeSet<String>,
     /// Whether a kind of devices could not be read, so that computers cannot be closed.
     pub(crate) short: bool,
     /// Where deltas go on.
     pub(crate) since: Option<Since>,
+}
+
+/// Where one listing of several goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lane {
+    /// Its page; without one its first.
+    pub(crate) token: Option<String>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) begun: i64,
+    /// From the other end: until somebody of these comes.
+    pub(crate) frontier: Option<Vec<u64>>,
 }
 
 /// Where deltas go on.

@@ -27,7 +27,7 @@ use crate::map::{self, Units};
 use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
 use crate::owners::{hash, short_hash};
-use crate::snapshot::{Detail, listing_url, senseless, units};
+use crate::listing::{Detail, listing_url, senseless, units};
 use crate::turns::Turns;
 use crate::wire::{self, salvaged_id};
 
@@ -266,11 +266,11 @@ impl Delta {
             let Some(read) = self.readings.next().await else { break };
             let some = match read? {
                 Read::Page(some, walk) => {
-                    self.readings.push(self.reading(walk));
-                    some
-                }
-                Read::End(some) => {
-                    page.closed.push(Scope::Members(some.group.clone(), some.via));
+                    let some = some.into_edges(&self.domains);
+                    match walk {
+                        Some(walk) => self.readings.push(self.reading(walk)),
+                        None => page.closed.push(Scope::Members(some.group.clone(), some.via)),
+                    }
                     some
                 }
                 // It went in between: the ids tell.

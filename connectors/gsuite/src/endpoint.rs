@@ -17,7 +17,8 @@ use crate::config::{Changes, Devices, GsuiteConfig, Writes};
 use crate::cursor::Since;
 use crate::error::setting;
 use crate::operation::Operation;
-use crate::snapshot::{Detail, Snapshot};
+use crate::listing::Detail;
+use crate::snapshot::Snapshot;
 use crate::wire::Page;
 use crate::{delta, lookup, verify};
 

@@ -28,7 +28,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hints;
+mod ids;
 mod key;
+mod listing;
 mod lookup;
 mod map;
 mod members;

@@ -15,7 +15,7 @@ use crate::map::{self, Units};
 use crate::members;
 use crate::operation::Operation;
 use crate::owners::hash;
-use crate::snapshot::{senseless, units};
+use crate::listing::{senseless, units};
 use crate::wire::{
     self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, mask, salvaged_id,
 };

@@ -119,20 +119,20 @@ pub(crate) fn group(group: &Group) -> Patch {
     patch
 }
 
-/// Says what a member is; `own` tells whether a domain is one of the account's.
-pub(crate) fn member(member: &Member<'_>, own: impl Fn(&str) -> bool) -> tenantry::model::Member {
-    let domain = member.email.as_deref().and_then(|email| email.rsplit('@').next()).map(str::to_ascii_lowercase);
-    let foreign = domain.is_some_and(|domain| !own(&domain));
+/// Says what a member is if the domain beside it is one of the account's; if it is not, the member is somebody outside.
+pub(crate) fn member<'a>(member: &'a Member<'_>) -> (tenantry::model::Member, Option<&'a str>) {
     let kind = match member.kind {
         Some(MemberType::Customer) => MemberKind::Everyone,
         // Addresses of others come as users and groups; the documented type for them is not in use.
         Some(MemberType::External) => MemberKind::External,
-        Some(MemberType::User | MemberType::Group) if foreign => MemberKind::External,
         Some(MemberType::User) => MemberKind::User,
         Some(MemberType::Group) => MemberKind::Group,
         Some(MemberType::Other) | None => MemberKind::Unknown,
     };
-    tenantry::model::Member { id: SourceId::Id((&*member.id).into()), kind }
+    let depends = matches!(kind, MemberKind::User | MemberKind::Group);
+    let domain = member.email.as_deref().filter(|_| depends).and_then(|email| email.rsplit('@').next());
+    let id = SourceId::Id((&*member.id).into());
+    (tenantry::model::Member { id, kind }, domain)
 }
 
 /// Makes a Chrome OS device's patch; `owner` is unknown where it was not looked for.
@@ -186,6 +186,11 @@ fn set_device(
     patch.attributes.set(extra("status"), Value::text(status));
     patch.attributes.set(extra("serial_number"), Value::text(serial));
     patch.attributes.set(extra("model"), Value::text(model));
+    set_owner(patch, owner);
+}
+
+/// Notes a device's owner; an unknown one is left out.
+pub(crate) fn set_owner(patch: &mut Patch, owner: Option<Value>) {
     if let Some(owner) = owner {
         patch.attributes.set(names::OWNER, owner);
     }

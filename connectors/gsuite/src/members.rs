@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenantry::model::{Edges, SourceId, Via};
+use tenantry::model::{Edges, MemberKind, SourceId, Via};
 use tenantry::{Context, ErrorKind, Result};
 
 use crate::client::Api;
@@ -22,14 +22,38 @@ pub(crate) const EDGES: usize = 10_000;
 /// What one group's reading gave.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// Some members; more follow behind the walk.
-    Page(Edges, Walk),
-    /// The last members.
-    End(Edges),
+    /// Some members; behind a walk more follow.
+    Page(Members, Option<Walk>),
     /// The group is gone.
     Gone(String),
-    /// Its members may not be read.
+    /// Its members may not be read, and why.
     Denied(String, String),
+}
+
+/// One page of a group's members.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) edges: Edges,
+    /// Where on it somebody is whose domain is not known to be the account's.
+    doubts: Vec<(usize, Box<str>)>,
+}
+
+impl Members {
+    /// Settles what the account's domains known by now settle; tells whether nothing is open.
+    pub(crate) fn settle(&mut self, domains: &BTreeSet<String>) -> bool {
+        self.doubts.retain(|(_, domain)| !domains.contains(&**domain));
+        self.doubts.is_empty()
+    }
+
+    /// Takes who is in none of these domains, which are all of the account's, for somebody outside; nobody without any.
+    pub(crate) fn into_edges(mut self, domains: &BTreeSet<String>) -> Edges {
+        if !domains.is_empty() && !self.settle(domains) {
+            for (at, _) in self.doubts {
+                self.edges.members[at].kind = MemberKind::External;
+            }
+        }
+        self.edges
+    }
 }
 
 /// The reading of one group's members.
@@ -45,7 +69,17 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(group: String) -> Self {
-        Self { group, token: None, seen: BTreeSet::new(), empty: 0, last: Vec::new() }
+        Self::from(group, None)
+    }
+
+    /// Goes on with a page.
+    pub(crate) fn from(group: String, token: Option<String>) -> Self {
+        Self { group, token, seen: BTreeSet::new(), empty: 0, last: Vec::new() }
+    }
+
+    /// Returns the token of the next page.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Reads the next page.
@@ -78,20 +112,30 @@ impl Walk {
             return Err(repeated());
         }
         self.last = hashes;
-        let own = |domain: &str| domains.is_empty() || domains.contains(domain);
+        let mut doubts = Vec::new();
+        let mut read = |(at, member)| {
+            let (member, domain) = map::member(member);
+            if let Some(domain) = domain.filter(|domain| !domains.contains(*domain)).map(str::to_ascii_lowercase)
+                && !domains.contains(&domain)
+            {
+                doubts.push((at, domain.into()));
+            }
+            member
+        };
         let edges = Edges {
             group: SourceId::Id(self.group.as_str().into()),
             via: Via::Explicit,
-            members: members.iter().map(|member| map::member(member, own)).collect(),
+            members: members.iter().enumerate().map(&mut read).collect(),
         };
+        let members = Members { edges, doubts };
         match page.next() {
-            None => Ok(Read::End(edges)),
+            None => Ok(Read::Page(members, None)),
             Some(next) => {
                 if !self.seen.insert(hash(next)) || self.empty > EMPTY_PAGES {
                     return Err(repeated());
                 }
                 self.token = Some(next.to_owned());
-                Ok(Read::Page(edges, self))
+                Ok(Read::Page(members, Some(self)))
             }
         }
     }
@@ -108,13 +152,12 @@ pub(crate) async fn all(
     let mut walk = Walk::new(group.to_owned());
     loop {
         match walk.next(Arc::clone(api), cx.clone(), Arc::clone(domains)).await? {
-            Read::Page(edges, next) => {
-                members.extend(edges.members);
-                walk = next;
-            }
-            Read::End(edges) => {
-                members.extend(edges.members);
-                return Ok(Ok(members));
+            Read::Page(page, next) => {
+                members.extend(page.into_edges(domains).members);
+                match next {
+                    Some(next) => walk = next,
+                    None => return Ok(Ok(members)),
+                }
             }
             other => return Ok(Err(other)),
         }

@@ -1,45 +1,72 @@
-//! A full listing: users, groups, their members, devices. It must not know what an attribute means.
+//! A full listing: users, groups and their members, devices, side by side where they do not need each other, so that the
+//! quota is what it waits for and not one chain of pages. It must not know what an attribute means.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt as _};
-use serde::de::DeserializeOwned;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::value::RawValue;
 use tenantry::endpoint::{Checkpoint, SnapshotPage, SnapshotPager, SnapshotStep};
 use tenantry::model::{ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Value, Via};
 use tenantry::{Context, Error, ErrorKind, Result};
-use url::Url;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::client::Api;
 use crate::config::Devices;
-use crate::cursor::{Position, Since, Stage};
+use crate::cursor::{Lane, Position, Since, Stage};
 use crate::error::{repeated, too_long, unusable_checkpoint};
+use crate::ids::Ids;
+use crate::listing::{Detail, listing_url, parse, senseless, source_id, units};
 use crate::map::{self, Units};
-use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
+use crate::members::{EDGES, EMPTY_PAGES, Members, Read, Walk};
 use crate::operation::Operation;
 use crate::owners::{Owners, hash, short_hash};
-use crate::wire::{
-    self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Mobile, OrgUnit, Page, USER_FIELDS, mask, salvaged_id,
-};
+use crate::wire::{self, ChromeOs, Mobile, Page, salvaged_id};
 
 /// A listing behind which its token is worthless.
 const HOUR: i64 = 3_600_000;
 /// A token near that end is not gone on with.
 const STALE: i64 = HOUR - 300_000;
-/// Groups whose members are read between two checkpoints.
-const WINDOW: usize = 256;
+/// Pages of members that may wait for the account's domains; with more of them no other group is begun.
+const PARKED: usize = 256;
+/// Owners of devices that are asked for at a time.
+const OWNERS_AT_A_TIME: usize = 4;
 
-/// Whether attributes and members come too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Detail {
-    Full,
-    Ids,
+/// What is listed page by page.
+const LISTED: [Stage; 4] = [Stage::Users, Stage::Groups, Stage::ChromeOs, Stage::Mobile];
+
+/// What came of what was asked.
+enum Answer {
+    Page(Stage, Result<Page>),
+    /// Who the owners of a page's devices are.
+    Owners(Part, Result<Vec<Option<Value>>>),
+    Members(Result<Read>),
 }
 
-type Reading = BoxFuture<'static, Result<Read>>;
+/// A page of one listing, read but not given away.
+struct Part {
+    stage: Stage,
+    patches: Vec<Patch>,
+    quarantined: Vec<Quarantined>,
+    /// The next page's token.
+    next: Option<String>,
+    /// Devices on it whose owners nobody listed, by address.
+    strangers: BTreeMap<String, Vec<usize>>,
+}
+
+/// What is known of a listing under way in this process only.
+#[derive(Debug, Default)]
+struct Chain {
+    /// A page was asked for and is not given away.
+    asked: bool,
+    /// Tokens that were used, so that a circle is noticed.
+    tokens: HashSet<u64>,
+    empty: u32,
+    /// Who was on the page before, by hash: where the other half ends, and whether the page repeats.
+    last: Vec<u64>,
+}
 
 /// A listing under way.
 pub(crate) struct Snapshot {
@@ -49,17 +76,23 @@ pub(crate) struct Snapshot {
     position: Position,
     units: Units,
     owners: Owners,
-    /// Tokens that were used, so that a circle is noticed.
-    tokens: HashSet<u64>,
-    empty: u32,
-    /// Who was on the page before, by hash: where the other half ends, and whether the page repeats.
-    last: Vec<u64>,
+    chains: BTreeMap<Stage, Chain>,
     /// All groups, to be sorted; taken when their members are read.
-    groups: Vec<Box<str>>,
-    waiting: VecDeque<Box<str>>,
-    window_end: Option<Box<str>>,
-    readings: FuturesUnordered<Reading>,
+    groups: Ids,
+    waiting: Ids,
+    /// Groups of which some members came before the checkpoint.
+    resumed: Vec<Walk>,
+    /// Tasks, so that a request goes on while a page is given away: it holds one of the gate's places.
+    asked: JoinSet<Answer>,
+    /// How many groups' members are being asked for.
+    reading: usize,
+    /// Members whose domains were not known when they came. Their group is not gone on with.
+    parked: Vec<(Members, Option<Walk>)>,
+    /// The domains that are known, for those who read members.
     known: Arc<BTreeSet<String>>,
+    /// What is given away next.
+    page: SnapshotPage,
+    edges: usize,
     /// A step failed or was dropped.
     broken: bool,
 }
@@ -77,21 +110,21 @@ impl Snapshot {
         let position = match from {
             None => Position {
                 customer,
-                stage: Stage::Users,
-                token: None,
-                begun: now,
+                ended: left_out(&api, detail),
+                lanes: BTreeMap::new(),
                 group: None,
-                frontier: None,
+                open: BTreeMap::new(),
                 domains: BTreeSet::new(),
                 short: false,
                 since,
             },
             Some(checkpoint) => {
-                let position = Position::read(checkpoint)?;
-                let stale = position.token.is_some() && now - position.begun > STALE;
-                if stale || position.customer != customer {
+                let mut position = Position::read(checkpoint)?;
+                let stale = |lane: &Lane| lane.token.is_some() && now - lane.begun > STALE;
+                if position.lanes.values().any(stale) || position.customer != customer {
                     return Err(unusable_checkpoint());
                 }
+                position.lanes.values_mut().filter(|lane| lane.token.is_none()).for_each(|lane| lane.begun = now);
                 position
             }
         };
@@ -106,23 +139,27 @@ impl Snapshot {
             position,
             units,
             owners: Owners::default(),
-            tokens: HashSet::new(),
-            empty: 0,
-            last: Vec::new(),
-            groups: Vec::new(),
-            waiting: VecDeque::new(),
-            window_end: None,
-            readings: FuturesUnordered::new(),
+            chains: BTreeMap::new(),
+            groups: Ids::default(),
+            waiting: Ids::default(),
+            resumed: Vec::new(),
+            asked: JoinSet::new(),
+            reading: 0,
+            parked: Vec::new(),
             known: Arc::default(),
+            page: SnapshotPage::default(),
+            edges: 0,
             broken: false,
         };
-        // Groups that came before the checkpoint have members that did not.
-        let within_groups = snapshot.position.stage == Stage::Groups && snapshot.position.token.is_some();
-        if within_groups || snapshot.position.stage == Stage::Members {
-            snapshot.recall_groups().await?;
-        }
-        if snapshot.position.stage == Stage::Members {
-            snapshot.enter_members();
+        if !snapshot.has_ended(Stage::Members) {
+            // Groups that came before the checkpoint have members that did not.
+            let within_groups = snapshot.position.lanes.get(&Stage::Groups).is_some_and(|lane| lane.token.is_some());
+            if within_groups || snapshot.has_ended(Stage::Groups) {
+                snapshot.recall_groups().await?;
+            }
+            if snapshot.has_ended(Stage::Groups) {
+                snapshot.enter_members();
+            }
         }
         Ok(snapshot)
     }
@@ -130,15 +167,15 @@ impl Snapshot {
     /// Lists the ids of groups again, for a listing that goes on among their members.
     async fn recall_groups(&mut self) -> Result<()> {
         let url = listing_url(&self.api, Stage::Groups, false, Detail::Ids);
-        let (mut token, mut seen) = (None::<String>, HashSet::new());
+        let (mut token, mut seen, mut last) = (None::<String>, HashSet::new(), Vec::new());
         loop {
             let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
-            let ids: Vec<_> =
-                page.items.iter().filter_map(|item| salvaged_id(item)).map(String::into_boxed_str).collect();
-            if !ids.is_empty() && self.groups.ends_with(&ids) {
+            let ids: Vec<_> = page.items.iter().filter_map(|item| salvaged_id(item)).collect();
+            if !ids.is_empty() && ids == last {
                 return Err(repeated());
             }
-            self.groups.extend(ids);
+            ids.iter().for_each(|id| self.groups.push(id));
+            last = ids;
             match page.next() {
                 None => break,
                 Some(next) if !seen.insert(hash(next)) => return Err(repeated()),
@@ -152,116 +189,159 @@ impl Snapshot {
         self.cx.gate().clock().now_unix_millis()
     }
 
-    async fn list(&mut self) -> Result<SnapshotPage> {
-        let stage = self.position.stage;
+    fn has_ended(&self, stage: Stage) -> bool {
+        self.position.ended.contains(&stage)
+    }
+
+    /// Asks for all that can be asked for now.
+    fn ask(&mut self) {
+        for stage in LISTED {
+            let is_device = matches!(stage, Stage::ChromeOs | Stage::Mobile);
+            // Devices name their owners by address.
+            let waits = is_device && self.detail == Detail::Full && !self.has_ended(Stage::Users);
+            if !waits && !self.has_ended(stage) && !self.chains.entry(stage).or_default().asked {
+                self.ask_page(stage);
+            }
+        }
+        if self.known.len() != self.position.domains.len() {
+            self.known = Arc::new(self.position.domains.clone());
+        }
+        // The gate serves in order: with more groups than this in its queue, each page of a listing waits behind them.
+        while self.reading < self.api.config.quota.concurrent.max(1)
+            && self.parked.len() < PARKED
+            && let Some(walk) = self.resumed.pop().or_else(|| self.begin_group())
+        {
+            self.ask_members(walk);
+        }
+        if self.has_ended(Stage::Groups) && self.waiting.is_empty() && self.position.open.is_empty() {
+            self.position.ended.insert(Stage::Members);
+        }
+    }
+
+    /// Begins with the members of the next group.
+    fn begin_group(&mut self) -> Option<Walk> {
+        let group = self.waiting.take()?;
+        self.position.open.insert(group.clone(), Lane { begun: self.now(), ..Lane::default() });
+        self.position.group = Some(group.clone());
+        Some(Walk::new(group))
+    }
+
+    fn ask_page(&mut self, stage: Stage) {
+        let now = self.now();
+        let lane = self.position.lanes.entry(stage).or_insert_with(|| Lane { begun: now, ..Lane::default() });
+        let (url, token) = (listing_url(&self.api, stage, lane.frontier.is_some(), self.detail), lane.token.clone());
+        self.chains.entry(stage).or_default().asked = true;
         let operation = match stage {
             Stage::Users => Operation::ListUsers,
             Stage::ChromeOs => Operation::ListChromeOs,
             Stage::Mobile => Operation::ListMobile,
-            _ => Operation::ListGroups,
+            Stage::Groups | Stage::Members => Operation::ListGroups,
         };
-        let url = listing_url(&self.api, stage, self.position.frontier.is_some(), self.detail);
-        let read = self.api.page(&self.cx, operation, &url, self.position.token.as_deref()).await;
-        let mut page = SnapshotPage::default();
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => {
-                self.unreadable(&mut page, error)?;
-                return Ok(page);
-            }
+        let (api, cx) = (Arc::clone(&self.api), self.cx.clone());
+        let page = async move { Answer::Page(stage, api.page(&cx, operation, &url, token.as_deref()).await) };
+        self.asked.spawn(page.in_current_span());
+    }
+
+    /// Asks for owners whom nobody listed.
+    fn ask_owners(&mut self, part: Part) {
+        let (api, cx) = (Arc::clone(&self.api), self.cx.clone());
+        let owners = async move {
+            let asked: Vec<_> = part.strangers.keys().map(|address| crate::lookup::owner(&api, &cx, address)).collect();
+            let owners = stream::iter(asked).buffered(OWNERS_AT_A_TIME).try_collect().await;
+            Answer::Owners(part, owners)
         };
-        self.empty = if read.items.is_empty() { self.empty + 1 } else { 0 };
-        if self.empty > EMPTY_PAGES {
-            return Err(repeated());
-        }
-        let met = self.take(&read, &mut page).await?;
-        let taken = page.patches.iter().map(|patch| &patch.object.id);
-        let set_aside = page.quarantined.iter().filter_map(|record| record.id.as_ref());
-        let hashes: Vec<_> = taken.chain(set_aside).map(id_hash).collect();
-        if !hashes.is_empty() && hashes == self.last {
-            return Err(repeated());
-        }
-        self.last = hashes;
-        match read.next().filter(|_| !met) {
-            Some(next) => {
-                if !self.tokens.insert(hash(next)) {
-                    return Err(repeated());
+        self.asked.spawn(owners.in_current_span());
+    }
+
+    fn ask_members(&mut self, walk: Walk) {
+        self.reading += 1;
+        let next = walk.next(Arc::clone(&self.api), self.cx.clone(), Arc::clone(&self.known));
+        self.asked.spawn(async move { Answer::Members(next.await) }.in_current_span());
+    }
+
+    /// Takes answers until there is a page to give away; `false`: there is nothing more.
+    async fn fill(&mut self) -> Result<bool> {
+        loop {
+            self.ask();
+            let Some(answer) = self.asked.join_next().await else { return Ok(!is_empty(&self.page)) };
+            let answer = answer.map_err(|_| Error::new(ErrorKind::Unavailable, "a request ended without an answer"))?;
+            match answer {
+                Answer::Page(stage, Err(error)) => self.unreadable(stage, error)?,
+                Answer::Page(stage, Ok(page)) => {
+                    let part = self.read(stage, &page)?;
+                    if !part.strangers.is_empty() {
+                        self.ask_owners(part);
+                        continue;
+                    }
+                    self.take(part)?;
                 }
-                self.position.token = Some(next.to_owned());
-                self.turn_around()?;
+                Answer::Owners(part, owners) => {
+                    let part = self.with_owners(part, owners?);
+                    self.take(part)?;
+                }
+                Answer::Members(read) => {
+                    self.reading -= 1;
+                    self.take_members(read?);
+                    if self.edges < EDGES {
+                        continue;
+                    }
+                }
             }
-            None => self.close(&mut page),
+            return Ok(true);
         }
-        page.checkpoint = self.checkpoint();
-        Ok(page)
     }
 
-    /// Lets a listing of users that would not end within its hour go on from the other end.
-    fn turn_around(&mut self) -> Result<()> {
-        let lasted = self.now() - self.position.begun;
-        let limit = i64::try_from(self.api.config.half_after.as_millis()).unwrap_or(HOUR);
-        if self.position.stage != Stage::Users || lasted < limit || self.last.is_empty() {
-            return Ok(());
+    /// Turns a page's items into patches.
+    fn read(&mut self, stage: Stage, read: &Page) -> Result<Part> {
+        let chain = self.chains.entry(stage).or_default();
+        chain.empty = if read.items.is_empty() { chain.empty + 1 } else { 0 };
+        if chain.empty > EMPTY_PAGES {
+            return Err(repeated());
         }
-        if self.position.frontier.is_some() {
-            return if lasted < HOUR { Ok(()) } else { Err(too_long()) };
-        }
-        self.position.frontier = Some(std::mem::take(&mut self.last));
-        self.position.token = None;
-        self.position.begun = self.now();
-        self.tokens.clear();
-        Ok(())
-    }
-
-    /// Turns a page's items into patches; tells whether the other half of the listing was met.
-    async fn take(&mut self, read: &Page, page: &mut SnapshotPage) -> Result<bool> {
-        let stage = self.position.stage;
+        let mut part = Part {
+            stage,
+            patches: Vec::with_capacity(read.items.len()),
+            quarantined: Vec::new(),
+            next: read.next().map(str::to_owned),
+            strangers: BTreeMap::new(),
+        };
         for item in &read.items {
-            if let (Some(frontier), Some(id)) = (&self.position.frontier, salvaged_id(item))
+            let frontier = self.position.lanes.get(&stage).and_then(|lane| lane.frontier.as_ref());
+            if let (Some(frontier), Some(id)) = (frontier, salvaged_id(item))
                 && frontier.contains(&hash(&id))
             {
-                return Ok(true);
+                // The other half of the listing was met.
+                part.next = None;
+                break;
             }
-            let kind = match stage {
-                Stage::Users => ObjectKind::User,
-                Stage::ChromeOs | Stage::Mobile => ObjectKind::Computer,
-                _ => ObjectKind::Group,
+            let kind = kind_of(stage);
+            let patch = match (self.detail, stage) {
+                (Detail::Ids, _) => salvaged_id(item).map(|id| Patch::new(kind, source_id(kind, &id))),
+                (_, Stage::Users) => self.read_user(item),
+                (_, Stage::ChromeOs) => parse::<ChromeOs>(item).map(|device| {
+                    let owner = self.owner(device.owner(), &mut part);
+                    map::chromeos(&device, owner, &self.units)
+                }),
+                (_, Stage::Mobile) => parse::<Mobile>(item).map(|device| {
+                    let owner = self.owner(device.owner(), &mut part);
+                    map::mobile(&device, owner)
+                }),
+                (_, Stage::Groups | Stage::Members) => self.read_group(item),
             };
-            if self.detail == Detail::Ids {
-                match salvaged_id(item) {
-                    Some(id) => page.patches.push(Patch::new(kind, source_id(kind, &id))),
-                    None => page.quarantined.push(senseless(kind, item)),
-                }
-                continue;
-            }
-            let patch = match stage {
-                Stage::Users => self.take_user(item),
-                Stage::ChromeOs => match parse::<ChromeOs>(item) {
-                    Some(device) => {
-                        let owner = self.owner(device.owner()).await?;
-                        Some(map::chromeos(&device, owner, &self.units))
-                    }
-                    None => None,
-                },
-                Stage::Mobile => match parse::<Mobile>(item) {
-                    Some(device) => {
-                        let owner = self.owner(device.owner()).await?;
-                        Some(map::mobile(&device, owner))
-                    }
-                    None => None,
-                },
-                _ => self.take_group(item),
-            };
-            if stage == Stage::Groups {
-                let id = patch.as_ref().map(|patch| patch.object.id.to_string()).or_else(|| salvaged_id(item));
-                self.groups.extend(id.map(String::into_boxed_str));
-            }
             match patch {
-                Some(patch) => page.patches.push(patch),
-                None => page.quarantined.push(senseless(kind, item)),
+                Some(patch) => part.patches.push(patch),
+                None => part.quarantined.push(senseless(kind, item)),
             }
         }
-        Ok(false)
+        let taken = part.patches.iter().map(|patch| &patch.object.id);
+        let hashes: Vec<_> =
+            taken.chain(part.quarantined.iter().filter_map(|record| record.id.as_ref())).map(id_hash).collect();
+        let chain = self.chains.entry(stage).or_default();
+        if !hashes.is_empty() && hashes == chain.last {
+            return Err(repeated());
+        }
+        chain.last = hashes;
+        Ok(part)
     }
 
     /// Learns the account's domains from the addresses in it. There may be some in which only groups are.
@@ -273,13 +353,16 @@ impl Snapshot {
         }
     }
 
-    fn take_group(&mut self, item: &RawValue) -> Option<Patch> {
-        let group = wire::group(item)?;
+    fn read_group(&mut self, item: &RawValue) -> Option<Patch> {
+        let group = wire::group(item);
+        let id = group.as_ref().map(|group| group.id.clone()).or_else(|| salvaged_id(item));
+        id.iter().for_each(|id| self.groups.push(id));
+        let group = group?;
         self.learn_domain(&group.email);
         Some(map::group(&group))
     }
 
-    fn take_user(&mut self, item: &RawValue) -> Option<Patch> {
+    fn read_user(&mut self, item: &RawValue) -> Option<Patch> {
         let user = wire::user(item)?;
         let addresses = std::iter::once(&user.primary_email).chain(&user.aliases).chain(&user.non_editable_aliases);
         addresses.for_each(|address| self.learn_domain(address));
@@ -291,222 +374,215 @@ impl Snapshot {
         Some(map::user(&user, &self.units))
     }
 
-    /// Finds who owns a device: among those listed, else by asking; nobody, where the address is nobody's.
-    async fn owner(&mut self, address: Option<&str>) -> Result<Option<Value>> {
-        let Some(address) = address else { return Ok(Some(Value::Empty)) };
-        if let Some(id) = self.owners.find(address) {
-            return Ok(Some(Value::from(id)));
+    /// Finds who owns the next device of a part: nobody, somebody listed, or somebody to be asked for.
+    fn owner(&self, address: Option<&str>, part: &mut Part) -> Option<Value> {
+        let Some(address) = address else { return Some(Value::Empty) };
+        let found = self.owners.find(address).map(Value::from);
+        if found.is_none() {
+            part.strangers.entry(address.to_owned()).or_default().push(part.patches.len());
         }
-        let owner = crate::lookup::owner(&self.api, &self.cx, address).await?;
-        if let Some(Value::Text(id)) = &owner {
-            self.owners.add_late(address, id);
-        }
-        Ok(owner)
+        found
     }
 
-    /// A kind that may not be read is said to be so; without users nothing makes sense.
-    fn unreadable(&mut self, page: &mut SnapshotPage, error: Error) -> Result<()> {
-        let denied = matches!(error.kind(), ErrorKind::PermissionDenied { .. });
-        // Within a listing that has begun, a lost right is a failure: what was listed is not the whole.
-        if !denied || self.position.stage == Stage::Users || self.position.token.is_some() {
-            return Err(error);
+    /// Notes the owners who were asked for; nobody, where the address is nobody's.
+    fn with_owners(&mut self, mut part: Part, owners: Vec<Option<Value>>) -> Part {
+        for ((address, devices), owner) in std::mem::take(&mut part.strangers).into_iter().zip(owners) {
+            if let Some(Value::Text(id)) = &owner {
+                self.owners.add_late(&address, id);
+            }
+            for device in devices {
+                map::set_owner(&mut part.patches[device], owner.clone());
+            }
         }
-        let scope = match self.position.stage {
-            Stage::Groups => Scope::Groups,
-            _ => Scope::Computers,
+        part
+    }
+
+    /// Puts a page of a listing with what is given away.
+    fn take(&mut self, part: Part) -> Result<()> {
+        self.page.patches.extend(part.patches);
+        self.page.quarantined.extend(part.quarantined);
+        let chain = self.chains.entry(part.stage).or_default();
+        chain.asked = false;
+        let Some(next) = part.next else {
+            self.close(part.stage);
+            return Ok(());
         };
-        if scope == Scope::Groups || !self.position.short {
-            let reason = format!("{}: {}", error.operation(), error.message());
-            page.unreadable.push(Unreadable { scope: scope.clone(), reason });
+        if !chain.tokens.insert(hash(&*next)) {
+            return Err(repeated());
         }
-        self.position.short |= scope == Scope::Computers;
-        self.advance(if scope == Scope::Groups { Stage::ChromeOs } else { following(self.position.stage) });
-        page.checkpoint = self.checkpoint();
+        self.position.lanes.entry(part.stage).or_default().token = Some(next);
+        if part.stage == Stage::Users { self.turn_around() } else { Ok(()) }
+    }
+
+    /// Lets a listing of users that would not end within its hour go on from the other end.
+    fn turn_around(&mut self) -> Result<()> {
+        let now = self.now();
+        let (Some(lane), Some(chain)) =
+            (self.position.lanes.get_mut(&Stage::Users), self.chains.get_mut(&Stage::Users))
+        else {
+            return Ok(());
+        };
+        let lasted = now - lane.begun;
+        let limit = i64::try_from(self.api.config.half_after.as_millis()).unwrap_or(HOUR);
+        if lasted < limit || chain.last.is_empty() {
+            return Ok(());
+        }
+        if lane.frontier.is_some() {
+            return if lasted < HOUR { Ok(()) } else { Err(too_long()) };
+        }
+        *lane = Lane { token: None, begun: now, frontier: Some(std::mem::take(&mut chain.last)) };
+        chain.tokens.clear();
         Ok(())
     }
 
-    /// Ends a stage with its last page.
-    fn close(&mut self, page: &mut SnapshotPage) {
-        let stage = self.position.stage;
+    /// A kind that may not be read is said to be so; without users nothing makes sense.
+    fn unreadable(&mut self, stage: Stage, error: Error) -> Result<()> {
+        let denied = matches!(error.kind(), ErrorKind::PermissionDenied { .. });
+        // Within a listing that has begun, a lost right is a failure: what was listed is not the whole.
+        let within = self.position.lanes.get(&stage).is_some_and(|lane| lane.token.is_some());
+        if !denied || stage == Stage::Users || within {
+            return Err(error);
+        }
+        let scope = if stage == Stage::Groups { Scope::Groups } else { Scope::Computers };
+        if scope == Scope::Groups || !self.position.short {
+            let reason = format!("{}: {}", error.operation(), error.message());
+            self.page.unreadable.push(Unreadable { scope: scope.clone(), reason });
+        }
+        self.position.short |= scope == Scope::Computers;
+        self.end(stage);
+        if stage == Stage::Groups {
+            self.end(Stage::Members);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, stage: Stage) {
+        self.position.ended.insert(stage);
+        self.position.lanes.remove(&stage);
+        self.chains.remove(&stage);
+    }
+
+    /// Ends a listing with its last page.
+    fn close(&mut self, stage: Stage) {
+        self.end(stage);
         match stage {
             Stage::Users => {
-                page.closed.push(Scope::Users);
+                self.page.closed.push(Scope::Users);
                 self.owners.seal();
-            }
-            Stage::Groups => page.closed.push(Scope::Groups),
-            Stage::ChromeOs | Stage::Mobile => {
-                let config = &self.api.config;
-                let last = stage == Stage::Mobile || config.mobile == Devices::Ignored;
-                if last && !self.position.short {
-                    page.closed.push(Scope::Computers);
+                for (members, walk) in std::mem::take(&mut self.parked) {
+                    self.give(members, walk);
                 }
             }
-            Stage::Members | Stage::Done => {}
-        }
-        self.advance(following(stage));
-    }
-
-    fn advance(&mut self, mut next: Stage) {
-        let config = &self.api.config;
-        if next == Stage::Members && self.detail == Detail::Ids {
-            next = Stage::ChromeOs;
-        }
-        if next == Stage::ChromeOs && config.chromeos == Devices::Ignored {
-            next = Stage::Mobile;
-        }
-        if next == Stage::Mobile && config.mobile == Devices::Ignored {
-            next = Stage::Done;
-        }
-        self.position.stage = next;
-        self.position.token = None;
-        self.position.frontier = None;
-        self.position.begun = self.now();
-        self.tokens.clear();
-        self.last.clear();
-        self.empty = 0;
-        if next == Stage::Members {
-            self.enter_members();
+            Stage::Groups | Stage::Members => {
+                self.page.closed.push(Scope::Groups);
+                if !self.has_ended(Stage::Members) {
+                    self.enter_members();
+                }
+            }
+            Stage::ChromeOs | Stage::Mobile => {
+                let all = self.has_ended(Stage::ChromeOs) && self.has_ended(Stage::Mobile);
+                if all && !self.position.short {
+                    self.page.closed.push(Scope::Computers);
+                }
+            }
         }
     }
 
-    /// Puts the groups in the order in which their members are read, so that a checkpoint is one id.
+    /// Puts the groups in the order in which their members are read, so that a checkpoint is one id and a few more.
     fn enter_members(&mut self) {
         let mut groups = std::mem::take(&mut self.groups);
-        groups.sort_unstable();
-        groups.dedup();
+        groups.sort();
         if let Some(since) = &mut self.position.since {
-            let mut known: Vec<u32> = groups.iter().map(|group| short_hash(group)).collect();
+            let mut known: Vec<u32> = groups.iter().map(short_hash).collect();
             known.sort_unstable();
             known.dedup();
             since.known = Some(known);
         }
         if let Some(last) = &self.position.group {
-            groups.retain(|group| **group > **last);
+            groups.pass(last);
         }
-        self.waiting = groups.into();
-        self.known = Arc::new(self.position.domains.clone());
+        self.waiting = groups;
+        let now = self.now();
+        for (group, lane) in &mut self.position.open {
+            // Behind a token that is too old the group is read again: nothing is lost by memberships that come twice.
+            if now - lane.begun > STALE {
+                *lane = Lane { begun: now, ..Lane::default() };
+            }
+            self.resumed.push(Walk::from(group.clone(), lane.token.clone()));
+        }
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        (self.detail == Detail::Full).then(|| self.position.write())
+    /// Takes what the reading of a group's members gave.
+    fn take_members(&mut self, read: Read) {
+        match read {
+            // Who is not in a domain seen so far may be in one that the rest of the users is in.
+            Read::Page(mut members, walk) => {
+                if members.settle(&self.position.domains) || self.has_ended(Stage::Users) {
+                    self.give(members, walk);
+                } else {
+                    self.parked.push((members, walk));
+                }
+            }
+            Read::Gone(group) => {
+                self.position.open.remove(&group);
+                self.page.withdrawn.push(ObjectKey { kind: ObjectKind::Group, id: SourceId::Id(group.into()) });
+            }
+            Read::Denied(group, reason) => {
+                self.position.open.remove(&group);
+                let scope = Scope::Members(SourceId::Id(group.into()), Via::Explicit);
+                self.page.unreadable.push(Unreadable { scope, reason });
+            }
+        }
     }
 
-    fn reading(&self, walk: Walk) -> Reading {
-        Box::pin(walk.next(Arc::clone(&self.api), self.cx.clone(), Arc::clone(&self.known)))
-    }
-
-    /// Reads members of many groups at a time until a page is full or the window is through.
-    async fn read_members(&mut self) -> Result<SnapshotPage> {
-        let mut page = SnapshotPage::default();
-        if self.readings.is_empty() {
-            for _ in 0..WINDOW {
-                let Some(group) = self.waiting.pop_front() else { break };
-                self.readings.push(self.reading(Walk::new(group.to_string())));
-                self.window_end = Some(group);
+    /// Puts members with what is given away, and goes on with their group.
+    fn give(&mut self, members: Members, walk: Option<Walk>) {
+        let edges = members.into_edges(&self.position.domains);
+        let group = edges.group.to_string();
+        match walk {
+            Some(walk) => {
+                self.position.open.entry(group).or_default().token = walk.token().map(str::to_owned);
+                self.ask_members(walk);
+            }
+            None => {
+                self.position.open.remove(&group);
+                self.page.closed.push(Scope::Members(edges.group.clone(), edges.via));
             }
         }
-        let mut edges = 0;
-        while edges < EDGES {
-            let Some(read) = self.readings.next().await else { break };
-            let (some, closed) = match read? {
-                Read::Page(some, walk) => {
-                    self.readings.push(self.reading(walk));
-                    (some, false)
-                }
-                Read::End(some) => (some, true),
-                Read::Gone(group) => {
-                    page.withdrawn.push(ObjectKey { kind: ObjectKind::Group, id: SourceId::Id(group.into()) });
-                    continue;
-                }
-                Read::Denied(group, reason) => {
-                    let scope = Scope::Members(SourceId::Id(group.into()), Via::Explicit);
-                    page.unreadable.push(Unreadable { scope, reason });
-                    continue;
-                }
-            };
-            if closed {
-                page.closed.push(Scope::Members(some.group.clone(), some.via));
-            }
-            edges += some.members.len();
-            if !some.members.is_empty() {
-                page.edges.push(some);
-            }
+        self.edges += edges.members.len();
+        if !edges.members.is_empty() {
+            self.page.edges.push(edges);
         }
-        if self.readings.is_empty() {
-            self.position.group = self.window_end.take().map(String::from).or_else(|| self.position.group.take());
-            if self.waiting.is_empty() {
-                self.position.group = None;
-                self.advance(Stage::ChromeOs);
-            }
-            page.checkpoint = self.checkpoint();
-        }
-        Ok(page)
     }
 }
 
-/// Makes the address of a stage's listing, without a page.
-pub(crate) fn listing_url(api: &Api, stage: Stage, backwards: bool, detail: Detail) -> Url {
+fn is_empty(page: &SnapshotPage) -> bool {
+    page.patches.is_empty()
+        && page.edges.is_empty()
+        && page.closed.is_empty()
+        && page.withdrawn.is_empty()
+        && page.unreadable.is_empty()
+        && page.quarantined.is_empty()
+}
+
+/// What is not read at all.
+fn left_out(api: &Api, detail: Detail) -> BTreeSet<Stage> {
     let config = &api.config;
-    let fields = |items: &str, full: &str, ids: &str| mask(items, if detail == Detail::Full { full } else { ids });
-    let size = |most: u32| config.page_size.min(most).to_string();
-    let domain = config.domain.as_deref().unwrap_or_default();
-    // With a domain the account must not be named, or the other way round.
-    let customer = if domain.is_empty() { config.customer.as_str() } else { "" };
-    let order = if backwards { "DESCENDING" } else { "ASCENDING" };
+    [
+        (Stage::Members, detail == Detail::Ids),
+        (Stage::ChromeOs, config.chromeos == Devices::Ignored),
+        (Stage::Mobile, config.mobile == Devices::Ignored),
+    ]
+    .into_iter()
+    .filter_map(|(stage, is_out)| is_out.then_some(stage))
+    .collect()
+}
+
+fn kind_of(stage: Stage) -> ObjectKind {
     match stage {
-        Stage::Users => {
-            let fields = fields("users", USER_FIELDS, "id");
-            let size = size(500);
-            let query = [
-                ("customer", customer),
-                ("domain", domain),
-                ("maxResults", &size),
-                ("orderBy", "email"),
-                ("sortOrder", order),
-                ("fields", &fields),
-            ];
-            api.url(&["users"], &query)
-        }
-        Stage::Groups | Stage::Members | Stage::Done => {
-            let fields = fields("groups", GROUP_FIELDS, "id");
-            let size = size(200);
-            let query = [("customer", customer), ("domain", domain), ("maxResults", &size), ("fields", &fields)];
-            api.url(&["groups"], &query)
-        }
-        Stage::ChromeOs => {
-            let fields = fields("chromeosdevices", CHROMEOS_FIELDS, "deviceId");
-            let size = size(300);
-            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-            api.url(&["customer", &config.customer, "devices", "chromeos"], &query)
-        }
-        Stage::Mobile => {
-            let fields = fields("mobiledevices", MOBILE_FIELDS, "resourceId");
-            let size = size(100);
-            let query = [("maxResults", size.as_str()), ("fields", &fields), ("projection", "BASIC")];
-            api.url(&["customer", &config.customer, "devices", "mobile"], &query)
-        }
-    }
-}
-
-fn following(stage: Stage) -> Stage {
-    match stage {
-        Stage::Users => Stage::Groups,
-        Stage::Groups => Stage::Members,
-        Stage::Members => Stage::ChromeOs,
-        Stage::ChromeOs => Stage::Mobile,
-        Stage::Mobile | Stage::Done => Stage::Done,
-    }
-}
-
-fn parse<T: DeserializeOwned>(item: &RawValue) -> Option<T> {
-    serde_json::from_str(item.get()).ok()
-}
-
-/// Ids of devices may be spelled as GUIDs; those of users and groups are none.
-pub(crate) fn source_id(kind: ObjectKind, id: &str) -> SourceId {
-    match kind {
-        ObjectKind::Computer => SourceId::parse(id),
-        _ => SourceId::Id(id.into()),
+        Stage::Users => ObjectKind::User,
+        Stage::ChromeOs | Stage::Mobile => ObjectKind::Computer,
+        Stage::Groups | Stage::Members => ObjectKind::Group,
     }
 }
 
@@ -518,27 +594,6 @@ fn id_hash(id: &SourceId) -> u64 {
     }
 }
 
-/// Sets a record aside, with its id where that can be read.
-pub(crate) fn senseless(kind: ObjectKind, item: &RawValue) -> Quarantined {
-    let id = salvaged_id(item).map(|id| source_id(kind, &id));
-    Quarantined { kind, id, reason: "a field has not the form that the API documents, or the id is missing".to_owned() }
-}
-
-/// Reads the ids of organisational units; nothing where they may not be read.
-pub(crate) async fn units(api: &Api, cx: &Context) -> Result<Units> {
-    let fields = "organizationUnits(orgUnitId,orgUnitPath)";
-    // By default only the children of the root come.
-    let url = api.url(&["customer", &api.config.customer, "orgunits"], &[("type", "all"), ("fields", fields)]);
-    match api.get::<Page>(cx, Operation::ListOrgUnits, &url).await {
-        Ok(page) => {
-            let units = page.items.iter().filter_map(|item| parse::<OrgUnit>(item));
-            Ok(Some(units.map(|unit| (unit.org_unit_path, unit.org_unit_id)).collect::<HashMap<_, _>>()))
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 #[async_trait]
 impl SnapshotPager for Snapshot {
     async fn next(&mut self) -> Result<SnapshotStep> {
@@ -546,21 +601,17 @@ impl SnapshotPager for Snapshot {
         if std::mem::replace(&mut self.broken, true) {
             return Err(Error::new(ErrorKind::Unavailable, "the listing broke off; go on behind its last checkpoint"));
         }
-        let page = match self.position.stage {
-            Stage::Done => {
-                let cursor = self
-                    .position
-                    .since
-                    .as_ref()
-                    .filter(|_| self.detail == Detail::Full)
-                    .map(|since| Since { domains: self.position.domains.clone(), ..since.clone() }.write());
-                self.broken = false;
-                return Ok(SnapshotStep::End { cursor });
-            }
-            Stage::Members => self.read_members().await?,
-            _ => self.list().await?,
+        let step = if self.fill().await? {
+            let mut page = std::mem::take(&mut self.page);
+            self.edges = 0;
+            page.checkpoint = (self.detail == Detail::Full).then(|| self.position.write());
+            SnapshotStep::Page(page)
+        } else {
+            let since = self.position.since.as_ref().filter(|_| self.detail == Detail::Full);
+            let cursor = since.map(|since| Since { domains: self.position.domains.clone(), ..since.clone() }.write());
+            SnapshotStep::End { cursor }
         };
         self.broken = false;
-        Ok(SnapshotStep::Page(page))
+        Ok(step)
     }
 }

@@ -79,7 +79,12 @@ async fn a_listing_goes_on_behind_every_checkpoint_with_the_rest() {
         let rest = list(&tenant.endpoint(), &tenant.cx, Some(&checkpoint)).await.unwrap();
         assert!(rest.objects.keys().all(|key| !first.objects.contains_key(key)), "behind {nth}");
         first.objects.extend(rest.objects);
-        first.members.extend(rest.members);
+        for (group, members) in rest.members {
+            let known = first.members.entry(group).or_default();
+            let before = known.len() + members.len();
+            known.extend(members);
+            assert_eq!(known.len(), before, "a membership came twice, behind {nth}");
+        }
         first.closed.extend(rest.closed);
         assert_eq!(first.objects, whole.objects, "behind {nth}");
         assert_eq!(first.members, whole.members, "behind {nth}");
@@ -114,6 +119,31 @@ async fn a_group_in_a_domain_of_the_account_that_has_no_users_is_no_stranger() {
     let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
     account.add_member(&all, Member::group(&list));
     assert_eq!(tenant.listing().await.members[&all].get(&list), Some(&MemberKind::Group));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_a_domain_that_only_the_last_users_show_is_no_stranger_and_costs_no_request_more() {
+    let mut tenant = start(small()).await;
+    // Members come while the users are still being listed, one at a time.
+    tenant.config.page_size = 1;
+    let account = &tenant.account;
+    account.add_domain("late.example");
+    for number in 0..40 {
+        account.add_user(&format!("u{number}@corp.example"), "Some", "Body", |_| {});
+    }
+    let zoe = account.add_user("zoe@late.example", "Zoe", "Ek", |_| {});
+    let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
+    account.add_member(&all, Member::user(&zoe));
+    account.add_member(&all, Member::outside("900", "guest@elsewhere.example"));
+    let listing = tenant.listing().await;
+    assert_eq!(listing.members[&all][&zoe], MemberKind::User);
+    assert_eq!(listing.members[&all]["900"], MemberKind::External);
+    assert!(listing.has_closed(&all));
+    let log = tenant.fake.log();
+    let first = |operation: &str| log.all().iter().position(|line| line.operation == operation);
+    let last = log.all().iter().rposition(|line| line.operation == "users.list");
+    assert!(first("members.list") < last, "members wait for users");
+    assert_eq!(log.of("members.list").len(), 1 + 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
