@@ -2,23 +2,21 @@
 //!
 //! It does not judge who belongs together.
 
-use std::collections::BTreeSet;
-
 use rusqlite::params;
 
 use super::objects::Row;
-use super::{Apply, Chunk};
+use super::{Apply, Chunk, images_seeing};
 use crate::error::Result;
-use crate::model::{RecordId, SourceId};
+use crate::model::RecordId;
+use crate::rules::precedence::Image;
 use crate::store::sqlite::join::{
-    Evidence, Joiner, Links, backfill, forget_unless_several, has_room, put_keys, staged_persona, stored_keys,
+    Evidence, Joiner, Links, Newcomer, OBJECTS_A_CHUNK, backfill, forget_unless_several, has_room, put_keys,
+    staged_persona, stored_keys,
 };
 use crate::store::sqlite::member::record_id;
 use crate::store::sqlite::stage::{Disposition, Stage};
 use crate::store::sqlite::{damaged, sql};
 
-/// Staged objects of one transaction that only index.
-const OBJECTS_A_CHUNK: usize = 5000;
 /// The position behind the last step that only indexes: staged objects have larger numbers.
 const INDEXED: i64 = 1;
 
@@ -55,21 +53,20 @@ impl Apply {
             return Ok(true);
         };
         *at = -last;
-        let mut changes = Vec::new();
+        let (mut going, mut coming) = (Vec::new(), Vec::new());
         for (stage_no, disposition) in staged {
             let object_no = stage_no / 4;
             let new = staged_persona(chunk.transaction, stage, object_no)?.ok_or_else(|| damaged("a staged object"))?;
             let new = new.keys();
-            let old = if Disposition::from_number(disposition)? == Disposition::New {
-                BTreeSet::new()
+            if Disposition::from_number(disposition)? != Disposition::New {
+                let old = stored_keys(chunk.transaction, object_no)?;
+                going.extend(old.difference(&new).map(|key| (*key, object_no)));
+                coming.extend(new.difference(&old).map(|key| (*key, object_no)));
             } else {
-                stored_keys(chunk.transaction, object_no)?
-            };
-            if old != new {
-                changes.push((object_no, &old - &new, &new - &old));
+                coming.extend(new.into_iter().map(|key| (key, object_no)));
             }
         }
-        put_keys(chunk.transaction, customer_no, changes)?;
+        put_keys(chunk.transaction, customer_no, going, coming)?;
         Ok(false)
     }
 
@@ -79,6 +76,17 @@ impl Apply {
             Some(ground) => Evidence::new(chunk.transaction, Some(stage), ground).links(object_no),
             None => Ok(Links::default()),
         }
+    }
+
+    /// The same for a new object, whose row is at hand.
+    pub(super) fn links_of(stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
+        let Some(ground) = &chunk.ground else { return Ok(Links::default()) };
+        let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground);
+        if row.held.is_empty() {
+            let object = (stage.endpoint_no, row.object_no());
+            evidence.take_in(object, row.kind, &row.body, row.anchors.as_deref())?;
+        }
+        evidence.links(row.object_no())
     }
 
     /// The same for a stored object, if anything of it has changed that it may be joined by.
@@ -91,22 +99,26 @@ impl Apply {
         evidence.links(row.object_no())
     }
 
-    /// Finds the record that a new object joins.
+    /// Finds the record that a new object joins; with what it is made of so far.
     pub(super) fn place(
         stage: &Stage,
         chunk: &Chunk<'_>,
         object_no: i64,
-        source_id: &SourceId,
         links: &Links,
-    ) -> Result<Option<i64>> {
-        let Some((_, with)) = links.joins.first() else { return Ok(None) };
-        let record_no: i64 = chunk
-            .transaction
+    ) -> Result<Option<(i64, Vec<Image>)>> {
+        let (Some((_, with)), Some(ground)) = (links.joins.first(), &chunk.ground) else { return Ok(None) };
+        let connection = chunk.transaction;
+        let record_no: i64 = connection
             .prepare_cached("SELECT record_no FROM objects WHERE object_no = ?1")
             .and_then(|mut query| query.query_row([with], |row| row.get(0)))
             .map_err(sql("read an object"))?;
-        let room = has_room(chunk.transaction, stage, record_no, object_no, source_id)?;
-        Ok(room.then_some(record_no))
+        let newcomer = Newcomer { connection, stage, object_no, any_apart: ground.any_apart };
+        let mut room = true;
+        let images = images_seeing(connection, record_no, |other, endpoint_no, source_id, state| {
+            room = room && !newcomer.is_kept_out_by(other, endpoint_no, source_id, state)?;
+            Ok(())
+        })?;
+        Ok(room.then_some((record_no, images)))
     }
 
     /// Makes room in the record that an object founded once. Returns whether it may take it up again.

@@ -11,6 +11,7 @@ mod probes;
 mod removals;
 mod repair;
 mod reverse;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +23,7 @@ use super::join::{self, Ground};
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
-use super::{Class, Standing, damaged, sql};
+use super::{Class, Standing, State, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, SourceKey,
@@ -105,10 +106,14 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
-    /// Probes of new objects that joined a record: written with them, at the end of the chunk.
+    /// Whether the endpoint has computers, once that was asked.
+    has_computers: Option<bool>,
+    /// Probes of new objects that joined a record, where computers may name them: written with them, at the end of the chunk.
     joined: Vec<([u8; 16], probes::ProbeRow, Option<i64>)>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
+    /// Changes of members that are told together.
+    waiting: told::Waiting,
 }
 
 /// One transaction of an apply.
@@ -245,7 +250,15 @@ pub(super) struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), index: None }
+        Self {
+            target,
+            wakes,
+            containers: HashMap::new(),
+            has_computers: None,
+            joined: Vec::new(),
+            index: None,
+            waiting: told::Waiting::default(),
+        }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -433,6 +446,15 @@ fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Res
 
 /// Reads the images of all objects of a record that are there.
 pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
+    images_seeing(connection, record_no, |_, _, _, _| Ok(()))
+}
+
+/// The same; shows all objects of the record on the way, also those that are gone: number, endpoint, source id and state.
+fn images_seeing(
+    connection: &Connection,
+    record_no: i64,
+    mut see: impl FnMut(i64, i64, &SourceId, State) -> Result<()>,
+) -> Result<Vec<Image>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
         .prepare_cached(
@@ -451,7 +473,9 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
         let object_no: i64 = row.get(0).map_err(step())?;
         let source_id =
             SourceId::from_stored(&row.get::<_, Vec<u8>>(1).map_err(step())?).ok_or_else(|| damaged("a source id"))?;
-        let standing = standing_of(connection, row.get(4).map_err(step())?, &source_id)?;
+        let endpoint_no: i64 = row.get(4).map_err(step())?;
+        let standing = standing_of(connection, endpoint_no, &source_id)?;
+        see(object_no, endpoint_no, &source_id, standing.map_or(State::Live, |standing| standing.state))?;
         // Without a probe, or with a mere member's, it is new: probes are written once all new objects are.
         if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
             continue;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::keys::{persona, stored_persona};
 use crate::error::Result;
-use crate::model::{AttributeName, ConflictReason, JoinReason, SourceId};
+use crate::model::{AttributeName, ConflictReason, JoinReason, ObjectKind, SourceId};
 use crate::rules::diff;
 use crate::rules::domains;
 use crate::rules::evidence::{Common, Persona, address_key};
@@ -29,6 +29,8 @@ pub(in super::super) struct Ground {
     domains: BTreeSet<String>,
     /// Endpoints that have been imported.
     endpoints: Vec<i64>,
+    /// Whether anybody ever said of two objects that they are not the same.
+    pub(in super::super) any_apart: bool,
 }
 
 impl Ground {
@@ -42,7 +44,11 @@ impl Ground {
             .prepare_cached("SELECT endpoint_no FROM endpoints WHERE customer_no = ?1 AND name NOT LIKE '.%'")
             .and_then(|mut query| query.query_map([customer_no], |row| row.get(0))?.collect())
             .map_err(step())?;
-        Ok(Self { customer_no, domains, endpoints })
+        let any_apart = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM apart)")
+            .and_then(|mut query| query.query_row([], |row| row.get(0)))
+            .map_err(step())?;
+        Ok(Self { customer_no, domains, endpoints, any_apart })
     }
 
     fn is_verified(&self, address: &str) -> bool {
@@ -81,6 +87,19 @@ pub(in super::super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     pub(in super::super) fn new(connection: &'a Connection, stage: Option<&'a Stage>, ground: &'a Ground) -> Self {
         Self { connection, stage, ground, known: BTreeMap::new(), holders: BTreeMap::new() }
+    }
+
+    /// Takes the core of a staged object as it is at hand: it need not be read again.
+    pub(in super::super) fn take_in(
+        &mut self,
+        (endpoint_no, object_no): (i64, i64),
+        kind: ObjectKind,
+        body: &[u8],
+        anchors: Option<&str>,
+    ) -> Result<()> {
+        let persona = persona(kind, &codec::read_attributes(body)?, anchors)?;
+        self.known.insert(object_no, Some(Rc::new(Known { endpoint_no, persona })));
+        Ok(())
     }
 
     /// Tells whether anything of a stored object is staged that it may be joined by.
@@ -200,6 +219,9 @@ impl<'a> Evidence<'a> {
 
     /// Lists the objects that somebody said are not the same.
     fn apart(&self, object_no: i64) -> Result<BTreeSet<i64>> {
+        if !self.ground.any_apart {
+            return Ok(BTreeSet::new());
+        }
         self.connection
             .prepare_cached("SELECT other_no FROM apart WHERE object_no = ?1")
             .and_then(|mut query| query.query_map([object_no], |row| row.get(0))?.collect())
@@ -230,15 +252,15 @@ impl<'a> Evidence<'a> {
         if let Some(known) = self.known.get(&object_no) {
             return Ok(known.clone());
         }
-        let staged = match self.stage {
-            Some(stage) => staged_persona(self.connection, stage, object_no)?
-                .map(|persona| Known { endpoint_no: stage.endpoint_no, persona }),
-            None => None,
-        };
-        let known = match (staged, self.stage) {
-            (Some(_), Some(stage)) if stage.goes(object_no)? => None,
-            (Some(known), _) => Some(known),
-            (None, stage) => stored(self.connection, stage, object_no)?,
+        let known = match (stored(self.connection, self.stage, object_no)?, self.stage) {
+            // What other endpoints show is not staged.
+            (Stored::Other(known), _) => known,
+            (Stored::Own(known), Some(stage)) => match staged_persona(self.connection, stage, object_no)? {
+                Some(_) if stage.goes(object_no)? => None,
+                Some(persona) => Some(Known { endpoint_no: stage.endpoint_no, persona }),
+                None => known,
+            },
+            (Stored::Own(known), None) => known,
         };
         let known = known.map(Rc::new);
         self.known.insert(object_no, known.clone());
@@ -274,8 +296,15 @@ pub(in super::super) fn staged_persona(
     persona(kind_from_number(kind)?, &attributes, anchors.as_deref()).map(Some)
 }
 
-/// Reads a stored object that is there, and stays.
-fn stored(connection: &Connection, stage: Option<&Stage>, object_no: i64) -> Result<Option<Known>> {
+/// An object that is there, and stays, as it is stored.
+enum Stored {
+    /// Of another endpoint than the one that is being applied.
+    Other(Option<Known>),
+    /// Of that endpoint, or not stored.
+    Own(Option<Known>),
+}
+
+fn stored(connection: &Connection, stage: Option<&Stage>, object_no: i64) -> Result<Stored> {
     type Row = (i64, Vec<u8>, Vec<u8>, Option<String>, i64);
     let row: Option<Row> = connection
         .prepare_cached(
@@ -288,22 +317,34 @@ fn stored(connection: &Connection, stage: Option<&Stage>, object_no: i64) -> Res
                 .optional()
         })
         .map_err(sql("read an object"))?;
-    let Some((endpoint_no, source_id, body, anchors, kind)) = row else { return Ok(None) };
+    let Some((endpoint_no, source_id, body, anchors, kind)) = row else { return Ok(Stored::Own(None)) };
     let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
-    let standing = standing_of(connection, endpoint_no, &source_id)?;
+    let own = stage.filter(|stage| stage.endpoint_no == endpoint_no);
+    let known = if stays(connection, own, endpoint_no, object_no, &source_id)? {
+        let attributes = codec::read_attributes(&body)?;
+        Some(Known { endpoint_no, persona: persona(kind_from_number(kind)?, &attributes, anchors.as_deref())? })
+    } else {
+        None
+    };
+    Ok(if own.is_some() { Stored::Own(known) } else { Stored::Other(known) })
+}
+
+fn stays(
+    connection: &Connection,
+    stage: Option<&Stage>,
+    endpoint_no: i64,
+    object_no: i64,
+    source_id: &SourceId,
+) -> Result<bool> {
+    let standing = standing_of(connection, endpoint_no, source_id)?;
     // Without a probe it is new: probes are written once all new objects are.
     if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
-        return Ok(None);
+        return Ok(false);
     }
     // A weak id that is not seen any more tells nothing: its person may have another one by now.
     if source_id.is_weak() && standing.is_some_and(|standing| standing.state == State::Missing) {
-        return Ok(None);
+        return Ok(false);
     }
-    if let Some(stage) = stage.filter(|stage| stage.endpoint_no == endpoint_no)
-        && (stage.goes(object_no)? || source_id.is_weak() && stage.is_candidate(object_no)?)
-    {
-        return Ok(None);
-    }
-    let attributes = codec::read_attributes(&body)?;
-    Ok(Some(Known { endpoint_no, persona: persona(kind_from_number(kind)?, &attributes, anchors.as_deref())? }))
+    let Some(stage) = stage else { return Ok(true) };
+    Ok(!stage.goes(object_no)? && !(source_id.is_weak() && stage.is_candidate(object_no)?))
 }

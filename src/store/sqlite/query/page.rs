@@ -27,23 +27,13 @@ const STEPS: usize = 16;
 /// Records that are looked at for a count, at most.
 const LOOKED_AT: u64 = 20_000;
 
-macro_rules! orders {
-    ($($key:literal),+) => {
-        [$([
-            concat!(
-                "SELECT ", $key, ", record_no FROM entries WHERE customer_no = ?1 AND kind = ?2 AND ", $key, " > ?3 AND ",
-                $key, " < ?4 ORDER BY ", $key
-            ),
-            concat!(
-                "SELECT ", $key, ", record_no FROM entries WHERE customer_no = ?1 AND kind = ?2 AND ", $key, " > ?3 AND ",
-                $key, " < ?4 ORDER BY ", $key, " DESC"
-            ),
-        ]),+]
-    };
-}
-
-/// How an order is walked: by column and direction.
-pub(super) const WALKS: [[&str; 2]; 3] = orders!("k1", "k2", "k3");
+/// How an order is walked: upwards and downwards.
+pub(super) const WALKS: [&str; 2] = [
+    "SELECT key, record_no FROM orders WHERE customer_no = ?1 AND by = ?2 AND kind = ?3 AND key > ?4 AND key < ?5
+     ORDER BY key",
+    "SELECT key, record_no FROM orders WHERE customer_no = ?1 AND by = ?2 AND kind = ?3 AND key > ?4 AND key < ?5
+     ORDER BY key DESC",
+];
 /// How one record is looked up: by column.
 pub(super) const LOOK_UPS: [&str; 3] = [
     "SELECT k1, text FROM entries WHERE record_no = ?1",
@@ -193,10 +183,10 @@ impl<'a> Line<'a> {
     ) -> Result<Walked> {
         let step = || sql("read the index");
         let descending = self.descends();
-        let statement = WALKS[self.column][usize::from(descending)];
-        let mut query = view.index.prepare_cached(statement).map_err(step())?;
+        let mut query = view.index.prepare_cached(WALKS[usize::from(descending)]).map_err(step())?;
         let kind = kind_number(self.query.kind);
-        let mut rows = query.query(params![self.standing.no, kind, low, high]).map_err(step())?;
+        let with = params![self.standing.no, self.column + 1, kind, low, high];
+        let mut rows = query.query(with).map_err(step())?;
         let mut last: Option<Vec<u8>> = None;
         let (mut taken, mut walked) = (0, Walked::Enough);
         while self.waiting.len() < wanted {

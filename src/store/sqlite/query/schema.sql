@@ -19,7 +19,7 @@ CREATE TABLE entries (
     record_no   INTEGER PRIMARY KEY,
     customer_no INTEGER NOT NULL,
     kind        INTEGER NOT NULL,
-    -- sort keys, each with the record's number at its end: no two are equal
+    -- sort keys, each with the record's number at its end: no two are equal; all are in `orders` as well
     k1          BLOB,
     k2          BLOB,
     k3          BLOB,
@@ -28,9 +28,17 @@ CREATE TABLE entries (
     -- what it is filtered by
     facets      BLOB NOT NULL
 ) STRICT;
-CREATE INDEX entries_k1 ON entries (customer_no, kind, k1) WHERE k1 IS NOT NULL;
-CREATE INDEX entries_k2 ON entries (customer_no, kind, k2) WHERE k2 IS NOT NULL;
-CREATE INDEX entries_k3 ON entries (customer_no, kind, k3) WHERE k3 IS NOT NULL;
+
+-- The sort keys in their order. Apart from the entries, so that those of many records go in in their order.
+CREATE TABLE orders (
+    customer_no INTEGER NOT NULL,
+    -- 1 to 3; every record has the second
+    by          INTEGER NOT NULL,
+    kind        INTEGER NOT NULL,
+    key         BLOB NOT NULL,
+    record_no   INTEGER NOT NULL,
+    PRIMARY KEY (customer_no, by, kind, key)
+) STRICT, WITHOUT ROWID;
 
 -- Which records a segment of events may tell of.
 CREATE TABLE segments (

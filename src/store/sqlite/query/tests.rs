@@ -23,15 +23,9 @@ fn plan(index: &Connection, statement: &str) -> String {
 fn every_order_is_walked_along_its_index_and_nothing_is_sorted() {
     let index = Connection::open_in_memory().unwrap();
     index.execute_batch(include_str!("schema.sql")).unwrap();
-    for (column, statements) in WALKS.iter().enumerate() {
-        for statement in statements {
-            let plan = plan(&index, statement);
-            let name = format!("k{}", column + 1);
-            let wanted = format!(
-                "SEARCH entries USING COVERING INDEX entries_{name} (customer_no=? AND kind=? AND {name}>? AND {name}<?)\n"
-            );
-            assert_eq!(plan, wanted, "{statement}");
-        }
+    for statement in WALKS {
+        let wanted = "SEARCH orders USING PRIMARY KEY (customer_no=? AND by=? AND kind=? AND key>? AND key<?)\n";
+        assert_eq!(plan(&index, statement), wanted, "{statement}");
     }
 }
 
