@@ -93,7 +93,8 @@ fn open(path: &Path) -> Result<Connection> {
             transaction
                 .execute_batch(
                     "DROP TABLE IF EXISTS customers; DROP TABLE IF EXISTS entries; DROP TABLE IF EXISTS postings;
-                     DROP TABLE IF EXISTS segments; DROP TABLE IF EXISTS addresses; DROP TABLE IF EXISTS orders;",
+                     DROP TABLE IF EXISTS segments; DROP TABLE IF EXISTS addresses; DROP TABLE IF EXISTS orders;
+                     DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS touched;",
                 )
                 .map_err(step())?;
             transaction.execute_batch(include_str!("schema.sql")).map_err(step())?;

@@ -40,13 +40,25 @@ CREATE TABLE orders (
     PRIMARY KEY (customer_no, by, kind, key)
 ) STRICT, WITHOUT ROWID;
 
--- Which records a segment of events may tell of.
-CREATE TABLE segments (
-    customer_no   INTEGER NOT NULL,
-    last_sequence INTEGER NOT NULL,
-    filter        BLOB NOT NULL,
-    PRIMARY KEY (customer_no, last_sequence)
+-- Segments of events that follow each other, up to this event: the last event of each, eight bytes.
+CREATE TABLE runs (
+    customer_no INTEGER NOT NULL,
+    upto        INTEGER NOT NULL,
+    places      INTEGER NOT NULL,
+    -- so many bits of a hash tell its slot
+    bits        INTEGER NOT NULL,
+    segments    BLOB NOT NULL,
+    PRIMARY KEY (customer_no, upto)
 ) STRICT;
+
+-- Of whom the segments of a run tell: hashes in order, each with the number of a segment.
+CREATE TABLE touched (
+    customer_no INTEGER NOT NULL,
+    upto        INTEGER NOT NULL,
+    slot        INTEGER NOT NULL,
+    places      BLOB NOT NULL,
+    PRIMARY KEY (customer_no, upto, slot)
+) STRICT, WITHOUT ROWID;
 
 -- Whose an address is: by a hash of it, folded. Who is found has to be looked at.
 CREATE TABLE addresses (

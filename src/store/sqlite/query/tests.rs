@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::page::{LEAPS, LOOK_UPS, WALKS};
+use super::touched;
 
 fn plan(index: &Connection, statement: &str) -> String {
     let mut query = index.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
@@ -41,6 +42,8 @@ fn records_and_postings_are_looked_up_by_their_keys() {
         assert!(plan.starts_with("SEARCH postings USING COVERING INDEX"), "{plan}");
         assert!(plan.contains("(customer_no=? AND term>? AND term<?)") && !plan.contains("B-TREE"), "{plan}");
     }
+    let touched = plan(&index, touched::LOOK_UP);
+    assert_eq!(touched, "SEARCH touched USING PRIMARY KEY (customer_no=? AND upto=? AND slot=?)\n");
     let posting = plan(&index, "SELECT chunk, bits FROM postings WHERE customer_no = ?1 AND term = ?2");
     assert!(posting.starts_with("SEARCH postings USING INDEX"), "{posting}");
     assert!(posting.contains("(customer_no=? AND term=?)"), "{posting}");
