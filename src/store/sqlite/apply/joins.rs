@@ -2,15 +2,15 @@
 //!
 //! It does not judge who belongs together.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::objects::Row;
 use super::{Apply, Chunk, images_seeing};
 use crate::error::Result;
-use crate::model::RecordId;
+use crate::model::{RecordId, SourceId};
 use crate::rules::precedence::Image;
 use crate::store::sqlite::join::{
-    Evidence, Joiner, Links, Newcomer, OBJECTS_A_CHUNK, backfill, forget_unless_several, has_room, put_keys,
+    Ahead, Evidence, Joiner, Links, Newcomer, OBJECTS_A_CHUNK, backfill, forget_unless_several, has_room, put_keys,
     staged_persona, stored_keys,
 };
 use crate::store::sqlite::member::record_id;
@@ -70,29 +70,44 @@ impl Apply {
         Ok(false)
     }
 
+    /// Reads what new objects of the chunk will be asked for, in the order of the pages.
+    pub(super) fn look_ahead(&self, stage: &Stage, chunk: &mut Chunk<'_>, rows: &[Row]) -> Result<()> {
+        let new = || rows.iter().filter(|row| row.facet() == 0 && row.disposition == Disposition::New);
+        if chunk.before.any_ids {
+            let target = &self.target;
+            let id =
+                |row: &Row| RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &row.source_id.key());
+            let mut ids: Vec<(RecordId, i64)> = new().map(|row| (id(row), row.object_no())).collect();
+            ids.sort_unstable();
+            for (id, object_no) in ids {
+                let known: Option<i64> = chunk
+                    .transaction
+                    .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
+                    .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
+                    .map_err(sql("store an object"))?;
+                chunk.founded.insert(object_no, (id, known));
+            }
+        }
+        if let Some(ground) = &chunk.ground {
+            let rows = new().filter(|row| row.held.is_empty());
+            let rows = rows.map(|row| (row.object_no(), row.kind, row.body.as_slice(), row.anchors.as_deref()));
+            chunk.ahead = Ahead::read(chunk.transaction, stage, ground, rows)?;
+        }
+        Ok(())
+    }
+
     /// Tells whom an object belongs together with.
     pub(super) fn links(stage: &Stage, chunk: &Chunk<'_>, object_no: i64) -> Result<Links> {
         match &chunk.ground {
-            Some(ground) => Evidence::new(chunk.transaction, Some(stage), ground).links(object_no),
+            Some(ground) => Evidence::new(chunk.transaction, Some(stage), ground, Some(&chunk.ahead)).links(object_no),
             None => Ok(Links::default()),
         }
-    }
-
-    /// The same for a new object, whose row is at hand.
-    pub(super) fn links_of(stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
-        let Some(ground) = &chunk.ground else { return Ok(Links::default()) };
-        let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground);
-        if row.held.is_empty() {
-            let object = (stage.endpoint_no, row.object_no());
-            evidence.take_in(object, row.kind, &row.body, row.anchors.as_deref())?;
-        }
-        evidence.links(row.object_no())
     }
 
     /// The same for a stored object, if anything of it has changed that it may be joined by.
     pub(super) fn new_links(stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Links> {
         let Some(ground) = &chunk.ground else { return Ok(Links::default()) };
-        let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground);
+        let mut evidence = Evidence::new(chunk.transaction, Some(stage), ground, Some(&chunk.ahead));
         if row.disposition != Disposition::Restored && !evidence.has_changed(row.object_no())? {
             return Ok(Links::default());
         }
@@ -114,7 +129,8 @@ impl Apply {
             .map_err(sql("read an object"))?;
         let newcomer = Newcomer { connection, stage, object_no, any_apart: ground.any_apart };
         let mut room = true;
-        let images = images_seeing(connection, record_no, |other, endpoint_no, source_id, state| {
+        let standing = |endpoint_no, id: &SourceId| chunk.ahead.standing_of(connection, endpoint_no, id);
+        let images = images_seeing(connection, record_no, standing, |other, endpoint_no, source_id, state| {
             room = room && !newcomer.is_kept_out_by(other, endpoint_no, source_id, state)?;
             Ok(())
         })?;

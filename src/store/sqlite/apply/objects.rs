@@ -101,6 +101,7 @@ impl Apply {
         }
         let Some(last) = rows.last() else { return Ok(Reached::End) };
         let reached = Reached::Position(last.stage_no);
+        self.look_ahead(stage, chunk, &rows)?;
         stage.file.execute_batch("BEGIN").map_err(sql("note changes"))?;
         let mut rest = rows.as_slice();
         while let Some(first) = rest.first() {
@@ -126,18 +127,12 @@ impl Apply {
         let step = || sql("store an object");
         let target = self.target.clone();
         let (object_no, key) = (row.object_no(), row.source_id.key());
-        let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
         // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        let known: Option<i64> = if chunk.before.any_ids {
-            chunk
-                .transaction
-                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-                .map_err(step())?
-        } else {
-            None
+        let (id, known) = match chunk.founded.remove(&object_no) {
+            Some(found) => found,
+            None => (RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key), None),
         };
-        let mut links = Self::links_of(stage, chunk, row)?;
+        let mut links = Self::links(stage, chunk, object_no)?;
         let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
         let known = match known {
             Some(known) if self.clear(stage, chunk, row, known, id)? => Some(known),

@@ -14,7 +14,7 @@ use crate::store::sqlite::sql;
 use crate::store::sqlite::stage::Stage;
 
 /// Members that wait, at most: the records of all joined objects of an endpoint are read in order once for so many.
-const WAITING: usize = 32_768;
+const WAITING: usize = 16_384;
 
 /// Changes of one group, in their order.
 pub(super) struct Told {

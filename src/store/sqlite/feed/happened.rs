@@ -18,8 +18,7 @@ use crate::store::sqlite::query::Touched;
 use crate::store::sqlite::{SqliteStore, damaged, sql};
 
 /// How a segment is read that may tell of somebody.
-const SEGMENT: &str =
-    "SELECT first_sequence, time, segment FROM outbox WHERE customer_no = ?1 AND last_sequence = ?2";
+const SEGMENT: &str = "SELECT first_sequence, time, segment FROM outbox WHERE customer_no = ?1 AND last_sequence = ?2";
 
 /// A place: an event's position, and the number of an action behind that event.
 type Place = (u64, i64);

@@ -11,7 +11,7 @@ use crate::store::codec;
 use crate::store::sqlite::{damaged, kind_from_number, sql};
 
 /// Objects of one transaction: each takes a few keys, and each transaction passes all pages of the index.
-pub(in super::super) const OBJECTS_A_CHUNK: usize = 65_536;
+pub(in super::super) const OBJECTS_A_CHUNK: usize = 32_768;
 /// All objects of the endpoint are in the index.
 const COMPLETE: i64 = -1;
 
@@ -94,8 +94,7 @@ fn insert(connection: &Connection, customer_no: i64, mut keys: Vec<(i64, i64)>) 
     let step = || sql("write the index of joins");
     // In their order, so that pages are touched once.
     keys.sort_unstable();
-    let mut insert =
-        connection.prepare_cached("INSERT OR IGNORE INTO join_keys VALUES (?1, ?2, ?3)").map_err(step())?;
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO join_keys VALUES (?1, ?2, ?3)").map_err(step())?;
     for (key, object_no) in keys {
         insert.execute(params![customer_no, key, object_no]).map_err(step())?;
     }

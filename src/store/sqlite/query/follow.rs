@@ -25,7 +25,7 @@ const STEP: usize = 16_384;
 /// Records of one step of building: those of one row of a posting, unless they have too much to say.
 const BUILD_STEP: usize = 65_536;
 /// Bytes that a step of building collects before it writes them.
-const FULL: usize = 32 << 20;
+const FULL: usize = 20 << 20;
 
 /// Brings one customer as far as it takes no more than `budget` records; returns whether it is done.
 ///

@@ -74,18 +74,15 @@ impl Run {
     fn last(index: &Connection, customer_no: i64, most: usize) -> Result<Option<(u64, Self)>> {
         let step = || sql("read the index");
         let found: Option<(u64, Vec<u8>, usize)> = index
-            .prepare_cached(
-                "SELECT upto, segments, places FROM runs WHERE customer_no = ?1 ORDER BY upto DESC LIMIT 1",
-            )
+            .prepare_cached("SELECT upto, segments, places FROM runs WHERE customer_no = ?1 ORDER BY upto DESC LIMIT 1")
             .and_then(|mut query| {
                 query.query_row([customer_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
             })
             .map_err(step())?;
         let Some((upto, segments, places)) = found.filter(|(.., places)| *places <= most) else { return Ok(None) };
         let mut run = Self { segments: numbers(&segments), places: Vec::with_capacity(places) };
-        let mut query = index
-            .prepare_cached("SELECT places FROM touched WHERE customer_no = ?1 AND upto = ?2")
-            .map_err(step())?;
+        let mut query =
+            index.prepare_cached("SELECT places FROM touched WHERE customer_no = ?1 AND upto = ?2").map_err(step())?;
         let mut rows = query.query(params![customer_no, upto]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let bytes = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("the index"))?;
