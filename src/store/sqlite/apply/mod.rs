@@ -12,6 +12,7 @@ mod removals;
 mod renames;
 mod repair;
 mod reverse;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,11 +20,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::Serialize;
 
 use super::edit;
-use super::join::{self, Ground};
+use super::join::{self, Ahead, Ground};
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
-use super::{Class, Standing, damaged, sql};
+use super::{Class, Standing, State, damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, SourceKey,
@@ -106,12 +107,16 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
-    /// Probes of new objects that joined a record: written with them, at the end of the chunk.
+    /// Whether the endpoint has computers, once that was asked.
+    has_computers: Option<bool>,
+    /// Probes of new objects that joined a record, where computers may name them: written with them, at the end of the chunk.
     joined: Vec<([u8; 16], probes::ProbeRow, Option<i64>)>,
     /// Objects of this chunk that have another id now: their memberships are still under the old one.
     renamed: Vec<renames::Renamed>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
+    /// Changes of members that are told together.
+    waiting: told::Waiting,
 }
 
 /// One transaction of an apply.
@@ -125,6 +130,10 @@ struct Chunk<'a> {
     adopts: bool,
     /// What objects of several endpoints are joined on; `None` for a customer who has one.
     ground: Option<Ground>,
+    /// What was read for the new objects of the chunk beforehand.
+    ahead: Ahead,
+    /// The ids that new objects of the chunk would found, and the records that have them already.
+    founded: HashMap<i64, (RecordId, Option<i64>)>,
     /// What was there when the chunk began.
     before: Before,
     now: Timestamp,
@@ -259,7 +268,16 @@ pub(super) struct RecordRow {
 
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), renamed: Vec::new(), index: None }
+        Self {
+            target,
+            wakes,
+            containers: HashMap::new(),
+            has_computers: None,
+            joined: Vec::new(),
+            renamed: Vec::new(),
+            index: None,
+            waiting: told::Waiting::default(),
+        }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -292,8 +310,18 @@ impl Apply {
         let several = brings && join::is_several(&transaction, target.customer_no)?;
         let ground = several.then(|| Ground::read(&transaction, target.customer_no)).transpose()?;
         let before = Before::read(&transaction, target.endpoint_no)?;
-        let mut chunk =
-            Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, before, now };
+        let mut chunk = Chunk {
+            transaction: &transaction,
+            events,
+            applied,
+            counts: [0; 4],
+            adopts,
+            ground,
+            ahead: Ahead::default(),
+            founded: HashMap::new(),
+            before,
+            now,
+        };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -447,6 +475,21 @@ fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Res
 
 /// Reads the images of all objects of a record that are there.
 pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
+    images_seeing(
+        connection,
+        record_no,
+        |endpoint_no, id| standing_of(connection, endpoint_no, id),
+        |_, _, _, _| Ok(()),
+    )
+}
+
+/// The same; shows all objects of the record on the way, also those that are gone: number, endpoint, source id and state.
+fn images_seeing(
+    connection: &Connection,
+    record_no: i64,
+    standing_of: impl Fn(i64, &SourceId) -> Result<Option<Standing>>,
+    mut see: impl FnMut(i64, i64, &SourceId, State) -> Result<()>,
+) -> Result<Vec<Image>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
         .prepare_cached(concat!(
@@ -467,7 +510,9 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
         let object_no: i64 = row.get(0).map_err(step())?;
         let source_id =
             SourceId::from_stored(&row.get::<_, Vec<u8>>(1).map_err(step())?).ok_or_else(|| damaged("a source id"))?;
-        let standing = standing_of(connection, row.get(4).map_err(step())?, &source_id)?;
+        let endpoint_no: i64 = row.get(4).map_err(step())?;
+        let standing = standing_of(endpoint_no, &source_id)?;
+        see(object_no, endpoint_no, &source_id, standing.map_or(State::Live, |standing| standing.state))?;
         // Without a probe, or with a mere member's, it is new: probes are written once all new objects are.
         if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
             continue;
@@ -487,9 +532,13 @@ pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Imag
 }
 
 pub(super) fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
+    standing_at(connection, endpoint_no, &id.key())
+}
+
+pub(super) fn standing_at(connection: &Connection, endpoint_no: i64, key: &SourceKey) -> Result<Option<Standing>> {
     connection
         .prepare_cached("SELECT standing FROM probes WHERE endpoint_no = ?1 AND source_key = ?2 AND facet = 0")
-        .and_then(|mut query| query.query_row(params![endpoint_no, id.key().0], |row| row.get(0)).optional())
+        .and_then(|mut query| query.query_row(params![endpoint_no, key.0], |row| row.get(0)).optional())
         .map_err(sql("read an object"))?
         .map(Standing::from_number)
         .transpose()

@@ -102,6 +102,7 @@ impl Apply {
         }
         let Some(last) = rows.last() else { return Ok(Reached::End) };
         let reached = Reached::Position(last.stage_no);
+        self.look_ahead(stage, chunk, &rows)?;
         stage.file.execute_batch("BEGIN").map_err(sql("note changes"))?;
         let mut rest = rows.as_slice();
         while let Some(first) = rest.first() {
@@ -133,10 +134,17 @@ impl Apply {
         {
             return Ok(());
         }
-        let mut id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
+        // The same object was here before: an endpoint of this name that was removed, and is configured again.
+        let (mut id, known) = match chunk.founded.remove(&object_no) {
+            Some(found) => found,
+            None => (RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key), None),
+        };
         let mut links = Self::links(stage, chunk, object_no)?;
-        let (known, room) = self.founded_before(stage, chunk, row, id)?;
-        let joined = if known.is_none() { Self::place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
+        let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
+        let room = known.map(|known| self.clear(stage, chunk, row, known, id)).transpose()?;
+        let known = known.filter(|_| room == Some(Room::There));
+        let place = if known.is_none() { Self::place(stage, chunk, object_no, &links)? } else { None };
+        let (joined, others) = place.unzip();
         let looked_for = if chunk.adopts && known.is_none() && joined.is_none() && row.kind == ObjectKind::User {
             edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
         } else {
@@ -146,9 +154,8 @@ impl Apply {
             Finding::Adopts(record_no) => Some(*record_no),
             _ => None,
         };
-        let adopted = adopted.or(joined);
         let before = adopted.map(|record_no| super::load_record(chunk.transaction, record_no)).transpose()?.flatten();
-        let known = known.or(adopted);
+        let known = known.or(adopted).or(joined);
         let mut record_no = known.unwrap_or(object_no);
         if room == Some(Room::Taken) && known.is_none() {
             (record_no, id) = Self::another_record(chunk, id)?;
@@ -174,21 +181,24 @@ impl Apply {
         store_observations(chunk, row)?;
         self.write_facets(stage, chunk, facets)?;
         chunk.counts[row.kind as usize] += 1;
+        if let Some(others) = others {
+            let (reason, with) = links.joins.remove(0);
+            note_join(chunk.transaction, (object_no, with, reason), target.run, chunk.now)?;
+            let image = self.new_image(chunk, row, record_no, facets)?;
+            self.tell_change(stage, chunk, record_no, others, image)?;
+            chunk.applied.created += 1;
+            return self.settle(stage, chunk, object_no, &links);
+        }
         if known.is_some() {
-            if joined.is_some() {
-                let (reason, with) = links.joins.remove(0);
-                note_join(chunk.transaction, (object_no, with, reason), target.run, chunk.now)?;
-            } else {
-                // Its probe must be there before the record is read.
-                self.write_probe(stage, chunk, row, &row.fingerprint)?;
-                chunk
-                    .transaction
-                    .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
-                    .map_err(step())?;
-                edit::take_over(chunk.transaction, record_no)?;
-                if adopted.is_some() {
-                    edit::adopt(chunk.transaction, record_no, id)?;
-                }
+            // Its probe must be there before the record is read.
+            self.write_probe(stage, chunk, row, &row.fingerprint)?;
+            chunk
+                .transaction
+                .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
+                .map_err(step())?;
+            edit::take_over(chunk.transaction, record_no)?;
+            if adopted.is_some() {
+                edit::adopt(chunk.transaction, record_no, id)?;
             }
             let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
             super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -203,11 +213,7 @@ impl Apply {
                 insert.execute(params![record_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
-        let mut attributes = codec::read_attributes(&row.body)?;
-        if !facets.is_empty() || object_no <= chunk.before.last_facet {
-            attributes = super::with_facets(chunk.transaction, object_no, attributes)?;
-        }
-        let image = self.image(chunk, row, record_no, attributes);
+        let image = self.new_image(chunk, row, record_no, facets)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
         super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -219,28 +225,6 @@ impl Apply {
             edit::note_conflict(transaction, events, numbers, record.id, (&others, reason), (target.run, *now))?;
         }
         self.settle(stage, chunk, object_no, &links)
-    }
-
-    /// Finds the record that an object founded once, and whether it may take it up again.
-    fn founded_before(
-        &self,
-        stage: &Stage,
-        chunk: &mut Chunk<'_>,
-        row: &Row,
-        id: RecordId,
-    ) -> Result<(Option<i64>, Option<Room>)> {
-        // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        if !chunk.before.any_ids {
-            return Ok((None, None));
-        }
-        let known: Option<i64> = chunk
-            .transaction
-            .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-            .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-            .map_err(sql("store an object"))?;
-        let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
-        let room = known.map(|known| self.clear(stage, chunk, row, known, id)).transpose()?;
-        Ok((known.filter(|_| room == Some(Room::There)), room))
     }
 
     fn update(&mut self, stage: &Stage, chunk: &mut Chunk<'_>, row: &Row, facets: &[Row]) -> Result<()> {
@@ -314,7 +298,14 @@ impl Apply {
             self.wake(chunk, object_no, &told)?;
         }
         let image = self.image(chunk, row, record_no, super::with_facets(chunk.transaction, object_no, new)?);
-        self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)?;
+        let was_there = !before.is_empty();
+        if self.tell_change(stage, chunk, record_no, before, image)? {
+            if row.disposition == Disposition::Restored && !was_there {
+                chunk.applied.created += 1;
+            } else {
+                chunk.applied.updated += 1;
+            }
+        }
         self.settle(stage, chunk, object_no, &links)
     }
 
@@ -334,7 +325,8 @@ impl Apply {
         self.write_facets(stage, chunk, facets)?;
         let attributes = super::with_facets(chunk.transaction, row.object_no(), codec::read_attributes(&core)?)?;
         let image = self.image(chunk, row, record_no, attributes);
-        self.tell_change(stage, chunk, record_no, before, image, false)
+        chunk.applied.updated += u64::from(self.tell_change(stage, chunk, record_no, before, image)?);
+        Ok(())
     }
 
     /// Stores facets, with the time at which they were read.
@@ -369,7 +361,7 @@ impl Apply {
         Ok(())
     }
 
-    /// Adds the event of a record one of whose images is now another.
+    /// Adds the event of a record one of whose images is new, or another now. Returns whether there was anything to tell.
     fn tell_change(
         &self,
         stage: &Stage,
@@ -377,25 +369,25 @@ impl Apply {
         record_no: i64,
         before: Vec<Image>,
         image: Image,
-        restored: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let row = record_row(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
         let mut after = before.clone();
         after.retain(|other| (&other.endpoint, &other.source_id) != (&image.endpoint, &image.source_id));
         after.push(image);
         let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
-        let was_there = !before.is_empty();
-        let before = was_there.then(|| compose(own.clone(), before));
+        let before = (!before.is_empty()).then(|| compose(own.clone(), before));
         let mut record = compose(own, after);
         super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
-        if chunk.upserted(before.as_ref(), &record, self.target.run)? {
-            if restored && !was_there {
-                chunk.applied.created += 1;
-            } else {
-                chunk.applied.updated += 1;
-            }
+        chunk.upserted(before.as_ref(), &record, self.target.run)
+    }
+
+    /// Puts the image of an object together that was not there before.
+    fn new_image(&self, chunk: &Chunk<'_>, row: &Row, record_no: i64, facets: &[Row]) -> Result<Image> {
+        let mut attributes = codec::read_attributes(&row.body)?;
+        if !facets.is_empty() || row.object_no() <= chunk.before.last_facet {
+            attributes = super::with_facets(chunk.transaction, row.object_no(), attributes)?;
         }
-        Ok(())
+        Ok(self.image(chunk, row, record_no, attributes))
     }
 
     fn image(&self, chunk: &Chunk<'_>, row: &Row, record_no: i64, attributes: Attributes) -> Image {
@@ -422,18 +414,10 @@ impl Apply {
             return Ok(Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))));
         }
         let links = Self::links(stage, chunk, object_no)?;
-        if !links.joins.is_empty() {
-            let id: Option<Vec<u8>> = stage
-                .file
-                .prepare_cached("SELECT source_id FROM objects WHERE stage_no = ?1")
-                .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
-                .map_err(step())?;
-            if let Some(id) = id.and_then(|id| SourceId::from_stored(&id))
-                && let Some(record_no) = Self::place(stage, chunk, object_no, &id, &links)?
-                && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
-            {
-                return Ok(Some(Arriving::Record(id)));
-            }
+        if let Some((record_no, _)) = Self::place(stage, chunk, object_no, &links)?
+            && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
+        {
+            return Ok(Some(Arriving::Record(id)));
         }
         if chunk.adopts && kind == ObjectKind::User {
             let body: Option<Vec<u8>> = stage

@@ -137,8 +137,8 @@ impl Apply {
         let step = || sql("store an object");
         let new_no = row.object_no();
         if chunk.ground.is_some() {
-            let going = stored_keys(chunk.transaction, old_no)?;
-            put_keys(chunk.transaction, self.target.customer_no, vec![(old_no, going, BTreeSet::new())])?;
+            let going = stored_keys(chunk.transaction, old_no)?.into_iter().map(|key| (key, old_no));
+            put_keys(chunk.transaction, self.target.customer_no, going.collect(), Vec::new())?;
         }
         for statement in [
             "UPDATE joins SET object_no = ?2 WHERE object_no = ?1",

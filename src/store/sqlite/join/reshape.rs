@@ -171,6 +171,35 @@ pub(in super::super) fn has_room(
     Ok(true)
 }
 
+/// A new object that looks for a place in a record.
+pub(in super::super) struct Newcomer<'a> {
+    pub(in super::super) connection: &'a Connection,
+    pub(in super::super) stage: &'a Stage,
+    pub(in super::super) object_no: i64,
+    /// Whether anybody is kept apart from anybody.
+    pub(in super::super) any_apart: bool,
+}
+
+impl Newcomer<'_> {
+    /// Tells whether an object, there or gone, keeps it out of its record.
+    pub(in super::super) fn is_kept_out_by(
+        &self,
+        object_no: i64,
+        endpoint_no: i64,
+        source_id: &SourceId,
+        state: State,
+    ) -> Result<bool> {
+        if endpoint_no == self.stage.endpoint_no && object_no != self.object_no {
+            let unseen = source_id.is_weak() && (state == State::Missing || self.stage.is_candidate(object_no)?);
+            // A weak id that is not seen any more may have been replaced by this very person's next one.
+            if !unseen {
+                return Ok(true);
+            }
+        }
+        Ok(self.any_apart && is_apart(self.connection, self.object_no, object_no)?)
+    }
+}
+
 impl Joiner<'_, '_> {
     /// Notes why an object is where it is.
     pub(in super::super) fn note(&self, object_no: i64, with_no: i64, reason: JoinReason) -> Result<()> {

@@ -4,6 +4,7 @@
 
 mod changes;
 mod edges;
+mod joined;
 mod notes;
 mod objects;
 mod unchanged;

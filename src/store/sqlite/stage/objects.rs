@@ -107,6 +107,13 @@ impl Stage {
         Ok(self.new.get(key)?.and_then(|found| found.standing.kind()))
     }
 
+    /// Tells whether anything is staged of objects of a kind. Goes through all that is staged.
+    pub(in super::super) fn brings(&self, kind: ObjectKind) -> Result<bool> {
+        self.file
+            .query_row("SELECT EXISTS (SELECT 1 FROM objects WHERE kind = ?1)", [kind_number(kind)], |row| row.get(0))
+            .map_err(sql("read the stage"))
+    }
+
     /// Compares one object with what is stored, and stages it if it differs.
     pub(super) fn add_patch(&mut self, patch: &Patch) -> Result<()> {
         if patch.facet != Facet::Core {
