@@ -160,7 +160,15 @@ fn connect(path: &Path, cache: i64) -> Result<Connection> {
 fn sql(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         use rusqlite::ErrorCode;
-        let (message, retry) = match error.sqlite_error_code() {
+        // Where there is no room for the file beside the log, SQLite calls that a failure to read or write.
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        let code = match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                Some(ErrorCode::DiskFull)
+            }
+            code => code,
+        };
+        let (message, retry) = match code {
             Some(ErrorCode::DiskFull) => {
                 ("the disk is full; make room and start again, nothing was lost", Retry::Backoff)
             }
