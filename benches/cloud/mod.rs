@@ -80,7 +80,8 @@ pub(crate) struct Measured {
 impl Measured {
     /// Says which part of two spans of time a shorter one is: of that until the listing was read, and of that of all.
     pub(crate) fn shares(&self, optimum: Option<f64>) -> String {
-        let share = |seconds: f64| optimum.map_or("–".to_owned(), |least| format!("{:.1} %", least / seconds * 100.0));
+        let share =
+            |seconds: f64| optimum.map_or("–".to_owned(), |least| format!("{:.1} %", least / seconds * 100.0));
         format!("{:.2} | {} | {}", self.reading, share(self.reading), share(self.seconds))
     }
 }

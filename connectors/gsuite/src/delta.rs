@@ -22,12 +22,12 @@ use crate::cursor::{Since, Stage};
 use crate::endpoint::identity;
 use crate::error::repeated;
 use crate::hints::{self, HINTS, Hints, OVERLAP};
+use crate::listing::{Detail, listing_url, senseless, units};
 use crate::lookup::{Named, patch_of};
 use crate::map::{self, Units};
 use crate::members::{EDGES, EMPTY_PAGES, Read, Walk};
 use crate::operation::Operation;
 use crate::owners::{hash, short_hash};
-use crate::listing::{Detail, listing_url, senseless, units};
 use crate::turns::Turns;
 use crate::wire::{self, salvaged_id};
 

@@ -13,9 +13,7 @@ use crate::client::Api;
 use crate::cursor::Stage;
 use crate::map::Units;
 use crate::operation::Operation;
-use crate::wire::{
-    CHROMEOS_FIELDS, GROUP_FIELDS, MOBILE_FIELDS, OrgUnit, Page, USER_FIELDS, mask, salvaged_id,
-};
+use crate::wire::{CHROMEOS_FIELDS, GROUP_FIELDS, MOBILE_FIELDS, OrgUnit, Page, USER_FIELDS, mask, salvaged_id};
 
 /// Whether attributes and members come too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use tenantry::{Context, Error, ErrorKind, Result};
 
 use crate::client::Api;
 use crate::error::repeated;
+use crate::listing::{senseless, units};
 use crate::map::{self, Units};
 use crate::members;
 use crate::operation::Operation;
 use crate::owners::hash;
-use crate::listing::{senseless, units};
 use crate::wire::{
     self, CHROMEOS_FIELDS, ChromeOs, GROUP_FIELDS, MOBILE_FIELDS, Member, Mobile, USER_FIELDS, mask, salvaged_id,
 };
