@@ -61,7 +61,9 @@ mod tests {
     fn ids_are_taken_in_their_order_each_once_and_behind_one() {
         let mut ids = Ids::default();
         assert!(ids.is_empty() && ids.take().is_none());
-        ["b", "", "ab", "b", "two\nlines", "a", "c"].iter().for_each(|id| ids.push(id));
+        for id in ["b", "", "ab", "b", "two\nlines", "a", "c"] {
+            ids.push(id);
+        }
         ids.sort();
         assert_eq!(ids.iter().collect::<Vec<_>>(), ["a", "ab", "b", "c"]);
         assert_eq!(ids.take().as_deref(), Some("a"));

@@ -26,8 +26,8 @@ const READ: usize = 4096;
 pub(crate) struct Owners {
     /// Sorted in place once all are there, because there are many.
     held: Vec<Entry>,
-    /// What was held before, in runs of [`HELD`] that are sorted each; `Some(None)`: there can be no file.
-    spilled: Option<Option<File>>,
+    /// What was held before, in runs of [`HELD`] that are sorted each.
+    spilled: Option<File>,
     runs: usize,
     /// All of them, where they are in a file.
     sorted: Option<Sorted>,
@@ -139,7 +139,10 @@ impl Owners {
 
     /// Moves what is held to the file. Where there can be none, all stay in memory.
     fn spill(&mut self) {
-        if let Some(mut file) = self.spilled.get_or_insert_with(|| tempfile::tempfile().ok()).as_ref() {
+        if self.spilled.is_none() {
+            self.spilled = tempfile::tempfile().ok();
+        }
+        if let Some(file) = &mut self.spilled {
             self.held.sort_unstable();
             let _ = file.write_all(self.held.as_flattened());
             self.held.clear();
@@ -150,16 +153,16 @@ impl Owners {
     /// Sorts what was added; without it nothing is found.
     pub(crate) fn seal(&mut self) {
         self.is_sealed = true;
-        let Some(Some(_)) = self.spilled else {
+        if self.spilled.is_none() {
             self.held.sort_unstable();
             return;
-        };
+        }
         let length = self.runs * HELD + self.held.len();
         if !self.held.is_empty() {
             self.spill();
         }
         self.held = Vec::new();
-        if let Some(Some(file)) = self.spilled.take() {
+        if let Some(file) = self.spilled.take() {
             self.sorted = Sorted::merge(&file, self.runs, length).ok();
         }
     }
@@ -206,7 +209,9 @@ mod tests {
         let id = |number: usize| (117_000_000_000_000_000_000_u128 + number as u128 * 7).to_string();
         for count in [0, 1, HELD - 1, HELD, HELD + 1, 2 * HELD, 3 * HELD + BLOCK + 1] {
             let mut owners = Owners::default();
-            (0..count).for_each(|number| owners.add(&format!("u{number}@corp.example"), &id(number)));
+            for number in 0..count {
+                owners.add(&format!("u{number}@corp.example"), &id(number));
+            }
             assert!(count == 0 || owners.find("u0@corp.example").is_none(), "not all are there");
             owners.seal();
             owners.add_late("late@corp.example", "5");
@@ -222,10 +227,10 @@ mod tests {
     #[test]
     fn owners_that_a_file_loses_are_not_found_and_nobody_is_taken_for_another() {
         let mut owners = Owners::default();
-        (0..2 * HELD).for_each(|number| owners.add(&format!("u{number}@corp.example"), &format!("{}", number + 1)));
-        if let Some(Some(file)) = &owners.spilled {
-            file.set_len(100).unwrap();
+        for number in 1..=2 * HELD {
+            owners.add(&format!("u{number}@corp.example"), &number.to_string());
         }
+        owners.spilled.as_ref().unwrap().set_len(100).unwrap();
         owners.seal();
         assert_eq!(owners.find("u7@corp.example"), None);
     }

@@ -1,6 +1,8 @@
 //! A full listing: users, groups and their members, devices, side by side where they do not need each other, so that the
 //! quota is what it waits for and not one chain of pages. It must not know what an attribute means.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::value::RawValue;
 use tenantry::endpoint::{Checkpoint, SnapshotPage, SnapshotPager, SnapshotStep};
-use tenantry::model::{ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Value, Via};
+use tenantry::model::{ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Value};
 use tenantry::{Context, Error, ErrorKind, Result};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -22,7 +24,7 @@ use crate::listing::{Detail, listing_url, parse, senseless, source_id, units};
 use crate::map::{self, Units};
 use crate::members::{EDGES, EMPTY_PAGES, Members, Read, Walk};
 use crate::operation::Operation;
-use crate::owners::{Owners, hash, short_hash};
+use crate::owners::{Owners, hash};
 use crate::wire::{self, ChromeOs, Mobile, Page, salvaged_id};
 
 /// A listing behind which its token is worthless.
@@ -93,6 +95,8 @@ pub(crate) struct Snapshot {
     /// What is given away next.
     page: SnapshotPage,
     edges: usize,
+    /// Why nothing more is asked for. It is told behind what was under way then: what has come is not asked for again.
+    failed: Option<Error>,
     /// A step failed or was dropped.
     broken: bool,
 }
@@ -149,6 +153,7 @@ impl Snapshot {
             known: Arc::default(),
             page: SnapshotPage::default(),
             edges: 0,
+            failed: None,
             broken: false,
         };
         if !snapshot.has_ended(Stage::Members) {
@@ -162,27 +167,6 @@ impl Snapshot {
             }
         }
         Ok(snapshot)
-    }
-
-    /// Lists the ids of groups again, for a listing that goes on among their members.
-    async fn recall_groups(&mut self) -> Result<()> {
-        let url = listing_url(&self.api, Stage::Groups, false, Detail::Ids);
-        let (mut token, mut seen, mut last) = (None::<String>, HashSet::new(), Vec::new());
-        loop {
-            let page = self.api.page(&self.cx, Operation::ListGroups, &url, token.as_deref()).await?;
-            let ids: Vec<_> = page.items.iter().filter_map(|item| salvaged_id(item)).collect();
-            if !ids.is_empty() && ids == last {
-                return Err(repeated());
-            }
-            ids.iter().for_each(|id| self.groups.push(id));
-            last = ids;
-            match page.next() {
-                None => break,
-                Some(next) if !seen.insert(hash(next)) => return Err(repeated()),
-                Some(next) => token = Some(next.to_owned()),
-            }
-        }
-        Ok(())
     }
 
     fn now(&self) -> i64 {
@@ -218,14 +202,6 @@ impl Snapshot {
         }
     }
 
-    /// Begins with the members of the next group.
-    fn begin_group(&mut self) -> Option<Walk> {
-        let group = self.waiting.take()?;
-        self.position.open.insert(group.clone(), Lane { begun: self.now(), ..Lane::default() });
-        self.position.group = Some(group.clone());
-        Some(Walk::new(group))
-    }
-
     fn ask_page(&mut self, stage: Stage) {
         let now = self.now();
         let lane = self.position.lanes.entry(stage).or_insert_with(|| Lane { begun: now, ..Lane::default() });
@@ -253,42 +229,52 @@ impl Snapshot {
         self.asked.spawn(owners.in_current_span());
     }
 
-    fn ask_members(&mut self, walk: Walk) {
-        self.reading += 1;
-        let next = walk.next(Arc::clone(&self.api), self.cx.clone(), Arc::clone(&self.known));
-        self.asked.spawn(async move { Answer::Members(next.await) }.in_current_span());
-    }
-
     /// Takes answers until there is a page to give away; `false`: there is nothing more.
     async fn fill(&mut self) -> Result<bool> {
         loop {
-            self.ask();
-            let Some(answer) = self.asked.join_next().await else { return Ok(!is_empty(&self.page)) };
-            let answer = answer.map_err(|_| Error::new(ErrorKind::Unavailable, "a request ended without an answer"))?;
-            match answer {
-                Answer::Page(stage, Err(error)) => self.unreadable(stage, error)?,
-                Answer::Page(stage, Ok(page)) => {
-                    let part = self.read(stage, &page)?;
-                    if !part.strangers.is_empty() {
-                        self.ask_owners(part);
-                        continue;
-                    }
-                    self.take(part)?;
-                }
-                Answer::Owners(part, owners) => {
-                    let part = self.with_owners(part, owners?);
-                    self.take(part)?;
-                }
-                Answer::Members(read) => {
-                    self.reading -= 1;
-                    self.take_members(read?);
-                    if self.edges < EDGES {
-                        continue;
-                    }
-                }
+            if self.failed.is_none() {
+                self.ask();
             }
-            return Ok(true);
+            let Some(answer) = self.asked.join_next().await else {
+                return match self.failed.take_if(|_| is_empty(&self.page)) {
+                    Some(error) => Err(error),
+                    None => Ok(!is_empty(&self.page)),
+                };
+            };
+            let answer = answer.map_err(|_| Error::new(ErrorKind::Unavailable, "a request ended without an answer"))?;
+            match self.take_answer(answer) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => drop(self.failed.get_or_insert(error)),
+            }
         }
+    }
+
+    /// Takes one answer; tells whether what it brought is given away at once.
+    fn take_answer(&mut self, answer: Answer) -> Result<bool> {
+        match answer {
+            Answer::Page(stage, Err(error)) => self.unreadable(stage, error)?,
+            Answer::Page(stage, Ok(page)) => {
+                let part = self.read(stage, &page)?;
+                if !part.strangers.is_empty() {
+                    if self.failed.is_none() {
+                        self.ask_owners(part);
+                    }
+                    return Ok(false);
+                }
+                self.take(part)?;
+            }
+            Answer::Owners(part, owners) => {
+                let part = self.with_owners(part, owners?);
+                self.take(part)?;
+            }
+            Answer::Members(read) => {
+                self.reading -= 1;
+                self.take_members(read?);
+                return Ok(self.edges >= EDGES);
+            }
+        }
+        Ok(true)
     }
 
     /// Turns a page's items into patches.
@@ -356,7 +342,9 @@ impl Snapshot {
     fn read_group(&mut self, item: &RawValue) -> Option<Patch> {
         let group = wire::group(item);
         let id = group.as_ref().map(|group| group.id.clone()).or_else(|| salvaged_id(item));
-        id.iter().for_each(|id| self.groups.push(id));
+        if let Some(id) = &id {
+            self.groups.push(id);
+        }
         let group = group?;
         self.learn_domain(&group.email);
         Some(map::group(&group))
@@ -399,17 +387,17 @@ impl Snapshot {
 
     /// Puts a page of a listing with what is given away.
     fn take(&mut self, part: Part) -> Result<()> {
-        self.page.patches.extend(part.patches);
-        self.page.quarantined.extend(part.quarantined);
         let chain = self.chains.entry(part.stage).or_default();
         chain.asked = false;
+        if part.next.as_ref().is_some_and(|next| !chain.tokens.insert(hash(&**next))) {
+            return Err(repeated());
+        }
+        self.page.patches.extend(part.patches);
+        self.page.quarantined.extend(part.quarantined);
         let Some(next) = part.next else {
             self.close(part.stage);
             return Ok(());
         };
-        if !chain.tokens.insert(hash(&*next)) {
-            return Err(repeated());
-        }
         self.position.lanes.entry(part.stage).or_default().token = Some(next);
         if part.stage == Stage::Users { self.turn_around() } else { Ok(()) }
     }
@@ -485,73 +473,6 @@ impl Snapshot {
                     self.page.closed.push(Scope::Computers);
                 }
             }
-        }
-    }
-
-    /// Puts the groups in the order in which their members are read, so that a checkpoint is one id and a few more.
-    fn enter_members(&mut self) {
-        let mut groups = std::mem::take(&mut self.groups);
-        groups.sort();
-        if let Some(since) = &mut self.position.since {
-            let mut known: Vec<u32> = groups.iter().map(short_hash).collect();
-            known.sort_unstable();
-            known.dedup();
-            since.known = Some(known);
-        }
-        if let Some(last) = &self.position.group {
-            groups.pass(last);
-        }
-        self.waiting = groups;
-        let now = self.now();
-        for (group, lane) in &mut self.position.open {
-            // Behind a token that is too old the group is read again: nothing is lost by memberships that come twice.
-            if now - lane.begun > STALE {
-                *lane = Lane { begun: now, ..Lane::default() };
-            }
-            self.resumed.push(Walk::from(group.clone(), lane.token.clone()));
-        }
-    }
-
-    /// Takes what the reading of a group's members gave.
-    fn take_members(&mut self, read: Read) {
-        match read {
-            // Who is not in a domain seen so far may be in one that the rest of the users is in.
-            Read::Page(mut members, walk) => {
-                if members.settle(&self.position.domains) || self.has_ended(Stage::Users) {
-                    self.give(members, walk);
-                } else {
-                    self.parked.push((members, walk));
-                }
-            }
-            Read::Gone(group) => {
-                self.position.open.remove(&group);
-                self.page.withdrawn.push(ObjectKey { kind: ObjectKind::Group, id: SourceId::Id(group.into()) });
-            }
-            Read::Denied(group, reason) => {
-                self.position.open.remove(&group);
-                let scope = Scope::Members(SourceId::Id(group.into()), Via::Explicit);
-                self.page.unreadable.push(Unreadable { scope, reason });
-            }
-        }
-    }
-
-    /// Puts members with what is given away, and goes on with their group.
-    fn give(&mut self, members: Members, walk: Option<Walk>) {
-        let edges = members.into_edges(&self.position.domains);
-        let group = edges.group.to_string();
-        match walk {
-            Some(walk) => {
-                self.position.open.entry(group).or_default().token = walk.token().map(str::to_owned);
-                self.ask_members(walk);
-            }
-            None => {
-                self.position.open.remove(&group);
-                self.page.closed.push(Scope::Members(edges.group.clone(), edges.via));
-            }
-        }
-        self.edges += edges.members.len();
-        if !edges.members.is_empty() {
-            self.page.edges.push(edges);
         }
     }
 }
