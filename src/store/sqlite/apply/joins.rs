@@ -81,12 +81,12 @@ impl Apply {
             let object_no = stage_no / 4;
             let new = staged_persona(chunk.transaction, stage, object_no)?.ok_or_else(|| damaged("a staged object"))?;
             let new = new.keys();
-            if Disposition::from_number(disposition)? != Disposition::New {
+            if Disposition::from_number(disposition)? == Disposition::New {
+                coming.extend(new.into_iter().map(|key| (key, object_no)));
+            } else {
                 let old = stored_keys(chunk.transaction, object_no)?;
                 going.extend(old.difference(&new).map(|key| (*key, object_no)));
                 coming.extend(new.difference(&old).map(|key| (*key, object_no)));
-            } else {
-                coming.extend(new.into_iter().map(|key| (key, object_no)));
             }
         }
         put_keys(chunk.transaction, customer_no, going, coming)?;

@@ -435,6 +435,7 @@ impl Evidence<'_> {
             return Ok(false);
         }
         let Some(stage) = stage else { return Ok(true) };
-        Ok(!stage.goes(object_no)? && !(source_id.is_weak() && stage.is_candidate(object_no)?))
+        let goes = stage.goes(object_no)? || source_id.is_weak() && stage.is_candidate(object_no)?;
+        Ok(!goes)
     }
 }

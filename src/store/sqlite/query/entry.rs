@@ -202,7 +202,9 @@ impl Entry {
         for (sort, mut grams) in [(GRAM, grams), (OF_LOGIN, of_logins)] {
             grams.sort_unstable();
             grams.dedup();
-            grams.into_iter().for_each(|gram| emit(sort, &gram.to_be_bytes()));
+            for gram in grams {
+                emit(sort, &gram.to_be_bytes());
+            }
         }
         let mut reader = Reader::new(&self.facets, "the index");
         while !reader.is_at_end() {

@@ -417,20 +417,20 @@ impl<'a> Step<'a> {
     /// Replaces what the index keeps of a record.
     fn replace(&mut self, record_no: i64, entry: Option<Entry>) -> Result<()> {
         let stored = stored(self.index, record_no)?;
-        if stored == entry { Ok(()) } else { self.change(record_no, stored, entry) }
+        if stored == entry { Ok(()) } else { self.change(record_no, stored.as_ref(), entry) }
     }
 
-    fn change(&mut self, record_no: i64, old: Option<Entry>, new: Option<Entry>) -> Result<()> {
-        let of = |entry: &Option<Entry>| entry.as_ref().map(Entry::addresses).unwrap_or_default();
-        let (before, after) = (of(&old), of(&new));
+    fn change(&mut self, record_no: i64, old: Option<&Entry>, new: Option<Entry>) -> Result<()> {
+        let of = |entry: Option<&Entry>| entry.map(Entry::addresses).unwrap_or_default();
+        let (before, after) = (of(old), of(new.as_ref()));
         self.addresses.extend(before.difference(&after).map(|hash| (*hash, record_no, false)));
         self.addresses.extend(after.difference(&before).map(|hash| (*hash, record_no, true)));
-        for (entry, comes) in [(&old, false), (&new, true)] {
+        for (entry, comes) in [(old, false), (new.as_ref(), true)] {
             let Some(entry) = entry else { continue };
             let postings = &mut self.postings;
             entry.each_term(|term| postings.add(term, record_no, comes))?;
         }
-        if let Some(old) = &old {
+        if let Some(old) = old {
             for (by, kind, key) in old.orders() {
                 remove_key(self.index, self.standing.no, by, kind, key)?;
             }

@@ -411,6 +411,12 @@ impl Beginning {
     }
 }
 
+/// The beginning behind the one that was found last.
+enum Ahead {
+    NotLookedFor,
+    Found(Option<Beginning>),
+}
+
 /// Beginnings of one character more than another one, gone through in order.
 struct Frame {
     under: Beginning,
@@ -420,20 +426,20 @@ struct Frame {
     at: Option<Vec<u8>>,
     /// How many were found, and the next one if it was looked for already.
     found: usize,
-    ahead: Option<Option<Beginning>>,
+    ahead: Ahead,
 }
 
 impl Frame {
     fn new(under: Beginning, left: Set, all: u64) -> Self {
-        Self { under, left, all, at: None, found: 0, ahead: None }
+        Self { under, left, all, at: None, found: 0, ahead: Ahead::NotLookedFor }
     }
 
     /// Finds the next beginning that anybody has.
     fn next(&mut self, view: &View<'_>, no: i64, column: usize, descending: bool) -> Result<Option<Beginning>> {
         self.found += 1;
-        match self.ahead.take() {
-            Some(next) => Ok(next),
-            None => self.read(view, no, column, descending),
+        match std::mem::replace(&mut self.ahead, Ahead::NotLookedFor) {
+            Ahead::Found(next) => Ok(next),
+            Ahead::NotLookedFor => self.read(view, no, column, descending),
         }
     }
 
@@ -444,7 +450,7 @@ impl Frame {
         }
         let next = self.read(view, no, column, descending)?;
         let only = next.is_none();
-        self.ahead = Some(next);
+        self.ahead = Ahead::Found(next);
         Ok(only)
     }
 

@@ -114,9 +114,10 @@ impl Run {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "read out of slices")]
 fn place(bytes: &[u8; PLACE]) -> Place {
-    let [a, b, c, d, e, f] = *bytes;
-    (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]))
+    let [hash @ .., low, high] = *bytes;
+    (u32::from_le_bytes(hash), u16::from_le_bytes([low, high]))
 }
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {
