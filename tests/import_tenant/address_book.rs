@@ -91,7 +91,7 @@ async fn an_address_book_comes_in_whole_and_changes_of_addresses_change_no_recor
     assert_eq!(count(&changes, "tenantry.user.removed"), 0);
     let now = known(&changes, "first3.married@corp.example").unwrap();
     assert_eq!((&now["id"], &now["last_name"]), (&before["id"], &json!("Married")));
-    assert_eq!(known(&changes, "user04@corp.example").unwrap()["missing_since"].is_string(), true);
+    assert!(known(&changes, "user04@corp.example").unwrap()["missing_since"].is_string());
     assert_eq!(summary["memberships"], 5);
 }
 
