@@ -106,7 +106,7 @@ fn serve(users: usize, quota: bool, key: &Path) {
 fn endpoint(name: EndpointName, address: &[&str]) -> Arc<dyn Endpoint> {
     let [url, admin, key, quota] = address else { panic!("an address has four parts") };
     let mut config = GsuiteConfig::new(Secret::new(std::fs::read_to_string(key).unwrap()), *admin);
-    config.api_url = (*url).to_owned();
+    (*url).clone_into(&mut config.api_url);
     // Nobody else uses the project.
     config.quota.share = 1.0;
     if *quota == "free" {

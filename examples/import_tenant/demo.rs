@@ -58,8 +58,8 @@ impl Demo {
         directory.rights("sync").read_deleted(true);
         // Every domain that is in use has deleted something; only then can it be told that tombstones are readable.
         directory.delete("copier");
+        let cloud = FakeGraph::start(demo_cloud::tenant(&directory)).await;
         let server = FakeLdap::start(directory).await;
-        let cloud = FakeGraph::start(demo_cloud::tenant()).await;
         let secret = cloud.credentials().secret;
         let environment = DemoEnvironment { ca_pem: server.ca_pem(), client_secret: &secret };
         let config = TenantConfig::parse(&configuration(&server, &cloud), "tenant.toml", &environment)?;

@@ -1,10 +1,12 @@
-//! What the demo company keeps in Office 365 alone: an office abroad, guests, rooms, groups, laptops. It knows no endpoint.
+//! What the demo company keeps in Office 365: an office abroad, guests, rooms, groups, laptops, and people whom its domain
+//! controller shows too. It knows no endpoint.
 
 use serde_json::json;
 use tenantry_fakes::graph::{GroupKind, Tenant};
+use tenantry_fakes::ldap::Directory;
 
-/// Fills a tenant.
-pub(crate) fn tenant() -> Tenant {
+/// Fills a tenant; some of its people are in the domain as well.
+pub(crate) fn tenant(domain: &Directory) -> Tenant {
     let tenant = Tenant::new("harbour.example");
     tenant.set_display_name("Harbour");
     let person = |nick: &str, given: &str, surname: &str, title: &str| {
@@ -28,7 +30,20 @@ pub(crate) fn tenant() -> Tenant {
     tenant.device("QW-LT-01").owner(ines).create();
     tenant.device("QW-LT-02").owner(tom).create();
     tenant.device("QW-PHONE-01").with("operatingSystem", json!("Android")).owner(runa).create();
+    seen_twice(&tenant, domain);
     tenant
+}
+
+/// Adds people whom the domain controller shows too, one for each way in which that can be told.
+fn seen_twice(tenant: &Tenant, domain: &Directory) {
+    // Synchronised: the anchor is the account's objectGUID, whatever the names are.
+    let synced = |account: &str| tenant.user(account).synced(account).anchor(domain.guid_of(account).to_wire());
+    synced("alind").named("Åsa", "Lindqvist").second_factor(true).create();
+    synced("eoconnell").named("Eamon", "O'Connell").second_factor(false).create();
+    // Made by hand over there: an address in a domain of the customer's, which nobody else has.
+    tenant.user("sreya.nair").named("Sreya", "Nair").second_factor(true).create();
+    // A guest who is a contact in the domain: an address elsewhere, so that it takes both names to tell.
+    tenant.guest("mei").mail("mei@tugboats.example").named("Mei", "Fuller").create();
 }
 
 /// Lets a day pass: a hire, a leaver who may come back, a new member.

@@ -57,14 +57,20 @@ impl Stage<'_> {
              difference as one event. Everything was new:",
         );
         text::totals(self.console, &self.service, &self.tenant.customer.id).await?;
-        self.say("One of the users, as a reader of the events gets it:");
+        let twice = self.records(ObjectKind::User)?.iter().filter(|user| user.identities.len() > 1).count();
+        self.say(&format!(
+            "{twice} people are shown by both, and each of them is one user: joined by the id that Office 365 keeps of an\n\
+             account, by an address in the company's domain, or by address and names."
+        ));
+        self.say("One of them, as a reader of the events gets it:");
         if let Some(mut record) = self.shown()? {
             without_nulls(&mut record["attributes"]);
             self.say(&indent(&serde_json::to_string_pretty(&record).unwrap_or_default()));
         }
         self.say(
             "`lock` is the point: the endpoint \"ad\" owns this record. What it says is changed over there, by its\n\
-             administrators, and arrives here with the next import; nothing else may change it here.",
+             administrators, and arrives here with the next import; nothing else may change it here. What it does not\n\
+             know, \"cloud\" says.",
         );
         self.say("Accounts that cannot be used now came in as what they are:");
         for user in self.records(ObjectKind::User)? {

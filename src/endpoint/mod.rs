@@ -280,6 +280,8 @@ pub trait Endpoint: Debug + Send + Sync + 'static {
     /// # Behaviour
     /// - Answers for each id, in the order asked.
     /// - An object that exists and is in scope is [`Presence::Present`]; with its patch where that costs nothing.
+    /// - One that is known by an address and has another one by now is [`Presence::Renamed`], with the new id in its patch;
+    ///   never one with an immutable id.
     /// - One that exists outside of base or filter is [`Presence::OutOfScope`].
     /// - [`Presence::Gone`] only with evidence: a tombstone, or the directory's statement that there is no such id.
     /// - When in doubt, or when the rights do not let gone be told from hidden: [`Presence::Unknown`].

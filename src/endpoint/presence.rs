@@ -16,6 +16,10 @@ pub struct ObjectRef {
 pub enum Presence {
     /// It exists and is in scope; with its patch where that was at hand, and without one where it cannot be understood.
     Present(Option<Box<Patch>>),
+    /// It exists and is in scope, under the other id that its patch names: the address that it was known by leads to it
+    /// still. Only of weak ids, and only where the directory itself says so; that somebody new has an old name is no
+    /// answer.
+    Renamed(Box<Patch>),
     /// It exists, but not in the base or filter: the directory itself moved it.
     OutOfScope,
     /// It is gone.

@@ -183,6 +183,8 @@ topics! {
     GuardTripped = "guard-tripped" in Alerts Critical,
     /// Records are set aside: what the endpoint says of them cannot be understood.
     RecordsSetAside = "records-set-aside" in Alerts Warning,
+    /// A consumer of events has not read what is no longer kept: it misses changes until it starts anew from an export.
+    ConsumerCutOff = "consumer-cut-off" in Alerts Critical,
     /// A record is not seen in complete listings, and not proven gone. Told of single records only.
     Missing = "missing" in Alerts Info,
     /// Two records seem to be one person; somebody may join them.

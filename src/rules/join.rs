@@ -25,6 +25,16 @@ pub(crate) fn natural_key(attributes: &Attributes) -> Option<NaturalKey> {
     Some(NaturalKey { address, names: names.map(|(first, last)| format!("{first}{BETWEEN}{last}")) })
 }
 
+/// Tells whether somebody who is known by an address alone is likely to be another person than before: first and last name
+/// are known, and neither is the one that it was. One of them changes in a life, with the address.
+pub(crate) fn is_another(before: &Attributes, after: &Attributes) -> bool {
+    let differs = |name: AttributeName| {
+        let known = |of: &Attributes| of.text(&name).map(folded).filter(|text| !text.is_empty());
+        known(before).zip(known(after)).is_some_and(|(before, after)| before != after)
+    };
+    differs(names::FIRST_NAME) && differs(names::LAST_NAME)
+}
+
 /// Lists all addresses of a person, folded, the primary one among them.
 pub(crate) fn addresses(attributes: &Attributes) -> BTreeSet<String> {
     let aliases = match attributes.get(&names::ALIASES) {

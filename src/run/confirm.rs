@@ -74,8 +74,8 @@ impl Import {
                 return Ok(());
             }
             self.find_siblings(kind, &candidates, &mut siblings).await?;
-            let present = self.look_up(&candidates, &siblings).await?;
-            found += present.len() as u64;
+            let (present, strong) = self.look_up(&candidates, &siblings).await?;
+            found += strong;
             // In a mere delta only what was parked before is looked up: no listing was short.
             if self.lists_ids() && found * 100 > total {
                 return self.void(kind, total).await;
@@ -142,33 +142,40 @@ impl Import {
             .iter()
             .zip(answers)
             .map(|(candidate, answer)| {
+                let answer = match answer {
+                    Presence::Renamed(patch) if patch.object.id == candidate.object.key.id => {
+                        Presence::Present(Some(patch))
+                    }
+                    answer => answer,
+                };
                 let vouched = vouched.get(&candidate.container_no).copied().unwrap_or(false);
                 (candidate.object_no, answer, vouched)
             })
             .collect())
     }
 
-    /// Looks candidates up, and stores the verdicts. Returns what was found after all.
+    /// Looks candidates up, and stores the verdicts. Returns what was found after all, and how many of these show that the
+    /// listing was short: a directory that knows people by their addresses may hide them, and they are found all the same.
     async fn look_up(
         &mut self,
         candidates: &[Candidate],
         siblings: &BTreeMap<Option<i64>, Vec<ObjectRef>>,
-    ) -> Result<Vec<Option<Box<Patch>>>> {
+    ) -> Result<(Vec<Option<Box<Patch>>>, u64)> {
         let verdicts = self.ask(candidates, siblings).await?;
-        let present = verdicts
-            .iter()
-            .filter_map(|(_, answer, _)| match answer {
-                Presence::Present(patch) => Some(patch.clone()),
-                _ => None,
-            })
-            .collect();
+        let (mut present, mut strong) = (Vec::new(), 0);
+        for (candidate, (_, answer, _)) in candidates.iter().zip(&verdicts) {
+            if let Presence::Present(patch) = answer {
+                present.push(patch.clone());
+                strong += u64::from(!candidate.object.key.id.is_weak());
+            }
+        }
         self.hold
             .with(move |run| {
                 let answers: Vec<_> = verdicts.iter().map(|(no, answer, vouched)| (*no, answer, *vouched)).collect();
                 run.set_verdicts(&answers)
             })
             .await?;
-        Ok(present)
+        Ok((present, strong))
     }
 
     /// Gives up on a kind: more than 1 % of what was not listed is there.

@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, Stats};
 use crate::meter;
 use crate::model::{
-    CustomerId, Freshness, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RunReport,
-    Scope, Timestamp,
+    CustomerId, Freshness, GuardLimits, Mode, ObjectKind, Outcome, Phase, PlanId, PlanSummary, Progress, RecordId,
+    RunReport, Scope, Timestamp,
 };
 use crate::store::{Alert, Conclusion, GuardTerms, Read, RunStart, Store};
 use blocking::Hold;
@@ -222,13 +222,33 @@ impl Import {
     async fn judge_objects(&mut self, terms: &GuardTerms, seal: Option<CoverageSeal>) -> Result<()> {
         let age = i64::try_from(self.job.options.missing_age.as_millis()).unwrap_or(i64::MAX);
         let (terms, before) = (terms.clone(), self.job.now().minus_millis(age));
-        self.hold
+        let another = self
+            .hold
             .with(move |run| {
-                run.settle_candidates(before)?;
+                let another = run.settle_candidates(before)?;
                 run.plan_memberships(seal.as_ref())?;
-                run.judge_objects(&terms)
+                run.judge_objects(&terms)?;
+                Ok(another)
             })
-            .await
+            .await?;
+        self.tell_of_another(&another);
+        Ok(())
+    }
+
+    /// Tells that addresses by which people are known seem to have been given to others.
+    fn tell_of_another(&mut self, records: &[RecordId]) {
+        let Some(rest) = records.len().checked_sub(1) else { return };
+        let some: Vec<String> = records.iter().take(RECORDS_NAMED).map(RecordId::to_string).collect();
+        let more = if rest >= RECORDS_NAMED { " and others" } else { "" };
+        self.alert(
+            "address-given-on",
+            format!(
+                "{} records are known by an address alone, and it shows another first and last name now: it may have \
+                 been given to somebody else, whom nothing else tells from who had it; look at {}{more}",
+                records.len(),
+                some.join(", ")
+            ),
+        );
     }
 
     async fn judge_memberships(&mut self, terms: &GuardTerms) -> Result<PlanSummary> {
@@ -325,6 +345,9 @@ impl Import {
         Ok(report)
     }
 }
+
+/// Records that an alert names.
+const RECORDS_NAMED: usize = 5;
 
 /// Names the scope of a kind for people.
 fn scope_name(kind: ObjectKind) -> String {

@@ -69,7 +69,10 @@ impl Import {
         loop {
             let candidates = self.hold.with(move |run| run.unapplied(kind, after, CANDIDATES_A_LOOKUP)).await?;
             let Some(last) = candidates.last().map(|last| last.object_no) else { break };
-            total += candidates.len() as u64;
+            // Those with weak ids say nothing of the others: they may be hidden, and are found all the same.
+            let strong: std::collections::BTreeSet<i64> =
+                candidates.iter().filter(|one| !one.object.key.id.is_weak()).map(|one| one.object_no).collect();
+            total += strong.len() as u64;
             self.find_siblings(kind, &candidates, &mut siblings).await?;
             let answers = match self.ask(&candidates, &siblings).await {
                 Ok(answers) => answers,
@@ -83,7 +86,10 @@ impl Import {
                     return Ok(dropped + self.hold.with(move |run| run.drop_unapplied(kind, after)).await?);
                 }
             };
-            found += answers.iter().filter(|(_, answer, _)| matches!(answer, Presence::Present(_))).count() as u64;
+            found += answers
+                .iter()
+                .filter(|(no, answer, _)| strong.contains(no) && matches!(answer, Presence::Present(_)))
+                .count() as u64;
             dropped += self
                 .hold
                 .with(move |run| {

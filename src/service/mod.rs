@@ -66,7 +66,12 @@ impl Service {
         Self { inner, retention: Retention::default() }
     }
 
-    /// Makes a customer and its endpoints known. Their order is the order in which their values count.
+    /// Makes a customer and its endpoints known. Their order is the order in which their values count; one that is known
+    /// and not named keeps its place.
+    ///
+    /// Another order than before may take a while: every record that looks different then is told by an event of its own,
+    /// a few hundred to a transaction, and imports, edits and readers go on beside that. Should the process end in between,
+    /// what has not been told looks as before, and the next call goes on.
     ///
     /// # Errors
     /// Two endpoints of one name, a domain that cannot be a customer's own, or a store that cannot be written.
@@ -76,8 +81,8 @@ impl Service {
         }
         let infos = distinct(&endpoints)?;
         let id = customer.id.clone();
-        let store = Arc::clone(&self.inner.store);
-        blocking(move || store.register(&customer, &infos)).await?;
+        let (store, now) = (Arc::clone(&self.inner.store), self.now());
+        blocking(move || store.register(&customer, &infos, now)).await?;
         self.remember(&id, endpoints);
         Ok(())
     }

@@ -84,8 +84,9 @@ pub struct Parked {
 /// Keeps everything. See the module for its guarantees. All functions block.
 pub trait Store: sealed::Sealed + Queries + Editing + Feeds {
     /// Makes a customer and its endpoints known, or takes over changed names and titles. The order of the endpoints is
-    /// the order in which their values count.
-    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()>;
+    /// the order in which their values count; one that is not named keeps its place. Of every record that another order
+    /// changes an event tells; should the process end before that, the next call goes on.
+    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo], now: Timestamp) -> Result<()>;
 
     /// Reads events behind a position, in order, at most `limit`.
     fn events(&self, customer: &CustomerId, after: u64, limit: usize) -> Result<Vec<Event>>;
@@ -343,8 +344,9 @@ pub(crate) trait RunStore: Send + Debug {
     ) -> Result<Vec<(Option<i64>, ObjectRef)>>;
     fn set_verdicts(&mut self, answers: &[(i64, &Presence, bool)]) -> Result<()>;
     fn void(&mut self, kind: ObjectKind) -> Result<()>;
-    /// Drops candidates that were found after all, and proposes what is missing since before a point in time.
-    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<()>;
+    /// Settles who has another id by now, drops candidates that were found after all, and proposes what is missing since
+    /// before a point in time. Returns the records whose address seems to be another person's.
+    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<Vec<RecordId>>;
     /// Compares memberships; to be called once the objects are settled.
     fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()>;
     fn judge_objects(&mut self, terms: &GuardTerms) -> Result<()>;

@@ -45,6 +45,8 @@ pub struct ScriptedDirectory {
     /// Memberships (group, member) of which an end is in the bin: they come back with it. Deltas say nothing of that
     /// where both ends were in scope, which is what the value tells.
     pub asleep: BTreeMap<(SourceId, SourceId), bool>,
+    /// Addresses that objects were known by, and the ids that they have by now.
+    pub forwarded: BTreeMap<SourceId, SourceId>,
 }
 
 impl ScriptedDirectory {
@@ -69,6 +71,55 @@ impl ScriptedDirectory {
             (names::STATE, UserState::Active.into()),
         ];
         self.add(number, ObjectKind::User, container, attributes.into_iter().collect())
+    }
+
+    /// Adds a user who is known by the address made of its number, and by nothing else.
+    pub fn add_addressed_user(&mut self, number: u128) -> SourceId {
+        let strong = self.add_user(number, "");
+        self.known_by(&strong, &format!("user{number}@corp.example"))
+    }
+
+    /// Adds a group that is known by the address made of its number, and by nothing else.
+    pub fn add_addressed_group(&mut self, number: u128) -> SourceId {
+        let strong = self.add_group(number);
+        self.known_by(&strong, &format!("group{number}@corp.example"))
+    }
+
+    fn known_by(&mut self, strong: &SourceId, address: &str) -> SourceId {
+        let id = SourceId::address(address);
+        if let Some(mut object) = self.objects.remove(strong) {
+            object.container = "".into();
+            self.objects.insert(id.clone(), object);
+        }
+        if let Some(members) = self.members.remove(strong) {
+            self.members.insert(id.clone(), members);
+        }
+        id
+    }
+
+    /// Gives another address to an object that is known by one. The old one goes on to lead to it, until somebody else
+    /// has it.
+    pub fn readdress(&mut self, id: &SourceId, address: &str) -> SourceId {
+        let new = SourceId::address(address);
+        let Some(mut object) = self.objects.remove(id) else { return new };
+        if object.kind == ObjectKind::User {
+            object.attributes.set(names::PRIMARY_EMAIL, address);
+        }
+        self.objects.insert(new.clone(), object);
+        if let Some(members) = self.members.remove(id) {
+            self.members.insert(new.clone(), members);
+        }
+        for members in self.members.values_mut() {
+            if members.remove(id) {
+                members.insert(new.clone());
+            }
+        }
+        for leads in self.forwarded.values_mut().filter(|leads| *leads == id) {
+            *leads = new.clone();
+        }
+        self.forwarded.insert(id.clone(), new.clone());
+        self.forwarded.remove(&new);
+        new
     }
 
     /// Adds a group with a name made of its number.

@@ -10,6 +10,8 @@ pub enum Lie {
     Drops(Vec<SourceId>),
     /// Everything in one container is invisible, also to look-ups.
     Hides(Box<str>),
+    /// No lie: some users could not be listed, and the listing does not say that it has all of them.
+    LeavesUsersOpen,
     /// The listing is empty and ends well.
     Empty,
     /// This group lists only so many of its members, as if they were all.

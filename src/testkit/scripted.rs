@@ -426,7 +426,10 @@ impl Endpoint for ScriptedEndpoint {
                 // There, but beyond understanding.
                 Some(object) if object.unintelligible => Presence::Present(None),
                 Some(_) => Presence::Present(state.patch(&asked.key.id).map(Box::new)),
-                None => state.absent(&asked.key.id),
+                None => match state.directory.forwarded.get(&asked.key.id).and_then(|id| state.patch(id)) {
+                    Some(patch) if patch.object.kind == asked.key.kind => Presence::Renamed(Box::new(patch)),
+                    _ => state.absent(&asked.key.id),
+                },
             })
             .collect())
     }

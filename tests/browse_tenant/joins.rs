@@ -48,3 +48,29 @@ fn users_are_joined_taken_apart_and_moved_by_hand() {
         assert!(all.iter().all(|line| line["customer"].is_string()), "{all:?}");
     }
 }
+
+#[test]
+fn whom_several_endpoints_of_the_demo_show_is_one_user() {
+    let (_folder, state) = copy();
+    let joined = users(&state, 2);
+    let mut reasons = std::collections::BTreeSet::new();
+    for user in &joined {
+        assert_eq!((endpoint(user, 0), endpoint(user, 1)), ("ad", "cloud"), "{user}");
+        assert_eq!((&user["lock"]["endpoint"], &user["lock"]["others"][0]), (&"ad".into(), &"cloud".into()), "{user}");
+        let told = browse(&state, &["user", id(user)]);
+        let with = told.lines().find_map(|line| line.split_once("joined with ")).unwrap_or_else(|| panic!("{told}")).1;
+        for reason in ["directory id", "verified address", "natural key"] {
+            if with.contains(reason) {
+                reasons.insert(reason);
+            }
+        }
+        let value = browse(&state, &["explain", id(user), "display_name"]);
+        assert!(value.contains("the value of"), "{value}");
+    }
+    assert_eq!(joined.len(), 4, "{joined:#?}");
+    assert_eq!(reasons.len(), 3, "one for each way in which that can be told: {reasons:?}");
+    // Nobody of them is listed twice.
+    for name in ["Lindqvist", "O'Connell", "Nair", "Fuller"] {
+        assert_eq!(list(&state, &["users", "--search", name]).0.len(), 1, "{name}");
+    }
+}

@@ -8,6 +8,7 @@ fn the_demo_shows_an_import_a_change_a_removal_a_lock_and_a_refusal() {
     assert_eq!((said.status, said.err.as_str()), (Some(0), ""), "{said:?}");
     for wanted in [
         "63 created",
+        "4 people are shown by both",
         "\"lock\": {",
         "0 changes were told",
         "+ user      Nia Ólafsdóttir <nolafs@harbour.example>",

@@ -4,6 +4,7 @@
 //! before, with `cargo build --example import_tenant`.
 #![allow(clippy::unwrap_used)] // a test may stop where it stands
 
+mod address_book;
 mod approval;
 mod demo;
 mod exchange;

@@ -7,4 +7,5 @@ mod histories;
 mod kills;
 mod model;
 mod orders;
+mod reordered;
 mod shown;

@@ -221,6 +221,11 @@ pub(crate) fn seen(path: &Path) -> Seen {
 }
 
 impl Seen {
+    /// What is there, whatever was told on the way.
+    pub(crate) fn standing(&self) -> (&[String], &[String]) {
+        (&self.records, &self.members)
+    }
+
     /// Tells a little of what is otherwise than in an undisturbed run.
     pub(crate) fn difference(&self, undisturbed: &Self) -> String {
         let differ = |name: &str, a: &[String], b: &[String]| {

@@ -34,6 +34,7 @@ mod rate;
 mod replica;
 mod script;
 mod secrets;
+mod shared;
 
 use case::Case;
 pub(crate) use script::{Dice, OUTSIDE, Op, Script, an_op, pick};
@@ -85,6 +86,7 @@ struct Outcome {
     found: Found,
     imports: u64,
     kills: u64,
+    joined: usize,
 }
 
 fn run(seed: u64, steps: &[Step], tell: bool) -> Outcome {
@@ -105,7 +107,8 @@ fn run(seed: u64, steps: &[Step], tell: bool) -> Outcome {
             if !case.found.is_broken() {
                 case.converge(seed).await;
             }
-            Outcome { found: std::mem::take(&mut case.found), imports: case.imports, kills: case.kills }
+            let found = std::mem::take(&mut case.found);
+            Outcome { found, imports: case.imports, kills: case.kills, joined: case.joined }
         })
     });
     result.unwrap_or_else(|panic| {
@@ -114,7 +117,7 @@ fn run(seed: u64, steps: &[Step], tell: bool) -> Outcome {
         // Whatever it was about, it would not have been so undisturbed.
         let mut found = Found::default();
         found.fail(6, format!("panic: {}", text.unwrap_or_default()));
-        Outcome { found, imports: 0, kills: 0 }
+        Outcome { found, imports: 0, kills: 0, joined: 0 }
     })
 }
 
@@ -143,6 +146,8 @@ struct Told {
     histories: u64,
     imports: u64,
     kills: u64,
+    /// Records at the end that both endpoints show.
+    joined: usize,
     /// In how many histories there was something to hold against each law.
     applied: [u64; LAWS + 1],
     /// Seeds that break each law.
@@ -168,6 +173,7 @@ fn child() {
         told.histories += 1;
         told.imports += outcome.imports;
         told.kills += outcome.kills;
+        told.joined += outcome.joined;
         for (law, applied) in outcome.found.applied.iter().enumerate() {
             told.applied[law] += u64::from(*applied);
         }
@@ -217,6 +223,7 @@ fn try_histories() -> Told {
         all.histories += told.histories;
         all.imports += told.imports;
         all.kills += told.kills;
+        all.joined += told.joined;
         for (sum, more) in all.applied.iter_mut().zip(told.applied) {
             *sum += more;
         }
@@ -241,16 +248,18 @@ fn holds(law: u8) {
         let _trying = TRYING.lock().unwrap_or_else(PoisonError::into_inner);
         HISTORIES.get_or_init(try_histories)
     };
-    let Told { histories, imports, kills, .. } = told;
+    let Told { histories, imports, kills, joined, .. } = told;
     let applied = told.applied[usize::from(law)];
     // Past the harness: how much was tried is to be seen also where nothing failed.
-    let line =
-        format!("law {law}: {applied} of {histories} histories ({imports} imports, {kills} kills) could break it\n");
+    let line = format!(
+        "law {law}: {applied} of {histories} histories ({imports} imports, {kills} kills, {joined} joined) could break it\n"
+    );
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     if let Some(seeds) = told.broken.get(&law) {
         let first: Vec<_> = seeds.iter().take(20).collect();
         panic!("law {law} is broken in {} of {histories} histories: {first:?}\n{}", seeds.len(), told.examples[&law]);
     }
+    assert!(*histories < 500 || *joined * 2 >= usize::try_from(*histories).unwrap(), "{joined} were joined");
     assert!(*histories < 500 || applied * 100 >= *histories, "law {law} was hardly tried: {applied} of {histories}");
 }
 

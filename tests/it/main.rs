@@ -32,4 +32,5 @@ mod spans;
 mod state_file;
 mod told;
 mod watching;
+mod weak_ids;
 mod world;

@@ -90,12 +90,14 @@ impl Profile for Accounts {
         map::GROUP_ATTRIBUTES
     }
 
-    fn tombstones(&self) -> &'static [(&'static str, Option<ObjectKind>)] {
+    fn tombstones(&self) -> &'static [(&'static str, ObjectKind)] {
         &[
-            ("group", Some(ObjectKind::Group)),
-            ("computer", Some(ObjectKind::Computer)),
-            ("user", Some(ObjectKind::User)),
-            ("contact", Some(ObjectKind::User)),
+            ("group", ObjectKind::Group),
+            ("computer", ObjectKind::Computer),
+            ("user", ObjectKind::User),
+            ("contact", ObjectKind::User),
+            // Does not come in, but is a member of what does.
+            ("foreignSecurityPrincipal", ObjectKind::User),
         ]
     }
 

@@ -10,7 +10,7 @@ use super::edit::{groups_by_hand, members_by_hand, store_domains};
 use super::export::SqliteExport;
 use super::join::{has_joins, live};
 use super::outbox::customer_no;
-use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, sql};
+use super::{COUNT_MEMBERSHIPS, SqliteStore, Standing, State, damaged, kind_from_number, kind_number, reorder, sql};
 use crate::endpoint::EndpointInfo;
 use crate::error::Result;
 use crate::model::{
@@ -21,7 +21,7 @@ use crate::store::codec::unpack_sorted;
 use crate::store::{Customer, Exporting, Parked, Store, Totals};
 
 impl Store for SqliteStore {
-    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo]) -> Result<()> {
+    fn register(&self, customer: &Customer, endpoints: &[EndpointInfo], now: Timestamp) -> Result<()> {
         let step = || sql("register a customer");
         let mut host = self.host();
         let transaction = host.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
@@ -36,19 +36,25 @@ impl Store for SqliteStore {
             .map_err(step())?;
         let customer_no = customer_no(&transaction, &customer.id)?.ok_or_else(|| damaged("a customer"))?;
         store_domains(&transaction, customer_no, &customer.domains)?;
-        for (rank, info) in endpoints.iter().enumerate() {
+        for info in endpoints {
             let seed = i64::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap_or_default());
             transaction
                 .execute(
                     "INSERT INTO endpoints (customer_no, name, title, kind, rank, digest_seed)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT (customer_no, name) DO UPDATE SET title = excluded.title, rank = excluded.rank
-                     WHERE (title, rank) IS NOT (excluded.title, excluded.rank)",
-                    params![customer_no, info.name.as_str(), info.title, info.kind, rank, seed],
+                     VALUES (?1, ?2, ?3, ?4,
+                             (SELECT coalesce(max(max(rank, coalesce(next_rank, 0))) + 1, 0) FROM endpoints
+                              WHERE customer_no = ?1), ?5)
+                     ON CONFLICT (customer_no, name) DO UPDATE SET title = excluded.title
+                     WHERE title IS NOT excluded.title",
+                    params![customer_no, info.name.as_str(), info.title, info.kind, seed],
                 )
                 .map_err(step())?;
         }
-        transaction.commit().map_err(step())
+        let order: Vec<_> = endpoints.iter().map(|info| &info.name).collect();
+        let reorders = reorder::is_wanted(&transaction, customer_no, &order)?;
+        transaction.commit().map_err(step())?;
+        drop(host);
+        if reorders { self.reorder(customer_no, &order, now) } else { Ok(()) }
     }
 
     fn events(&self, customer: &CustomerId, after: u64, limit: usize) -> Result<Vec<Event>> {

@@ -58,7 +58,7 @@ pub(super) fn member_of(connection: &Connection, endpoint_no: i64, number: u64) 
 }
 
 /// Describes a member as it was found.
-pub(super) fn member_found(connection: &Connection, id: SourceId, found: &Found) -> Result<MemberChange> {
+fn member_found(connection: &Connection, id: SourceId, found: &Found) -> Result<MemberChange> {
     let record = member_record(connection, found)?;
     Ok(MemberChange { member: Member { id, kind: found.standing.member_kind() }, record })
 }

@@ -2,6 +2,15 @@
 //!
 //! Every function here blocks; callers keep it off the async threads.
 
+/// The place of an endpoint in the order that a record follows: while the order changes, some follow the next one already.
+macro_rules! rank_in_record {
+    () => {
+        "CASE WHEN e.next_rank IS NULL
+               OR o.record_no > (SELECT upto FROM reorders r WHERE r.customer_no = e.customer_no)
+              THEN e.rank ELSE e.next_rank END"
+    };
+}
+
 mod apply;
 mod directory;
 mod edit;
@@ -18,6 +27,7 @@ mod plan;
 mod query;
 mod redaction;
 mod release;
+mod reorder;
 mod retention;
 mod run;
 mod schema;
@@ -150,7 +160,15 @@ fn connect(path: &Path, cache: i64) -> Result<Connection> {
 fn sql(operation: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         use rusqlite::ErrorCode;
-        let (message, retry) = match error.sqlite_error_code() {
+        // Where there is no room for the file beside the log, SQLite calls that a failure to read or write.
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        let code = match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                Some(ErrorCode::DiskFull)
+            }
+            code => code,
+        };
+        let (message, retry) = match code {
             Some(ErrorCode::DiskFull) => {
                 ("the disk is full; make room and start again, nothing was lost", Retry::Backoff)
             }

@@ -14,8 +14,9 @@ use crate::model::{
 };
 use crate::store::codec::{self, Reader};
 
-/// Bytes of a segment before compression at which the next one begins.
-const SEGMENT_BYTES: usize = 512 << 10;
+/// Bytes of a segment before compression at which the next one begins: whoever looks for one record's events reads whole
+/// segments. LZ4 looks back no farther, so that larger ones are hardly better compressed.
+const SEGMENT_BYTES: usize = 64 << 10;
 /// The layout of a segment.
 pub(super) const LAYOUT: u8 = 1;
 
@@ -132,7 +133,7 @@ impl<'a> Writer<'a> {
         via: Via,
         changes: &[MemberChange],
     ) -> Result<()> {
-        for part in changes.chunks(8192) {
+        for part in changes.chunks(2048) {
             self.buffer.push(ENTRY_MEMBERS);
             self.buffer.push(event_type.number());
             self.buffer.extend_from_slice(group.0.as_bytes());

@@ -13,7 +13,9 @@ use super::{SqliteStore, damaged, io, locks, sql};
 use crate::coverage::{Closes, Complete, CoverageSeal};
 use crate::endpoint::{CoverageInfo, Cursor, DeltaPage, Membership, ObjectRef, Presence, SnapshotPage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{HeldChange, ObjectKind, Patch, PlanId, PlanSummary, RunId, RunReport, Timestamp, Unreadable};
+use crate::model::{
+    HeldChange, ObjectKind, Patch, PlanId, PlanSummary, RecordId, RunId, RunReport, Timestamp, Unreadable,
+};
 use crate::store::{
     Alert, Applied, Candidate, Conclusion, Customer, EdgeDoubt, GuardTerms, Read, Resume, RunStart, RunStore, Store,
     Stranger, fault, sealed,
@@ -47,7 +49,7 @@ impl sealed::Sealed for SqliteStore {
             let name = format!("dry-{}.db", RunId::random());
             let path = self.work.join(name);
             let store = Arc::new(SqliteStore::open(&path)?);
-            store.register(&Customer::new(start.customer.clone()), std::slice::from_ref(&start.info))?;
+            store.register(&Customer::new(start.customer.clone()), std::slice::from_ref(&start.info), start.now)?;
             let mut run = SqliteRun::begin(&store, start)?;
             run.temporary = Some(path);
             return Ok(Box::new(run));
@@ -263,7 +265,7 @@ impl RunStore for SqliteRun {
             Some((_, digest, StagePhase::Listing)) if digest == coverage.digest() => {
                 match self.stage()?.checkpoint()? {
                     Some(checkpoint) => {
-                        self.stage()?.forget_plan()?;
+                        self.stage_mut()?.forget_plan()?;
                         self.begin_stage(coverage).map(|()| Resume::Listing(checkpoint))
                     }
                     None => self.restart(coverage).map(|()| Resume::Fresh),
@@ -368,7 +370,8 @@ impl RunStore for SqliteRun {
     fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
         self.stage_mut()?.find_candidates(&proofs)?;
         let (parked, _) = self.parked()?;
-        self.stage_mut()?.propose_parked_objects(&parked)
+        self.stage_mut()?.propose_parked_objects(&parked)?;
+        self.stage_mut()?.find_doubtful(&proofs)
     }
 
     fn parked_values(&self) -> Result<Vec<ObjectRef>> {
@@ -400,11 +403,16 @@ impl RunStore for SqliteRun {
         self.stage_mut()?.void(kind)
     }
 
-    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<()> {
+    fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<Vec<RecordId>> {
         let stage = self.stage_mut()?;
         stage.commit_batch()?;
+        let figures = stage.figures;
+        let another = stage.settle_renames()?;
+        // What look-ups brought is not part of the listing.
+        stage.figures = figures;
         stage.drop_present()?;
-        stage.age_missing(missing_before)
+        stage.age_missing(missing_before)?;
+        stage.with_another_person(another)
     }
 
     fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()> {
@@ -443,7 +451,9 @@ impl RunStore for SqliteRun {
 
     fn summary(&mut self) -> Result<PlanSummary> {
         let mut summary = self.stage()?.plan_figures()?;
-        summary.members_added = self.begin.saturating_sub(self.stage()?.begin_in_vain()?);
+        let (ended, begun) = self.stage()?.retold()?;
+        summary.members_removed += ended;
+        summary.members_added = self.begin.saturating_sub(self.stage()?.begin_in_vain()?) + begun;
         summary.parked = self.judgement.items.len();
         summary.held.clone_from(&self.judgement.held);
         summary.held_id = (!self.judgement.items.is_empty())

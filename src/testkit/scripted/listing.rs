@@ -89,7 +89,10 @@ impl Pager {
         }
         if self.place.at >= self.ids.len() {
             self.closed = true;
-            page.closed.extend([Scope::Users, Scope::Groups, Scope::Computers]);
+            page.closed.extend([Scope::Groups, Scope::Computers]);
+            if !state.lies(|lie| matches!(lie, Lie::LeavesUsersOpen)) {
+                page.closed.push(Scope::Users);
+            }
         }
         page.checkpoint = Some(self.checkpoint(&state));
         Ok(SnapshotStep::Page(page))

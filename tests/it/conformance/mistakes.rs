@@ -432,6 +432,12 @@ pub(crate) fn all() -> Vec<Mistake> {
                 Ok(right?.into_iter().enumerate().map(half).collect())
             })
         }),
+        ("tells another id of one that never changes", "lookup::tells_another_address", || {
+            answers(|answer| match answer {
+                Presence::Present(Some(patch)) => Some(Presence::Renamed(patch.clone())),
+                _ => None,
+            })
+        }),
         ("reports who moved away as gone", "lookup::tells_moved_from_gone", || {
             answers(|answer| (*answer == Presence::OutOfScope).then(gone))
         }),

@@ -1,6 +1,7 @@
 //! Feeds: what happened, what needs somebody, and what somebody made of it.
 
 mod actions;
+mod apart;
 mod kills;
 mod model;
 mod notices;

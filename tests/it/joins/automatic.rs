@@ -2,8 +2,8 @@
 
 use tenantry::ErrorKind;
 use tenantry::model::{
-    AttributeName, ConflictReason, Edit, EventType, HandOver, JoinReason, ObjectKind, Record, RecordId, SourceId,
-    TombstoneKind, Value, ValueOwner, names,
+    AttributeName, ConflictReason, Edit, EventType, Feed, HandOver, JoinReason, NoticeQuery, ObjectKind, Record,
+    RecordId, SourceId, TombstoneKind, Topic, Value, ValueOwner, names,
 };
 use tenantry::testkit::ScriptedDirectory;
 
@@ -416,4 +416,59 @@ async fn only_customers_with_several_endpoints_keep_an_index_of_joins() {
     stage.import(0).await;
     assert_eq!(keys(&stage), 0);
     let _: RecordId = ann(&stage, 0).id;
+}
+
+#[tokio::test]
+async fn groups_and_computers_that_turn_out_to_be_the_same_later_stay_apart_and_say_why() {
+    let mut stage = ann_at(2).await;
+    let group = |endpoint: usize| ScriptedDirectory::id(830 + 100 * endpoint as u128);
+    let computer = |endpoint: usize| ScriptedDirectory::id(831 + 100 * endpoint as u128);
+    for endpoint in [0, 1] {
+        stage.endpoints[endpoint].change(|directory| {
+            directory.add_group(830 + 100 * endpoint as u128);
+            directory.add_computer(831 + 100 * endpoint as u128, "oslo");
+            directory.add_member(&group(endpoint), &ann_id(endpoint));
+        });
+    }
+    stage.import_all().await;
+    stage.check("imported");
+    for endpoint in [0, 1] {
+        stage.endpoints[endpoint].change(|directory| {
+            directory.anchor(&group(endpoint), "security-id", "S-1-5-32-9");
+            directory.anchor(&computer(endpoint), "object-guid", "one machine");
+        });
+    }
+    let position = stage.store().last_position(&stage.customer).unwrap();
+    stage.import_all().await;
+    stage.check("anchored");
+    let events = stage.events(position);
+    assert_eq!(count(&events, EventType::ConflictFound), 2, "{events:?}");
+    assert_eq!(count(&events, EventType::GroupRemoved) + count(&events, EventType::ComputerRemoved), 0);
+    let directory = stage.service.directory();
+    let conflicts = directory.conflicts(&stage.customer).await.unwrap();
+    assert_eq!(conflicts.iter().map(|one| one.reason).collect::<Vec<_>>(), [ConflictReason::LateAnchor; 2]);
+    for conflict in &conflicts {
+        for id in [conflict.record, conflict.others[0]] {
+            let query = NoticeQuery::new(Feed::Suggestions).of(id);
+            let told = directory.notices(&stage.customer, &query, None, 9).await.unwrap().entries;
+            let told: Vec<_> = told.iter().filter(|one| one.topic == Topic::Duplicate).collect();
+            assert!(told.len() == 1 && told[0].text.contains("the same"), "{told:?}");
+        }
+    }
+    // Told once; and a group that is made anew over there joins as every new one does.
+    let position = stage.store().last_position(&stage.customer).unwrap();
+    stage.import_all().await;
+    assert_eq!(count(&stage.events(position), EventType::ConflictFound), 0);
+    stage.endpoints[1].change(|cloud| {
+        cloud.delete(&group(1));
+        let anew = cloud.add_group(940);
+        cloud.anchor(&anew, "security-id", "S-1-5-32-9");
+        cloud.add_member(&anew, &ann_id(1));
+    });
+    stage.import_all().await;
+    stage.check("made anew");
+    let groups = stage.store().records(&stage.customer, ObjectKind::Group, None, 99).unwrap();
+    assert_eq!(groups.iter().filter(|group| group.identities.len() == 2).count(), 1, "{groups:?}");
+    let left = directory.notices(&stage.customer, &NoticeQuery::new(Feed::Suggestions), None, 9).await.unwrap().entries;
+    assert_eq!(left.iter().filter(|one| one.topic == Topic::Duplicate).count(), 1, "that of the computers");
 }

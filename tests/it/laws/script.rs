@@ -233,7 +233,12 @@ enum Mood {
 
 /// How many endpoints the history of a seed has.
 pub(super) fn sides(seed: u64) -> usize {
-    if Dice(seed ^ 0x51de5).one_in(5) { 2 } else { 1 }
+    if Dice(seed ^ 0x51de5).one_in(3) { 2 } else { 1 }
+}
+
+/// Whether the two endpoints of a history show some people both.
+pub(super) fn is_shared(seed: u64) -> bool {
+    sides(seed) > 1 && !Dice(seed ^ 0x5a4ed).one_in(3)
 }
 
 /// Makes the history of a seed: mostly a short one, because most mistakes show in a few steps.

@@ -201,7 +201,8 @@ fn a_file_of_version_1_is_brought_to_the_newest_and_keeps_everything() {
         // What later versions added, taken away again: the tables of the first are untouched by it.
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute_batch(
-            "DROP TABLE join_keys; DROP TABLE joins; DROP TABLE absorbed; DROP TABLE apart;
+            "DROP TABLE reorders; ALTER TABLE endpoints DROP COLUMN next_rank;
+             DROP TABLE join_keys; DROP TABLE joins; DROP TABLE absorbed; DROP TABLE apart;
              ALTER TABLE endpoints DROP COLUMN keyed;
              DROP TABLE alerts; DROP TABLE answers; DROP TABLE actions; DROP INDEX quarantine_by_time;
              ALTER TABLE endpoints DROP COLUMN cursor_at; ALTER TABLE endpoints DROP COLUMN cursor_ends;

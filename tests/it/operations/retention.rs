@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tenantry::ErrorKind;
-use tenantry::model::{HandOver, Keep, Retention, names};
+use tenantry::model::{Answer, Feed, HandOver, Keep, NoticeQuery, ObjectKind, Retention, Topic, names};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::stage::name;
 use super::{Replica, Stage};
+use crate::feeds::all;
 
 fn keep_last(events: u64) -> Retention {
     Retention { events: Keep::Last(events), ..Retention::default() }
@@ -90,6 +91,60 @@ async fn beyond_the_hard_limit_a_consumer_is_told_where_it_stands_and_starts_ane
     rename(&stage, 2).await;
     replica.take(&consumer.next(usize::MAX).await.unwrap());
     replica.agrees_with(stage.store(), &stage.customer, "started anew");
+}
+
+#[tokio::test]
+async fn who_falls_behind_what_is_kept_is_an_alert_until_it_starts_anew_or_is_forgotten() {
+    let stage = Stage::small().await;
+    stage.import_all().await;
+    let (slow, quick) =
+        (stage.service.consumer(&stage.customer, "a/b@c"), stage.service.consumer(&stage.customer, "q"));
+    let read = slow.next(5).await.unwrap();
+    slow.acknowledge(&read[4]).await.unwrap();
+    let directory = stage.service.directory();
+    let alerts = async || {
+        let alerts = all(&directory, &stage.customer, Feed::Alerts).await;
+        assert!(alerts.iter().all(|alert| alert.topic == Topic::ConsumerCutOff), "{alerts:?}");
+        alerts
+    };
+    let keeps = |unread| Retention { unread_events: Keep::Last(unread), ..keep_last(3) };
+    let (wide, narrow) = (keeps(1_000_000), keeps(3));
+    let catch_up = async || {
+        let last = quick.next(usize::MAX).await.unwrap().pop();
+        quick.acknowledge(&last.unwrap()).await.unwrap();
+    };
+
+    rename(&stage, 1).await;
+    catch_up().await;
+    stage.service.clone().with_retention(wide).apply_retention(&stage.customer).await.unwrap();
+    assert_eq!(alerts().await, [], "behind, and everything is kept for it");
+    stage.service.clone().with_retention(narrow).apply_retention(&stage.customer).await.unwrap();
+    let told = alerts().await;
+    assert_eq!(told.len(), 1, "who is in time is none: {told:?}");
+    assert!(told[0].text.contains("a/b@c") && told[0].count.unwrap() > 20 && told[0].remedy.contains("export"));
+    let query = NoticeQuery::new(Feed::Alerts).of(stage
+        .service
+        .store()
+        .records(&stage.customer, ObjectKind::User, None, 1)
+        .unwrap()[0]
+        .id);
+    assert_eq!(directory.notices(&stage.customer, &query, None, 9).await.unwrap().entries, [], "of no record");
+    directory.answer(&stage.customer, &told[0].id, Answer::Dismissed, "kim").await.unwrap();
+    assert_eq!(alerts().await, []);
+
+    // Started anew: what was dismissed is over, and when it happens again it is told again.
+    let last = stage.store().last_position(&stage.customer).unwrap();
+    slow.start_after(last).await.unwrap();
+    let all_of_it = NoticeQuery::new(Feed::Alerts).with_dismissed();
+    assert_eq!(directory.notices(&stage.customer, &all_of_it, None, 9).await.unwrap().entries, []);
+    for round in 2..=5 {
+        rename(&stage, round).await;
+    }
+    catch_up().await;
+    stage.service.clone().with_retention(narrow).apply_retention(&stage.customer).await.unwrap();
+    assert_eq!(alerts().await.len(), 1);
+    stage.service.forget_consumer(&stage.customer, "a/b@c").await.unwrap();
+    assert_eq!(alerts().await, []);
 }
 
 #[tokio::test]

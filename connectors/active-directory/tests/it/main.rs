@@ -16,6 +16,8 @@ mod followed;
 mod known;
 mod listing;
 mod lookups;
+#[path = "../../../ldap/tests/domain/lost_members.rs"]
+mod lost_members;
 mod members;
 mod trouble;
 #[path = "../../../ldap/tests/domain/usn_histories.rs"]

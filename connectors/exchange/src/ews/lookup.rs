@@ -44,15 +44,14 @@ fn owner<'a>(found: &'a Found, address: &str) -> Option<&'a Resolution> {
     })
 }
 
-/// Tells of an object by the id that was asked for: whoever has another primary address by now is still the same.
+/// Tells of an object; whoever has another primary address by now is still the same.
 fn present(resolution: &Resolution, asked: &ObjectRef, full: bool) -> Presence {
     match map::object(resolution, full) {
-        Mapped::Object(mut patch) if patch.object.kind == asked.key.kind => {
-            patch.object.id = asked.key.id.clone();
-            Presence::Present(Some(patch))
-        }
+        Mapped::Object(patch) if patch.object.kind != asked.key.kind => Presence::Unknown(Reason::WeakId),
+        Mapped::Object(patch) if patch.object.id == asked.key.id => Presence::Present(Some(patch)),
+        Mapped::Object(patch) => Presence::Renamed(patch),
         // The address is somebody else's now.
-        Mapped::Object(_) | Mapped::Left(_) => Presence::Unknown(Reason::WeakId),
+        Mapped::Left(_) => Presence::Unknown(Reason::WeakId),
         Mapped::Senseless(_) => Presence::Present(None),
     }
 }

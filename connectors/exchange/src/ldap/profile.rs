@@ -97,13 +97,15 @@ impl Profile for Recipients {
         ]
     }
 
-    fn tombstones(&self) -> &'static [(&'static str, Option<ObjectKind>)] {
+    fn tombstones(&self) -> &'static [(&'static str, ObjectKind)] {
+        // Computers and foreign principals do not come in, but groups for mail may have them as members.
         &[
-            ("group", Some(ObjectKind::Group)),
-            (DYNAMIC_GROUP, Some(ObjectKind::Group)),
-            ("computer", None),
-            ("user", Some(ObjectKind::User)),
-            ("contact", Some(ObjectKind::User)),
+            ("group", ObjectKind::Group),
+            (DYNAMIC_GROUP, ObjectKind::Group),
+            ("computer", ObjectKind::Computer),
+            ("user", ObjectKind::User),
+            ("contact", ObjectKind::User),
+            ("foreignSecurityPrincipal", ObjectKind::User),
         ]
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tenantry::model::{CustomerId, EndpointName, GuardLimits, Limit, ObjectKind, Outcome, Record, RunReport, names};
+use tenantry::model::{
+    CustomerId, EndpointName, GuardLimits, Limit, ObjectKind, Outcome, Record, RecordId, RunReport, names,
+};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore, Store};
 use tenantry_fakes::ews::{Call, Fault, Id, Kind, On, Organisation, Recipient};
 
@@ -114,6 +116,55 @@ async fn who_is_hidden_or_removed_becomes_missing_and_is_never_removed() {
     assert!(local.records()["user1@corp.example"].missing_since.is_none());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_hidden_where_an_address_finds_them_all_the_same_is_not_missing() {
+    let site = start(organisation()).await;
+    site.organisation.edit_settings(|settings| settings.hidden_by_address = true);
+    let local = Local::new(&site, "found").await;
+    local.import().await;
+    for number in 0..4 {
+        site.organisation.hide(site.organisation.find(&format!("user{number}@corp.example")).unwrap());
+    }
+    site.organisation.remove(site.organisation.find("user9@corp.example").unwrap());
+    site.organisation.rename(site.organisation.find("user1@corp.example").unwrap(), "First1", "Changed");
+    let report = local.import().await;
+    assert_eq!((report.outcome, report.removed, report.missing), (Outcome::Done, 0, 1), "{report:?}");
+    let records = local.records();
+    assert_eq!(records["user1@corp.example"].attributes.text(&names::LAST_NAME), Some("Changed"));
+    assert!(records["user0@corp.example"].missing_since.is_none());
+    assert!(records["user9@corp.example"].missing_since.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_another_primary_address_stays_the_same_record_also_where_the_old_one_is_not_shown() {
+    let site = start(organisation()).await;
+    let local = Local::new(&site, "readdressed").await;
+    local.import().await;
+    let before = local.records();
+    let one = site.organisation.find("user3@corp.example").unwrap();
+    // More addresses than a server tells: the first one is not among those that it shows.
+    for number in 0..5 {
+        site.organisation.readdress(one, &format!("kim{number}@corp.example"));
+    }
+    let team = site.organisation.find("team@corp.example").unwrap();
+    site.organisation.readdress(team, "crew@corp.example");
+    let report = local.import().await;
+    assert_eq!((report.created, report.updated, report.removed, report.missing), (0, 2, 0, 0), "{report:?}");
+    let records = local.records();
+    assert_eq!(records.len(), before.len());
+    assert_eq!(records["kim4@corp.example"].id, before["user3@corp.example"].id);
+    assert_eq!(records["crew@corp.example"].id, before["team@corp.example"].id);
+    assert!(local.members(&records["crew@corp.example"]).contains("kim4@corp.example"));
+    // The old address is taken from her and given to somebody else.
+    site.organisation.drop_address(one, "user3@corp.example");
+    site.organisation.add(Recipient::user("user3").named("Another", "Person"));
+    let report = local.import().await;
+    assert_eq!((report.created, report.missing), (1, 0), "{report:?}");
+    let records = local.records();
+    assert_eq!(records["kim4@corp.example"].id, before["user3@corp.example"].id);
+    assert_ne!(records["user3@corp.example"].id, before["user3@corp.example"].id);
+}
+
 struct Chance(u64);
 
 impl Chance {
@@ -130,7 +181,8 @@ fn change(organisation: &Organisation, chance: &mut Chance, step: usize) {
     let one = people[chance.below(people.len())];
     let group = groups[chance.below(groups.len())];
     match chance.below(8) {
-        0 => {
+        // No two recipients have one address.
+        0 if organisation.find(&format!("new{step}@corp.example")).is_none() => {
             organisation.add(Recipient::user(format!("new{step}")).named("Neu", &format!("Ж{step}")));
         }
         1 => organisation.hide(one),
@@ -138,13 +190,28 @@ fn change(organisation: &Organisation, chance: &mut Chance, step: usize) {
         3 => {
             organisation.remove(one);
         }
-        4 => organisation.rename(one, &format!("Other{step}"), "Name"),
+        4 => {
+            let first = organisation.get(one).map(|one| one.first_name).unwrap_or_default();
+            organisation.rename(one, &first, &format!("Other{step}"));
+        }
         5 => organisation.add_member(group, one),
         6 => organisation.remove_member(group, one),
-        _ => {
+        _ if organisation.find(&format!("c{step}@partner.example")).is_none() => {
             organisation.add(Recipient::contact(format!("c{step}")).primary(&format!("c{step}@partner.example")));
         }
+        _ => {}
     }
+}
+
+/// Gives somebody who can be seen another primary address; now and then a group. Returns the address before.
+fn readdress(organisation: &Organisation, chance: &mut Chance, step: usize) -> String {
+    let mut all = organisation.visible();
+    if chance.below(4) > 0 {
+        all.retain(|(_, one)| !one.kind.is_group());
+    }
+    let (id, one) = all.swap_remove(chance.below(all.len()));
+    organisation.readdress(id, &format!("Moved{step}.{}@corp.example", chance.0 >> 32));
+    one.primary_address().unwrap().to_ascii_lowercase()
 }
 
 fn lie(site: &Site, chance: &mut Chance, seed: u64) {
@@ -167,12 +234,19 @@ async fn random_histories_with_lies_remove_nobody_and_end_with_the_truth() {
         assert_eq!(local.import().await.outcome, Outcome::Done);
         let mut chance = Chance(seed);
         let mut known: BTreeSet<String> = local.records().into_keys().collect();
-        for step in 0..6 {
+        // Who has which record: told by the organisation's own ids, which no server tells.
+        let mut people: BTreeMap<Id, RecordId> = BTreeMap::new();
+        for step in 0..8 {
             for _ in 0..3 {
                 change(&site.organisation, &mut chance, step);
             }
             if step % 2 == 0 {
                 lie(&site, &mut chance, seed);
+            } else {
+                // While a server denies what it knows, nobody can tell who has another address from who has left.
+                for _ in 0..2 {
+                    known.remove(&readdress(&site.organisation, &mut chance, step));
+                }
             }
             let report = local.import().await;
             // What a consistent lie makes missing is held back by the guard.
@@ -181,6 +255,13 @@ async fn random_histories_with_lies_remove_nobody_and_end_with_the_truth() {
             assert!(known.is_subset(&now), "seed {seed} step {step}: {:?}", known.difference(&now));
             known = now;
             site.fake.faults().clear();
+            let records = local.records();
+            for (id, one) in site.organisation.visible() {
+                let address = one.primary_address().unwrap().to_ascii_lowercase();
+                let Some(record) = records.get(&address) else { continue };
+                let same = *people.entry(id).or_insert(record.id) == record.id;
+                assert!(same, "seed {seed} step {step}: {address} is another record now");
+            }
         }
         let last = local.import().await;
         assert_eq!((last.outcome, last.removed), (Outcome::Done, 0), "seed {seed}: {last:?}");
@@ -202,7 +283,7 @@ async fn random_histories_with_lies_remove_nobody_and_end_with_the_truth() {
             assert_eq!(record.missing_since.is_some(), !visible.contains_key(address), "seed {seed}: {address}");
         }
         for group in site.organisation.of_kind(Kind::Group) {
-            let address = site.organisation.get(group).unwrap().primary_address().unwrap().to_owned();
+            let address = site.organisation.get(group).unwrap().primary_address().unwrap().to_ascii_lowercase();
             let expected: BTreeSet<String> = site
                 .organisation
                 .members(group)

@@ -174,12 +174,12 @@ async fn a_listing_that_runs_out_of_requests_closes_nothing() {
 }
 
 #[tokio::test]
-async fn an_old_address_leads_to_the_same_recipient_under_the_id_that_was_asked_for() {
+async fn an_old_address_leads_to_the_same_recipient_under_the_id_that_it_has_now() {
     let site = start(small()).await;
     let ann = site.organisation.find("ann@corp.example").unwrap();
     site.organisation.readdress(ann, "ann.hill@corp.example");
-    let Presence::Present(Some(patch)) = site.lookup(ObjectKind::User, "ann@corp.example").await else { panic!() };
-    assert_eq!(patch.object.id, SourceId::address("ann@corp.example"));
+    let Presence::Renamed(patch) = site.lookup(ObjectKind::User, "ann@corp.example").await else { panic!() };
+    assert_eq!(patch.object.id, SourceId::address("ann.hill@corp.example"));
     assert_eq!(patch.attributes.text(&names::PRIMARY_EMAIL), Some("ann.hill@corp.example"));
 }
 
@@ -191,7 +191,7 @@ async fn an_old_address_is_found_where_there_is_no_place_to_tell_of_it() {
         site.organisation.readdress(ann, &format!("ann{number}@corp.example"));
     }
     let presence = site.lookup(ObjectKind::User, "ann@corp.example").await;
-    assert!(matches!(presence, Presence::Present(Some(_))), "{presence:?}");
+    assert!(matches!(presence, Presence::Renamed(_)), "{presence:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,10 @@ mod ldap;
 #[path = "../../../ldap/tests/domain/conformance.rs"]
 mod ldap_conformance;
 mod listing;
+#[path = "../../../ldap/tests/domain/lost_members.rs"]
+mod lost_members;
 mod organisation;
+mod routes;
 mod sign_in;
 mod trouble;
 #[path = "../../../ldap/tests/domain/usn_histories.rs"]

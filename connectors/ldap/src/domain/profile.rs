@@ -74,9 +74,9 @@ pub trait Profile: Debug + Send + Sync + 'static {
     /// Names attributes of groups whose change puts no group into scope or out of it.
     fn harmless(&self) -> &'static [&'static str];
 
-    /// Names the classes of deleted objects that are told of, and their kinds; none for what does not come in. Of several
-    /// the first one counts.
-    fn tombstones(&self) -> &'static [(&'static str, Option<ObjectKind>)];
+    /// Names the classes of deleted objects that are told of, and their kinds: what comes in, and whatever else is a member
+    /// of what comes in, because no group tells of a member that it lost in this way. Of several the first one counts.
+    fn tombstones(&self) -> &'static [(&'static str, ObjectKind)];
 
     /// Selects contacts that are not listed, and are to be told as such where they are members; none if all are listed.
     fn contacts_apart(&self) -> Result<Option<Filter>>;

@@ -157,8 +157,7 @@ impl UsnDelta {
                 if !probe::tombstones(&shared.connection, cx, controller, Some(self.gathering.pin())).await? {
                     return Ok(None);
                 }
-                let ours = shared.profile.tombstones().iter().filter(|(_, kind)| kind.is_some());
-                let classes = ours.map(|(class, _)| Filter::equals("objectClass", class));
+                let classes = shared.profile.tombstones().iter().map(|(class, _)| Filter::equals("objectClass", class));
                 let kinds = Filter::or(classes.collect::<Result<Vec<_>>>()?)?;
                 let filter = Filter::and([Filter::parse("(isDeleted=TRUE)")?, self.changed()?, kinds]);
                 let request = SearchRequest::new(probe::deleted_objects(controller), filter)
@@ -194,7 +193,7 @@ impl UsnDelta {
             }
             Step::Deleted => {
                 let profile = &*self.gathering.shared.profile;
-                // The search asked for classes that come in.
+                // The search asked for classes that are told of.
                 let read = |entry| tombstone(profile, entry, Some(ObjectKind::User));
                 let tombstones: Vec<_> = entries.iter().filter_map(read).collect();
                 self.gathering.take_tombstones(tombstones);
@@ -263,13 +262,13 @@ impl DeltaPager for UsnDelta {
     }
 }
 
-/// Reads what is left of a deleted object; nothing if it is none that comes in. Where it lay does not matter: who was
+/// Reads what is left of a deleted object; nothing if it is none that is told of. Where it lay does not matter: who was
 /// never imported is not known. `otherwise` is what it is taken for if its class is none of the profile's.
 pub(crate) fn tombstone(profile: &dyn Profile, entry: &Entry, otherwise: Option<ObjectKind>) -> Option<Tombstone> {
     let (guid, _) = identity(entry).ok()?;
     let classes = entry.texts("objectClass").ok()?;
     let is = |name: &str| classes.iter().any(|class| class.eq_ignore_ascii_case(name));
     let known = profile.tombstones().iter().find(|(class, _)| is(class)).map(|(_, kind)| *kind);
-    let object = ObjectKey { kind: known.unwrap_or(otherwise)?, id: SourceId::Guid(guid) };
+    let object = ObjectKey { kind: known.or(otherwise)?, id: SourceId::Guid(guid) };
     lookup::is_deleted(entry).then(|| Tombstone { object, kind: lookup::tombstone(entry) })
 }

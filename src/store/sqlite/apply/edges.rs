@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::told::Told;
 use super::{Apply, Chunk, Reached};
 use crate::error::Result;
 use crate::model::{EventType, Member, SourceKey, Via};
@@ -9,10 +10,7 @@ use crate::store::codec::{self, pack_sorted};
 use crate::store::fault;
 use crate::store::numbers::Numbers;
 use crate::store::sqlite::key_index::Found;
-use crate::store::sqlite::member::{
-    Group, group_of, member_found, member_of, member_record, packed_members, write_packed,
-};
-use crate::store::sqlite::outbox::MemberChange;
+use crate::store::sqlite::member::{Group, group_of, member_of, packed_members, write_packed};
 use crate::store::sqlite::plan::{merge_sorted, subtract_sorted};
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Class, Standing, State, damaged, sql};
@@ -69,6 +67,10 @@ impl Apply {
         let step = || sql("apply memberships");
         if self.index.is_none() {
             self.index = Some(stage.key_index()?);
+            self.waiting.noted = stage.names_many()?;
+            if self.waiting.noted {
+                stage.note_joined()?;
+            }
         }
         let groups: Vec<(i64, SourceKey, i64)> = {
             let mut query = stage
@@ -92,6 +94,7 @@ impl Apply {
                 break;
             }
         }
+        self.tell_waiting(stage, chunk)?;
         // Before the state file: done twice, the way back ends the same; not done, it would be lost.
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
@@ -168,8 +171,9 @@ impl Apply {
         begin: &mut Vec<Listed>,
     ) -> Result<()> {
         begin.sort_unstable_by_key(|(number, ..)| *number);
-        let mut events = Vec::with_capacity(begin.len());
-        for (number, found, member) in begin.drain(..) {
+        let Group { record, source_id, .. } = &change.group;
+        let mut told = Told::new(EventType::MemberAdded, *record, source_id, change.via(), begin.len());
+        for (number, found, mut member) in begin.drain(..) {
             change.digest = change.digest.wrapping_add(codec::member_digest(self.target.seed, &member.id.key()));
             stage.note_reverse(number, change.group_via, true)?;
             if found.standing.state == State::Soft {
@@ -177,16 +181,12 @@ impl Apply {
                 forget_sleeping(chunk, number, change.group_via)?;
             }
             change.begun.insert(number);
-            events.push(MemberChange {
-                record: member_record(chunk.transaction, &found)?,
-                member: Member { kind: kind_of(&found, member.kind), id: member.id },
-            });
+            member.kind = kind_of(&found, member.kind);
+            told.push_found(chunk, member, &found)?;
         }
-        let Group { record, source_id, .. } = &change.group;
-        chunk.events.add_members(EventType::MemberAdded, *record, source_id, change.via(), &events)?;
-        chunk.applied.members_added += events.len() as u64;
-        chunk.counts[3] += i64::try_from(events.len()).unwrap_or(0);
-        Ok(())
+        chunk.applied.members_added += told.len() as u64;
+        chunk.counts[3] += i64::try_from(told.len()).unwrap_or(0);
+        self.tell(stage, chunk, told)
     }
 
     /// Takes members from a group, with their events, and notes the way back. Who has just begun stays.
@@ -199,20 +199,18 @@ impl Apply {
     ) -> Result<()> {
         let end: Vec<u64> = end.iter().copied().filter(|number| !change.begun.contains(*number)).collect();
         for part in end.chunks(MEMBERS_AT_ONCE) {
-            let mut events = Vec::with_capacity(part.len());
+            let Group { record, source_id, .. } = &change.group;
+            let mut told = Told::new(EventType::MemberRemoved, *record, source_id, change.via(), part.len());
             for number in part {
-                let event = self.ending_member(stage, chunk, change.group_via, *number)?;
-                let key = event.member.id.key();
+                let key = self.ending_member(stage, chunk, change.group_via, *number, &mut told)?;
                 change.digest = change.digest.wrapping_sub(codec::member_digest(self.target.seed, &key));
                 stage.note_reverse(*number, change.group_via, false)?;
                 change.members.remove(*number);
-                events.push(event);
             }
-            let Group { record, source_id, .. } = &change.group;
-            chunk.events.add_members(EventType::MemberRemoved, *record, source_id, change.via(), &events)?;
-            chunk.applied.members_removed += events.len() as u64;
-            chunk.counts[3] -= i64::try_from(events.len()).unwrap_or(0);
+            chunk.applied.members_removed += told.len() as u64;
+            chunk.counts[3] -= i64::try_from(told.len()).unwrap_or(0);
             change.ended = true;
+            self.tell(stage, chunk, told)?;
         }
         Ok(())
     }
@@ -247,6 +245,7 @@ impl Apply {
             self.end_members(stage, chunk, &mut change, &going)?;
             change.write(chunk)?;
         }
+        self.tell_waiting(stage, chunk)?;
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(step())?;
         fault::point();
@@ -310,15 +309,27 @@ impl Apply {
         Ok(found)
     }
 
-    /// Describes a member whose membership ends: from memory where the directory named it.
-    fn ending_member(&self, stage: &Stage, chunk: &Chunk<'_>, group_via: i64, number: u64) -> Result<MemberChange> {
+    /// Describes a member whose membership ends: from memory where the directory named it. Returns its key.
+    fn ending_member(
+        &self,
+        stage: &Stage,
+        chunk: &Chunk<'_>,
+        group_via: i64,
+        number: u64,
+        told: &mut Told,
+    ) -> Result<SourceKey> {
         if let Some(index) = &self.index
             && let Some(id) = stage.ended_member(group_via, number)?
-            && let Some(found) = index.get(&id.key())?
+            && let key = id.key()
+            && let Some(found) = index.get(&key)?
         {
-            return member_found(chunk.transaction, id, &found);
+            told.push_found(chunk, Member { id, kind: found.standing.member_kind() }, &found)?;
+            return Ok(key);
         }
-        member_of(chunk.transaction, self.target.endpoint_no, number)
+        let change = member_of(chunk.transaction, self.target.endpoint_no, number)?;
+        let key = change.member.id.key();
+        told.push(change);
+        Ok(key)
     }
 }
 

@@ -8,30 +8,33 @@ mod finish;
 mod joins;
 mod objects;
 mod probes;
+mod records;
 mod removals;
+mod renames;
 mod repair;
 mod reverse;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::edit;
-use super::join::{self, Ground};
+use super::join::{self, Ahead, Ground};
 use super::key_index::KeyIndex;
 use super::outbox::Writer;
 use super::stage::Stage;
-use super::{Class, Standing, damaged, sql};
+use super::{damaged, sql};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{
-    Attributes, CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, SourceId, SourceKey,
-    Timestamp,
-};
-use crate::rules::precedence::{Image, Own, compose};
-use crate::store::{Applied, codec, fault};
+use crate::model::{CustomerId, EndpointName, EventType, ObjectKind, Record, RecordId, RunId, Timestamp};
+use crate::store::{Applied, fault};
 
 pub(super) use finish::{Finish, abort, finish};
+pub(super) use records::{
+    Arriving, RecordRow, images, is_object, load_record, name_owner, record_row, standing_at, standing_of,
+};
+use records::{images_seeing, with_facets};
 pub(super) use repair::repair;
 
 /// Rows of a chunk behind which other writers get their turn.
@@ -105,10 +108,16 @@ pub(super) struct Apply {
     /// Whether a delta is applied: sleeping memberships are then woken here, else the listing brings them.
     pub(super) wakes: bool,
     containers: HashMap<String, i64>,
-    /// Probes of new objects that joined a record: written with them, at the end of the chunk.
+    /// Whether the endpoint has computers, once that was asked.
+    has_computers: Option<bool>,
+    /// Probes of new objects that joined a record, where computers may name them: written with them, at the end of the chunk.
     joined: Vec<([u8; 16], probes::ProbeRow, Option<i64>)>,
+    /// Objects of this chunk that have another id now: their memberships are still under the old one.
+    renamed: Vec<renames::Renamed>,
     /// What memberships name, by key, while they are applied.
     index: Option<KeyIndex>,
+    /// Changes of members that are told together.
+    waiting: told::Waiting,
 }
 
 /// One transaction of an apply.
@@ -122,6 +131,10 @@ struct Chunk<'a> {
     adopts: bool,
     /// What objects of several endpoints are joined on; `None` for a customer who has one.
     ground: Option<Ground>,
+    /// What was read for the new objects of the chunk beforehand.
+    ahead: Ahead,
+    /// The ids that new objects of the chunk would found, and the records that have them already.
+    founded: HashMap<i64, (RecordId, Option<i64>)>,
     /// What was there when the chunk began.
     before: Before,
     now: Timestamp,
@@ -131,6 +144,8 @@ struct Chunk<'a> {
 struct Before {
     /// The endpoint's place in the customer's order, and what it leaves to local editors.
     rank: u32,
+    /// Its place in records up to this number, while the order changes.
+    next_rank: Option<(u32, i64)>,
     yielded: Vec<String>,
     /// Whether any record has an id that a new one might be given: not before the first import of all has written them.
     any_ids: bool,
@@ -140,17 +155,26 @@ struct Before {
 
 impl Before {
     fn read(transaction: &Transaction<'_>, endpoint_no: i64) -> Result<Self> {
-        let (rank, yielded, any_ids, last_facet): (u32, String, bool, Option<i64>) = transaction
+        type Row = (u32, String, bool, Option<i64>, Option<u32>, Option<i64>);
+        let (rank, yielded, any_ids, last_facet, next, upto): Row = transaction
             .prepare_cached(
-                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets)
-                 FROM endpoints WHERE endpoint_no = ?1",
+                "SELECT rank, yielded, EXISTS (SELECT 1 FROM record_ids), (SELECT max(object_no) FROM facets),
+                        next_rank, (SELECT upto FROM reorders r WHERE r.customer_no = e.customer_no)
+                 FROM endpoints e WHERE endpoint_no = ?1",
             )
             .and_then(|mut query| {
-                query.query_row([endpoint_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                query.query_row([endpoint_no], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                })
             })
             .map_err(sql("read the endpoint"))?;
         let yielded = serde_json::from_str(&yielded).unwrap_or_default();
-        Ok(Self { rank, yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+        Ok(Self { rank, next_rank: next.zip(upto), yielded, any_ids, last_facet: last_facet.unwrap_or(i64::MIN) })
+    }
+
+    /// Returns the endpoint's place in the order that a record follows.
+    fn rank_in(&self, record_no: i64) -> u32 {
+        self.next_rank.filter(|(_, upto)| record_no <= *upto).map_or(self.rank, |(next, _)| next)
     }
 }
 
@@ -232,20 +256,18 @@ pub(super) fn upserted(events: &mut Writer<'_>, before: Option<&Record>, after: 
     Ok(true)
 }
 
-/// A record's own row.
-pub(super) struct RecordRow {
-    pub(super) id: RecordId,
-    pub(super) kind: ObjectKind,
-    pub(super) archived: bool,
-    /// Local values, also those of the records that it absorbed.
-    pub(super) local: Attributes,
-    /// Its own local values.
-    pub(super) own: Attributes,
-}
-
 impl Apply {
     pub(super) fn new(target: Target, wakes: bool) -> Self {
-        Self { target, wakes, containers: HashMap::new(), joined: Vec::new(), index: None }
+        Self {
+            target,
+            wakes,
+            containers: HashMap::new(),
+            has_computers: None,
+            joined: Vec::new(),
+            renamed: Vec::new(),
+            index: None,
+            waiting: told::Waiting::default(),
+        }
     }
 
     /// Applies one chunk. Returns what was applied so far, and whether everything but the finish is done.
@@ -278,8 +300,18 @@ impl Apply {
         let several = brings && join::is_several(&transaction, target.customer_no)?;
         let ground = several.then(|| Ground::read(&transaction, target.customer_no)).transpose()?;
         let before = Before::read(&transaction, target.endpoint_no)?;
-        let mut chunk =
-            Chunk { transaction: &transaction, events, applied, counts: [0; 4], adopts, ground, before, now };
+        let mut chunk = Chunk {
+            transaction: &transaction,
+            events,
+            applied,
+            counts: [0; 4],
+            adopts,
+            ground,
+            ahead: Ahead::default(),
+            founded: HashMap::new(),
+            before,
+            now,
+        };
         let reached = match phase {
             ApplyPhase::Objects => self.objects(stage, &mut chunk, at)?,
             ApplyPhase::Probes => self.probes(stage, &chunk, at)?,
@@ -380,173 +412,4 @@ pub(super) fn reached(connection: &Connection, target: &Target, phase: ApplyPhas
 /// Returns what was applied of the run's plan so far.
 pub(super) fn applied(connection: &Connection, target: &Target) -> Result<Applied> {
     position(connection, target).map(|(_, _, applied)| applied)
-}
-
-/// Reads a record's own row.
-pub(super) fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
-    let row = connection
-        .prepare_cached(
-            "SELECT id, kind, archived_at, local, EXISTS (SELECT 1 FROM absorbed WHERE into_no = ?1)
-             FROM records WHERE record_no = ?1",
-        )
-        .and_then(|mut query| {
-            query
-                .query_row([record_no], |row| {
-                    Ok((
-                        row.get::<_, [u8; 16]>(0)?,
-                        row.get::<_, i64>(1)?,
-                        row.get::<_, Option<i64>>(2)?,
-                        row.get::<_, Option<Vec<u8>>>(3)?,
-                        row.get::<_, bool>(4)?,
-                    ))
-                })
-                .optional()
-        })
-        .map_err(sql("read a record"))?;
-    row.map(|(id, kind, archived_at, local, absorbs)| {
-        let own = local.map(|bytes| codec::read_attributes(&bytes)).transpose()?.unwrap_or_default();
-        let local = if absorbs { join::local_with_absorbed(connection, record_no, &own)? } else { own.clone() };
-        Ok(RecordRow {
-            id: RecordId(uuid::Uuid::from_bytes(id)),
-            kind: super::kind_from_number(kind)?,
-            archived: archived_at.is_some(),
-            local,
-            own,
-        })
-    })
-    .transpose()
-}
-
-/// Merges the facets of an object over its core attributes.
-fn with_facets(connection: &Connection, object_no: i64, core: Attributes) -> Result<Attributes> {
-    let step = || sql("read an object");
-    let mut attributes = core;
-    let mut query =
-        connection.prepare_cached("SELECT body FROM facets WHERE object_no = ?1 ORDER BY facet").map_err(step())?;
-    let mut rows = query.query([object_no]).map_err(step())?;
-    while let Some(row) = rows.next().map_err(step())? {
-        let body = row.get_ref(0).map_err(step())?.as_blob().map_err(|_| damaged("a facet"))?;
-        attributes.merge(&codec::read_attributes(body)?);
-    }
-    Ok(attributes)
-}
-
-/// Reads the images of all objects of a record that are there.
-pub(super) fn images(connection: &Connection, record_no: i64) -> Result<Vec<Image>> {
-    let step = || sql("read the objects of a record");
-    let mut query = connection
-        .prepare_cached(
-            "SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
-             FROM objects o JOIN endpoints e USING (endpoint_no)
-             WHERE o.object_no = ?1 AND o.record_no = ?1
-             UNION ALL
-             SELECT o.object_no, o.source_id, o.body, o.missing_since, e.endpoint_no, e.name, e.rank, e.yielded
-             FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
-             WHERE o.record_no = ?1 AND o.record_no <> o.object_no",
-        )
-        .map_err(step())?;
-    let mut rows = query.query([record_no]).map_err(step())?;
-    let mut images = Vec::new();
-    while let Some(row) = rows.next().map_err(step())? {
-        let object_no: i64 = row.get(0).map_err(step())?;
-        let source_id =
-            SourceId::from_stored(&row.get::<_, Vec<u8>>(1).map_err(step())?).ok_or_else(|| damaged("a source id"))?;
-        let standing = standing_of(connection, row.get(4).map_err(step())?, &source_id)?;
-        // Without a probe, or with a mere member's, it is new: probes are written once all new objects are.
-        if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
-            continue;
-        }
-        let body: Vec<u8> = row.get(2).map_err(step())?;
-        let attributes = with_facets(connection, object_no, codec::read_attributes(&body)?)?;
-        images.push(Image {
-            endpoint: EndpointName::new(row.get::<_, String>(5).map_err(step())?)?,
-            rank: row.get(6).map_err(step())?,
-            source_id,
-            attributes,
-            missing_since: row.get::<_, Option<i64>>(3).map_err(step())?.map(Timestamp),
-            yielded: serde_json::from_str(&row.get::<_, String>(7).map_err(step())?).unwrap_or_default(),
-        });
-    }
-    Ok(images)
-}
-
-pub(super) fn standing_of(connection: &Connection, endpoint_no: i64, id: &SourceId) -> Result<Option<Standing>> {
-    connection
-        .prepare_cached("SELECT standing FROM probes WHERE endpoint_no = ?1 AND source_key = ?2 AND facet = 0")
-        .and_then(|mut query| query.query_row(params![endpoint_no, id.key().0], |row| row.get(0)).optional())
-        .map_err(sql("read an object"))?
-        .map(Standing::from_number)
-        .transpose()
-}
-
-/// Puts the record together as it stands in the state file. `None` where there is none.
-pub(super) fn load_record(connection: &Connection, record_no: i64) -> Result<Option<Record>> {
-    let Some(row) = record_row(connection, record_no)? else { return Ok(None) };
-    let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
-    let mut record = compose(own, images(connection, record_no)?);
-    name_owner(connection, record_no, &mut record, |_| Ok(None))?;
-    Ok(Some(record))
-}
-
-/// What is known of an owner that this run brings.
-pub(super) enum Arriving {
-    /// It founds a record of this kind.
-    Kind(ObjectKind),
-    /// It has this one, or takes it over.
-    Record(RecordId),
-}
-
-/// Names the record of a computer's owner: the one that there is, else the one that its first import founds. Whether it is
-/// imported makes no difference: that changes without the computer, which is then told by nobody.
-pub(super) fn name_owner(
-    connection: &Connection,
-    record_no: i64,
-    record: &mut Record,
-    arriving: impl FnOnce(&SourceKey) -> Result<Option<Arriving>>,
-) -> Result<()> {
-    let (Some(owner), Some(lock)) = (record.attributes.text(&crate::model::names::OWNER), &record.lock) else {
-        return Ok(());
-    };
-    let key = SourceId::parse(owner).key();
-    let (customer, customer_no): (String, i64) = connection
-        .prepare_cached(
-            "SELECT c.id, c.customer_no FROM records JOIN customers c USING (customer_no) WHERE record_no = ?1",
-        )
-        .and_then(|mut query| query.query_row([record_no], |row| Ok((row.get(0)?, row.get(1)?))))
-        .map_err(sql("read the owner of a computer"))?;
-    let known: Option<(i64, Option<[u8; 16]>)> = connection
-        .prepare_cached(
-            "SELECT p.standing, r.id FROM endpoints e JOIN probes p USING (endpoint_no)
-             LEFT JOIN objects o USING (object_no) LEFT JOIN records r ON r.record_no = o.record_no
-             WHERE e.customer_no = ?1 AND e.name = ?2 AND p.source_key = ?3 AND p.facet = 0",
-        )
-        .and_then(|mut query| {
-            query
-                .query_row(params![customer_no, lock.endpoint.as_str(), key.0], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
-        .map_err(sql("read the owner of a computer"))?;
-    let found = match known {
-        Some((_, Some(id))) => Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))),
-        Some((standing, None)) => Standing::from_number(standing)?.kind().map(Arriving::Kind),
-        None => None,
-    };
-    let found = match found {
-        None => arriving(&key)?,
-        found => found,
-    };
-    record.owner = Some(match found {
-        Some(Arriving::Record(id)) => id,
-        // Some computers belong to a group; who is not known is a person.
-        found => {
-            let kind = if let Some(Arriving::Kind(kind)) = found { kind } else { ObjectKind::User };
-            RecordId::founded_by(&CustomerId::new(customer)?, &lock.endpoint, kind, &key)
-        }
-    });
-    Ok(())
-}
-
-/// Tells whether a class is an imported object of a kind.
-pub(super) fn is_object(standing: Standing) -> bool {
-    matches!(standing.class, Class::Object(_))
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::joins::Room;
 use super::probes::New;
 use super::removals::Told;
 use super::{Apply, Arriving, Chunk, Reached, images, record_row};
@@ -19,7 +20,7 @@ use crate::store::{codec, fault};
 /// Staged objects of one transaction: each takes a few rows.
 const OBJECTS_A_CHUNK: usize = 5000;
 /// Never equal to a real fingerprint's bytes by design: a listing of the object is compared in full next time.
-const NO_FINGERPRINT: [u8; 16] = [0; 16];
+pub(super) const NO_FINGERPRINT: [u8; 16] = [0; 16];
 
 /// One staged object.
 pub(super) struct Row {
@@ -28,13 +29,13 @@ pub(super) struct Row {
     pub(super) kind: ObjectKind,
     pub(super) source_id: SourceId,
     pub(super) container: Option<String>,
-    anchors: Option<String>,
-    primary_group: Option<Vec<u8>>,
-    body: Vec<u8>,
+    pub(super) anchors: Option<String>,
+    pub(super) primary_group: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
     pub(super) fingerprint: [u8; 16],
     observations: Option<Vec<u8>>,
     pub(super) observed: i64,
-    held: Vec<AttributeName>,
+    pub(super) held: Vec<AttributeName>,
 }
 
 impl Row {
@@ -101,6 +102,7 @@ impl Apply {
         }
         let Some(last) = rows.last() else { return Ok(Reached::End) };
         let reached = Reached::Position(last.stage_no);
+        self.look_ahead(stage, chunk, &rows)?;
         stage.file.execute_batch("BEGIN").map_err(sql("note changes"))?;
         let mut rest = rows.as_slice();
         while let Some(first) = rest.first() {
@@ -115,6 +117,7 @@ impl Apply {
             }
         }
         self.write_joined(chunk)?;
+        self.move_memberships(chunk)?;
         // Before the state file: noted twice, they end the same; not noted, they would be lost.
         stage.flush_notes()?;
         stage.file.execute_batch("COMMIT").map_err(sql("note changes"))?;
@@ -126,24 +129,22 @@ impl Apply {
         let step = || sql("store an object");
         let target = self.target.clone();
         let (object_no, key) = (row.object_no(), row.source_id.key());
-        let id = RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key);
+        if let Some(old_no) = stage.renames.old_of(object_no)
+            && self.rename(stage, chunk, (old_no, row), facets)?
+        {
+            return Ok(());
+        }
         // The same object was here before: an endpoint of this name that was removed, and is configured again.
-        let known: Option<i64> = if chunk.before.any_ids {
-            chunk
-                .transaction
-                .prepare_cached("SELECT record_no FROM record_ids WHERE id = ?1")
-                .and_then(|mut query| query.query_row([id.0.as_bytes()], |row| row.get(0)).optional())
-                .map_err(step())?
-        } else {
-            None
+        let (mut id, known) = match chunk.founded.remove(&object_no) {
+            Some(found) => found,
+            None => (RecordId::founded_by(&target.customer, &target.endpoint, row.kind, &key), None),
         };
         let mut links = Self::links(stage, chunk, object_no)?;
         let known = known.map(|known| kept_of(chunk.transaction, known)).transpose()?;
-        let known = match known {
-            Some(known) if self.clear(stage, chunk, row, known, id)? => Some(known),
-            _ => None,
-        };
-        let joined = if known.is_none() { Self::place(stage, chunk, object_no, &row.source_id, &links)? } else { None };
+        let room = known.map(|known| self.clear(stage, chunk, row, known, id)).transpose()?;
+        let known = known.filter(|_| room == Some(Room::There));
+        let place = if known.is_none() { Self::place(stage, chunk, object_no, &links)? } else { None };
+        let (joined, others) = place.unzip();
         let looked_for = if chunk.adopts && known.is_none() && joined.is_none() && row.kind == ObjectKind::User {
             edit::look_for(chunk.transaction, target.customer_no, &codec::read_attributes(&row.body)?)?
         } else {
@@ -153,11 +154,13 @@ impl Apply {
             Finding::Adopts(record_no) => Some(*record_no),
             _ => None,
         };
-        let adopted = adopted.or(joined);
         let before = adopted.map(|record_no| super::load_record(chunk.transaction, record_no)).transpose()?.flatten();
-        let known = known.or(adopted);
-        let record_no = known.unwrap_or(object_no);
-        let founds = joined.is_none().then_some(New { id, record_no });
+        let known = known.or(adopted).or(joined);
+        let mut record_no = known.unwrap_or(object_no);
+        if room == Some(Room::Taken) && known.is_none() {
+            (record_no, id) = Self::another_record(chunk, id)?;
+        }
+        let founds = (joined.is_none() && known.is_some() || record_no == object_no).then_some(New { id, record_no });
         self.note_new(stage, chunk, row, &key, founds.as_ref())?;
         let primary = self.primary_no(stage, chunk, row)?;
         chunk
@@ -178,21 +181,24 @@ impl Apply {
         store_observations(chunk, row)?;
         self.write_facets(stage, chunk, facets)?;
         chunk.counts[row.kind as usize] += 1;
+        if let Some(others) = others {
+            let (reason, with) = links.joins.remove(0);
+            note_join(chunk.transaction, (object_no, with, reason), target.run, chunk.now)?;
+            let image = self.new_image(chunk, row, record_no, facets)?;
+            self.tell_change(stage, chunk, record_no, others, image)?;
+            chunk.applied.created += 1;
+            return self.settle(stage, chunk, object_no, &links);
+        }
         if known.is_some() {
-            if joined.is_some() {
-                let (reason, with) = links.joins.remove(0);
-                note_join(chunk.transaction, (object_no, with, reason), target.run, chunk.now)?;
-            } else {
-                // Its probe must be there before the record is read.
-                self.write_probe(stage, chunk, row, &row.fingerprint)?;
-                chunk
-                    .transaction
-                    .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
-                    .map_err(step())?;
-                edit::take_over(chunk.transaction, record_no)?;
-                if adopted.is_some() {
-                    edit::adopt(chunk.transaction, record_no, id)?;
-                }
+            // Its probe must be there before the record is read.
+            self.write_probe(stage, chunk, row, &row.fingerprint)?;
+            chunk
+                .transaction
+                .execute("UPDATE records SET state = 0 WHERE record_no = ?1", [record_no])
+                .map_err(step())?;
+            edit::take_over(chunk.transaction, record_no)?;
+            if adopted.is_some() {
+                edit::adopt(chunk.transaction, record_no, id)?;
             }
             let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
             super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
@@ -204,17 +210,13 @@ impl Apply {
             .transaction
             .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)")
             .and_then(|mut insert| {
-                insert.execute(params![object_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
+                insert.execute(params![record_no, target.customer_no, id.0.as_bytes(), kind_number(row.kind)])
             })
             .map_err(step())?;
-        let mut attributes = codec::read_attributes(&row.body)?;
-        if !facets.is_empty() || object_no <= chunk.before.last_facet {
-            attributes = super::with_facets(chunk.transaction, object_no, attributes)?;
-        }
-        let image = self.image(chunk, row, attributes);
+        let image = self.new_image(chunk, row, record_no, facets)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
         let mut record = compose(own, vec![image]);
-        super::name_owner(chunk.transaction, object_no, &mut record, |key| self.arriving(stage, chunk, key))?;
+        super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
         if let Finding::Conflict(others, reason) = looked_for {
@@ -295,8 +297,15 @@ impl Apply {
                 Told { primary: row.primary_group.is_some(), members: stage.lists_members(&row.source_id.key())? };
             self.wake(chunk, object_no, &told)?;
         }
-        let image = self.image(chunk, row, super::with_facets(chunk.transaction, object_no, new)?);
-        self.tell_change(stage, chunk, record_no, before, image, row.disposition == Disposition::Restored)?;
+        let image = self.image(chunk, row, record_no, super::with_facets(chunk.transaction, object_no, new)?);
+        let was_there = !before.is_empty();
+        if self.tell_change(stage, chunk, record_no, before, image)? {
+            if row.disposition == Disposition::Restored && !was_there {
+                chunk.applied.created += 1;
+            } else {
+                chunk.applied.updated += 1;
+            }
+        }
         self.settle(stage, chunk, object_no, &links)
     }
 
@@ -315,12 +324,13 @@ impl Apply {
         let before = images(chunk.transaction, record_no)?;
         self.write_facets(stage, chunk, facets)?;
         let attributes = super::with_facets(chunk.transaction, row.object_no(), codec::read_attributes(&core)?)?;
-        let image = self.image(chunk, row, attributes);
-        self.tell_change(stage, chunk, record_no, before, image, false)
+        let image = self.image(chunk, row, record_no, attributes);
+        chunk.applied.updated += u64::from(self.tell_change(stage, chunk, record_no, before, image)?);
+        Ok(())
     }
 
     /// Stores facets, with the time at which they were read.
-    fn write_facets(&mut self, stage: &Stage, chunk: &Chunk<'_>, facets: &[Row]) -> Result<()> {
+    pub(super) fn write_facets(&mut self, stage: &Stage, chunk: &Chunk<'_>, facets: &[Row]) -> Result<()> {
         let step = || sql("store a facet");
         for row in facets {
             let mut body = row.body.clone();
@@ -351,7 +361,7 @@ impl Apply {
         Ok(())
     }
 
-    /// Adds the event of a record one of whose images is now another.
+    /// Adds the event of a record one of whose images is new, or another now. Returns whether there was anything to tell.
     fn tell_change(
         &self,
         stage: &Stage,
@@ -359,31 +369,31 @@ impl Apply {
         record_no: i64,
         before: Vec<Image>,
         image: Image,
-        restored: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let row = record_row(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
         let mut after = before.clone();
         after.retain(|other| (&other.endpoint, &other.source_id) != (&image.endpoint, &image.source_id));
         after.push(image);
         let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
-        let was_there = !before.is_empty();
-        let before = was_there.then(|| compose(own.clone(), before));
+        let before = (!before.is_empty()).then(|| compose(own.clone(), before));
         let mut record = compose(own, after);
         super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
-        if chunk.upserted(before.as_ref(), &record, self.target.run)? {
-            if restored && !was_there {
-                chunk.applied.created += 1;
-            } else {
-                chunk.applied.updated += 1;
-            }
-        }
-        Ok(())
+        chunk.upserted(before.as_ref(), &record, self.target.run)
     }
 
-    fn image(&self, chunk: &Chunk<'_>, row: &Row, attributes: Attributes) -> Image {
+    /// Puts the image of an object together that was not there before.
+    fn new_image(&self, chunk: &Chunk<'_>, row: &Row, record_no: i64, facets: &[Row]) -> Result<Image> {
+        let mut attributes = codec::read_attributes(&row.body)?;
+        if !facets.is_empty() || row.object_no() <= chunk.before.last_facet {
+            attributes = super::with_facets(chunk.transaction, row.object_no(), attributes)?;
+        }
+        Ok(self.image(chunk, row, record_no, attributes))
+    }
+
+    fn image(&self, chunk: &Chunk<'_>, row: &Row, record_no: i64, attributes: Attributes) -> Image {
         Image {
             endpoint: self.target.endpoint.clone(),
-            rank: chunk.before.rank,
+            rank: chunk.before.rank_in(record_no),
             source_id: row.source_id.clone(),
             attributes,
             missing_since: None,
@@ -392,7 +402,7 @@ impl Apply {
     }
 
     /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.
-    fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
+    pub(super) fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
         let (Some(object_no), Some(kind)) = (stage.new_key(key)?, stage.new_kind(key)?) else { return Ok(None) };
         let step = || sql("read the owner of a computer");
         let stored: Option<[u8; 16]> = chunk
@@ -404,18 +414,10 @@ impl Apply {
             return Ok(Some(Arriving::Record(RecordId(uuid::Uuid::from_bytes(id)))));
         }
         let links = Self::links(stage, chunk, object_no)?;
-        if !links.joins.is_empty() {
-            let id: Option<Vec<u8>> = stage
-                .file
-                .prepare_cached("SELECT source_id FROM objects WHERE stage_no = ?1")
-                .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)).optional())
-                .map_err(step())?;
-            if let Some(id) = id.and_then(|id| SourceId::from_stored(&id))
-                && let Some(record_no) = Self::place(stage, chunk, object_no, &id, &links)?
-                && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
-            {
-                return Ok(Some(Arriving::Record(id)));
-            }
+        if let Some((record_no, _)) = Self::place(stage, chunk, object_no, &links)?
+            && let Some(id) = crate::store::sqlite::member::record_id(chunk.transaction, record_no)?
+        {
+            return Ok(Some(Arriving::Record(id)));
         }
         if chunk.adopts && kind == ObjectKind::User {
             let body: Option<Vec<u8>> = stage
@@ -434,7 +436,7 @@ impl Apply {
     }
 
     /// Returns the number of the group that a staged object names as its primary one.
-    fn primary_no(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Option<i64>> {
+    pub(super) fn primary_no(&mut self, stage: &Stage, chunk: &Chunk<'_>, row: &Row) -> Result<Option<i64>> {
         let Some(stored) = row.primary_group.as_ref().filter(|stored| !stored.is_empty()) else { return Ok(None) };
         let id = SourceId::from_stored(stored).ok_or_else(|| damaged("a source id"))?;
         let key = id.key();
@@ -450,7 +452,7 @@ impl Apply {
 }
 
 /// Observations are stored and compared with nothing.
-fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
+pub(super) fn store_observations(chunk: &Chunk<'_>, row: &Row) -> Result<()> {
     let Some(observations) = &row.observations else { return Ok(()) };
     chunk
         .transaction

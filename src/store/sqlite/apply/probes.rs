@@ -51,7 +51,7 @@ impl Apply {
             Some(path) => self.container_no(chunk.transaction, path)?,
             None => 0,
         };
-        let Some(new) = new else {
+        if new.is_none() && self.has_computers(stage, chunk)? {
             // Whose record has another id is found by the probe alone: a computer that it owns may be read any time.
             let probe = ProbeRow {
                 object_no: row.object_no(),
@@ -62,7 +62,7 @@ impl Apply {
             };
             self.joined.push((key.0, probe, Some(container).filter(|container| *container != 0)));
             return Ok(());
-        };
+        }
         stage.note(Subject::Probe, range_of(&key.0), |notes| {
             notes.extend_from_slice(&key.0);
             codec::push_number(notes, row.object_no().unsigned_abs());
@@ -71,10 +71,28 @@ impl Apply {
             notes.extend_from_slice(&row.fingerprint);
             notes.extend_from_slice(&row.observed.to_le_bytes());
         })?;
+        let Some(new) = new else { return Ok(()) };
         stage.note(Subject::Id, range_of(new.id.0.as_bytes()), |notes| {
             notes.extend_from_slice(new.id.0.as_bytes());
             codec::push_number(notes, new.record_no.unsigned_abs());
         })
+    }
+
+    /// Tells whether the endpoint has computers, or is about to have some.
+    fn has_computers(&mut self, stage: &Stage, chunk: &Chunk<'_>) -> Result<bool> {
+        if let Some(known) = self.has_computers {
+            return Ok(known);
+        }
+        let stored: bool = chunk
+            .transaction
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM counts WHERE endpoint_no = ?1 AND what = ?2 AND count > 0)")
+            .and_then(|mut query| {
+                query.query_row(params![self.target.endpoint_no, kind_number(ObjectKind::Computer)], |row| row.get(0))
+            })
+            .map_err(sql("count"))?;
+        let has = stored || stage.brings(ObjectKind::Computer)?;
+        self.has_computers = Some(has);
+        Ok(has)
     }
 
     /// Writes the probes of new objects that joined a record, in the order of their keys.

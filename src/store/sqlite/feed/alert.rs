@@ -1,4 +1,4 @@
-//! What is wrong: with an endpoint, and with what is kept of a record. An alert is there as long as its cause is.
+//! What is wrong: with an endpoint, with a consumer, and with what is kept of a record. An alert is there as long as its cause is.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -232,6 +232,45 @@ fn set_aside(connection: &Connection, source: &Source) -> Result<Option<Notice>>
     notice.text = format!("{many} records of {} are set aside; of the last one: {reason}", source.title);
     "correct the records in their directory; the next import takes them in".clone_into(&mut notice.remedy);
     Ok(Some(notice))
+}
+
+/// Tells of consumers whose next events are no longer kept. It is over when they start anew, or are forgotten.
+pub(super) fn of_consumers(connection: &Connection, customer_no: i64) -> Result<Vec<Notice>> {
+    let step = || sql("read the consumers");
+    let mut query = connection
+        .prepare_cached(
+            "SELECT s.name, position, dropped FROM consumers s JOIN customers USING (customer_no)
+             WHERE customer_no = ?1 AND position < dropped ORDER BY s.name",
+        )
+        .map_err(step())?;
+    let mut rows = query.query([customer_no]).map_err(step())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(step())? {
+        let (name, position): (String, i64) = (row.get(0).map_err(step())?, row.get(1).map_err(step())?);
+        let dropped: i64 = row.get(2).map_err(step())?;
+        let missed = dropped.checked_sub(position).ok_or_else(|| damaged("a consumer's position"))?;
+        let topic = Topic::ConsumerCutOff;
+        found.push(Notice {
+            // Cut off once more, it stands further on.
+            id: NoticeId::new(topic, name.as_str(), [position, 0]),
+            feed: topic.feed(),
+            topic,
+            severity: topic.severity(),
+            endpoint: None,
+            records: Vec::new(),
+            plan: None,
+            count: u64::try_from(missed).ok(),
+            since: None,
+            text: format!(
+                "the consumer {name} has read up to event {position}, and {missed} behind it are no longer kept"
+            ),
+            remedy: "let it start anew from an export and go on behind that one's position, or forget it; keep unread \
+                     events for longer"
+                .to_owned(),
+            answered: None,
+        });
+    }
+    Ok(found)
 }
 
 /// A record whose feed is asked for.

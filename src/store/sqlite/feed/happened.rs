@@ -17,6 +17,9 @@ use crate::store::sqlite::outbox::{customer_no, read_segment};
 use crate::store::sqlite::query::Touched;
 use crate::store::sqlite::{SqliteStore, damaged, sql};
 
+/// How a segment is read that may tell of somebody.
+const SEGMENT: &str = "SELECT first_sequence, time, segment FROM outbox WHERE customer_no = ?1 AND last_sequence = ?2";
+
 /// A place: an event's position, and the number of an action behind that event.
 type Place = (u64, i64);
 
@@ -133,30 +136,23 @@ impl Reading<'_> {
         let upto = self.upto(state);
         let keys = wanted.keys();
         let mut found: Vec<(Place, Happening)> = Vec::new();
-        let mut query = touched
-            .state()
-            .prepare_cached(
-                "SELECT last_sequence, first_sequence, time FROM outbox WHERE customer_no = ?1
-                 ORDER BY last_sequence DESC",
-            )
-            .map_err(step())?;
-        let mut rows = query.query([state.no]).map_err(step())?;
-        while found.len() <= self.limit
-            && let Some(row) = rows.next().map_err(step())?
-        {
-            let (last, first): (u64, u64) = (row.get(0).map_err(step())?, row.get(1).map_err(step())?);
-            if first > upto || !touched.may_tell(state.no, last, &keys)? {
+        let mut query = touched.state().prepare_cached(SEGMENT).map_err(step())?;
+        for last in touched.may_tell(state.no, &keys)?.into_iter().rev() {
+            if found.len() > self.limit {
+                break;
+            }
+            let mut rows = query.query(params![state.no, last]).map_err(step())?;
+            // It may not be kept any more.
+            let Some(row) = rows.next().map_err(step())? else { continue };
+            let first: u64 = row.get(0).map_err(step())?;
+            if first > upto {
                 continue;
             }
-            let segment: Vec<u8> = touched
-                .state()
-                .prepare_cached("SELECT segment FROM outbox WHERE customer_no = ?1 AND last_sequence = ?2")
-                .and_then(|mut query| query.query_row(params![state.no, last], |row| row.get(0)))
-                .map_err(step())?;
-            let time = Timestamp(row.get(2).map_err(step())?);
+            let segment = row.get_ref(2).map_err(step())?.as_blob().map_err(|_| damaged("a segment of events"))?;
+            let time = Timestamp(row.get(1).map_err(step())?);
             let mut events = Vec::new();
             let part = Part { after: 0, upto, of: Some(wanted) };
-            read_segment(self.customer, first, time, &segment, part, usize::MAX, &mut events)?;
+            read_segment(self.customer, first, time, segment, part, usize::MAX, &mut events)?;
             found.extend(events.into_iter().rev().map(placed));
         }
         Ok(found)

@@ -123,7 +123,11 @@ fn few(
     let about = query.record.map(|id| alert::About::read(connection, customer, id)).transpose()?;
     let Some(about) = about else {
         let mut found = match query.feed {
-            Feed::Alerts => alert::of_endpoints(connection, &sources)?,
+            Feed::Alerts => {
+                let mut found = alert::of_endpoints(connection, &sources)?;
+                found.append(&mut alert::of_consumers(connection, customer_no)?);
+                found
+            }
             _ => reminder::of_endpoints(connection, &sources, now)?,
         };
         answer::join(connection, customer_no, &mut found)?;

@@ -1,7 +1,5 @@
 //! Which events tell of a record: also of those that are told under another subject. It reads no file.
 
-use std::collections::BTreeSet;
-
 use crate::error::Result;
 use crate::model::{EndpointName, EventType, Identity, RecordId, SourceId, SourceKey};
 use crate::store::codec::Reader;
@@ -99,12 +97,12 @@ fn key_of_source(endpoint: Option<&EndpointName>, id: &[u8]) -> u128 {
     xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
-/// Lists the keys of all records that a segment tells of.
-pub(in super::super) fn keys_in(segment: &[u8]) -> Result<BTreeSet<u128>> {
+/// Lists the keys of all records that a segment tells of, some more than once.
+pub(in super::super) fn keys_in(segment: &[u8]) -> Result<Vec<u128>> {
     let bytes = decompress(segment)?;
     let mut reader = Reader::new(&bytes, "a segment of events");
     let (endpoint, _) = header(&mut reader)?;
-    let mut keys = BTreeSet::new();
+    let mut keys = Vec::new();
     while !reader.is_at_end() {
         match entry(&mut reader)? {
             Entry::Json { event_type, subject, data } => {
@@ -125,7 +123,7 @@ pub(in super::super) fn keys_in(segment: &[u8]) -> Result<BTreeSet<u128>> {
                 keys.extend(group.map(|id| key_of_record(RecordId(uuid::Uuid::from_bytes(id)))));
                 for (member, _, joined) in members {
                     keys.extend(joined.map(key_of_record));
-                    keys.insert(key_of_source(endpoint.as_ref(), &member.id.key().0));
+                    keys.push(key_of_source(endpoint.as_ref(), &member.id.key().0));
                 }
             }
         }

@@ -2,21 +2,21 @@
 //!
 //! Whether two belong together depends on what their two endpoints show, not on who was imported first. It writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::keys::{persona, stored_persona};
 use crate::error::Result;
-use crate::model::{AttributeName, ConflictReason, JoinReason, SourceId};
+use crate::model::{AttributeName, ConflictReason, JoinReason, ObjectKind, SourceId, SourceKey};
 use crate::rules::diff;
 use crate::rules::domains;
 use crate::rules::evidence::{Common, Persona, address_key};
 use crate::store::codec;
-use crate::store::sqlite::apply::{is_object, standing_of};
+use crate::store::sqlite::apply::{is_object, standing_at, standing_of};
 use crate::store::sqlite::stage::Stage;
-use crate::store::sqlite::{State, damaged, kind_from_number, sql};
+use crate::store::sqlite::{Standing, State, damaged, kind_from_number, sql};
 
 /// What more objects than these share tells nothing of any of them.
 const TOO_MANY: usize = 64;
@@ -29,6 +29,8 @@ pub(in super::super) struct Ground {
     domains: BTreeSet<String>,
     /// Endpoints that have been imported.
     endpoints: Vec<i64>,
+    /// Whether anybody ever said of two objects that they are not the same.
+    pub(in super::super) any_apart: bool,
 }
 
 impl Ground {
@@ -42,7 +44,11 @@ impl Ground {
             .prepare_cached("SELECT endpoint_no FROM endpoints WHERE customer_no = ?1 AND name NOT LIKE '.%'")
             .and_then(|mut query| query.query_map([customer_no], |row| row.get(0))?.collect())
             .map_err(step())?;
-        Ok(Self { customer_no, domains, endpoints })
+        let any_apart = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM apart)")
+            .and_then(|mut query| query.query_row([], |row| row.get(0)))
+            .map_err(step())?;
+        Ok(Self { customer_no, domains, endpoints, any_apart })
     }
 
     fn is_verified(&self, address: &str) -> bool {
@@ -68,19 +74,115 @@ pub(in super::super) struct Links {
     pub(in super::super) conflicts: Vec<(ConflictReason, BTreeSet<i64>)>,
 }
 
+/// What many questions will ask for, read beforehand in the order of the pages: alone, each look-up reads pages of its own.
+#[derive(Default)]
+pub(in super::super) struct Ahead {
+    known: BTreeMap<i64, Option<Rc<Known>>>,
+    holders: BTreeMap<i64, Rc<[i64]>>,
+    /// Of objects of other endpoints: what no apply of this one changes.
+    standings: HashMap<(i64, [u8; 16]), Option<Standing>>,
+}
+
+/// Holders of a key up to which they are read beforehand: mostly there is one in each endpoint.
+const FEW: usize = 4;
+
+impl Ahead {
+    /// Reads what will be asked for some new objects: their numbers, kinds, bodies and anchors.
+    pub(in super::super) fn read<'r>(
+        connection: &Connection,
+        stage: &Stage,
+        ground: &Ground,
+        rows: impl Iterator<Item = (i64, ObjectKind, &'r [u8], Option<&'r str>)>,
+    ) -> Result<Self> {
+        let mut evidence = Evidence::new(connection, Some(stage), ground, None);
+        let mut own = Vec::new();
+        for (object_no, kind, body, anchors) in rows {
+            let persona = persona(kind, &codec::read_attributes(body)?, anchors)?;
+            let known = Rc::new(Known { endpoint_no: stage.endpoint_no, persona });
+            evidence.known.insert(object_no, Some(Rc::clone(&known)));
+            own.push(known);
+        }
+        let anchors: BTreeSet<i64> =
+            own.iter().flat_map(|known| known.persona.anchor_keys().map(|(_, key)| key)).collect();
+        for key in anchors {
+            evidence.holders(key)?;
+        }
+        // Who shares an anchor is mostly asked for nothing more.
+        let mut addresses = BTreeSet::new();
+        for known in own {
+            let shared = |(_, key)| evidence.holders.get(&key).is_some_and(|holders| holders.len() > 1);
+            if !known.persona.anchor_keys().any(shared) {
+                addresses.extend(known.persona.addresses().iter().map(|address| address_key(address)));
+            }
+        }
+        for key in addresses {
+            evidence.holders(key)?;
+        }
+        let few = evidence.holders.values().filter(|holders| holders.len() <= FEW);
+        let others: BTreeSet<i64> =
+            few.flat_map(|holders| holders.iter().copied()).filter(|no| !evidence.known.contains_key(no)).collect();
+        let mut keys = BTreeSet::new();
+        for other in &others {
+            let found: Option<(i64, Vec<u8>)> = connection
+                .prepare_cached("SELECT endpoint_no, source_id FROM objects WHERE object_no = ?1")
+                .and_then(|mut query| query.query_row([other], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+                .map_err(sql("read an object"))?;
+            let Some((endpoint_no, id)) = found else { continue };
+            if endpoint_no != stage.endpoint_no {
+                let id = SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?;
+                keys.insert((endpoint_no, id.key().0));
+            }
+        }
+        let mut ahead = Self::default();
+        for (endpoint_no, key) in keys {
+            ahead.standings.insert((endpoint_no, key), standing_at(connection, endpoint_no, &SourceKey(key))?);
+        }
+        let mut found = Evidence::new(connection, Some(stage), ground, Some(&ahead));
+        for other in others {
+            found.known(other)?;
+        }
+        let mut others = found.known;
+        ahead.known = evidence.known;
+        ahead.known.append(&mut others);
+        ahead.holders = evidence.holders;
+        Ok(ahead)
+    }
+
+    /// Returns how an object stands.
+    pub(in super::super) fn standing_of(
+        &self,
+        connection: &Connection,
+        endpoint_no: i64,
+        id: &SourceId,
+    ) -> Result<Option<Standing>> {
+        let key = id.key();
+        match self.standings.get(&(endpoint_no, key.0)) {
+            Some(standing) => Ok(*standing),
+            None => standing_at(connection, endpoint_no, &key),
+        }
+    }
+}
+
 /// Looks for evidence; what it has read is kept for one question.
 pub(in super::super) struct Evidence<'a> {
     connection: &'a Connection,
     /// What is being applied: its objects are taken as they will be.
     stage: Option<&'a Stage>,
     ground: &'a Ground,
+    /// What was read before.
+    ahead: Option<&'a Ahead>,
     known: BTreeMap<i64, Option<Rc<Known>>>,
     holders: BTreeMap<i64, Rc<[i64]>>,
 }
 
 impl<'a> Evidence<'a> {
-    pub(in super::super) fn new(connection: &'a Connection, stage: Option<&'a Stage>, ground: &'a Ground) -> Self {
-        Self { connection, stage, ground, known: BTreeMap::new(), holders: BTreeMap::new() }
+    pub(in super::super) fn new(
+        connection: &'a Connection,
+        stage: Option<&'a Stage>,
+        ground: &'a Ground,
+        ahead: Option<&'a Ahead>,
+    ) -> Self {
+        Self { connection, stage, ground, ahead, known: BTreeMap::new(), holders: BTreeMap::new() }
     }
 
     /// Tells whether anything of a stored object is staged that it may be joined by.
@@ -185,7 +287,7 @@ impl<'a> Evidence<'a> {
             };
             let mut matches = Matches::new();
             for other in others {
-                let Some(Some(known)) = self.known.get(&other) else { continue };
+                let Some(known) = self.known(other)? else { continue };
                 if apart.contains(&other) {
                     continue;
                 }
@@ -200,6 +302,9 @@ impl<'a> Evidence<'a> {
 
     /// Lists the objects that somebody said are not the same.
     fn apart(&self, object_no: i64) -> Result<BTreeSet<i64>> {
+        if !self.ground.any_apart {
+            return Ok(BTreeSet::new());
+        }
         self.connection
             .prepare_cached("SELECT other_no FROM apart WHERE object_no = ?1")
             .and_then(|mut query| query.query_map([object_no], |row| row.get(0))?.collect())
@@ -207,7 +312,8 @@ impl<'a> Evidence<'a> {
     }
 
     fn holders(&mut self, key: i64) -> Result<Rc<[i64]>> {
-        if let Some(holders) = self.holders.get(&key) {
+        let ahead = self.ahead.and_then(|ahead| ahead.holders.get(&key));
+        if let Some(holders) = ahead.or_else(|| self.holders.get(&key)) {
             return Ok(Rc::clone(holders));
         }
         let mut holders: Vec<i64> = self
@@ -227,18 +333,19 @@ impl<'a> Evidence<'a> {
 
     /// Reads an object that is there.
     fn known(&mut self, object_no: i64) -> Result<Option<Rc<Known>>> {
-        if let Some(known) = self.known.get(&object_no) {
+        let ahead = self.ahead.and_then(|ahead| ahead.known.get(&object_no));
+        if let Some(known) = ahead.or_else(|| self.known.get(&object_no)) {
             return Ok(known.clone());
         }
-        let staged = match self.stage {
-            Some(stage) => staged_persona(self.connection, stage, object_no)?
-                .map(|persona| Known { endpoint_no: stage.endpoint_no, persona }),
-            None => None,
-        };
-        let known = match (staged, self.stage) {
-            (Some(_), Some(stage)) if stage.goes(object_no)? => None,
-            (Some(known), _) => Some(known),
-            (None, stage) => stored(self.connection, stage, object_no)?,
+        let known = match (self.stored(object_no)?, self.stage) {
+            // What other endpoints show is not staged.
+            (Stored::Other(known), _) => known,
+            (Stored::Own(known), Some(stage)) => match staged_persona(self.connection, stage, object_no)? {
+                Some(_) if stage.goes(object_no)? => None,
+                Some(persona) => Some(Known { endpoint_no: stage.endpoint_no, persona }),
+                None => known,
+            },
+            (Stored::Own(known), None) => known,
         };
         let known = known.map(Rc::new);
         self.known.insert(object_no, known.clone());
@@ -264,8 +371,13 @@ pub(in super::super) fn staged_persona(
     let mut attributes = codec::read_attributes(&body)?;
     if let Some(held) = held {
         let stored: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT body FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
+            // Under its new number once it is stored, under the old one before.
+            .prepare_cached("SELECT body FROM objects WHERE object_no IN (?1, ?2) ORDER BY object_no = ?1 DESC LIMIT 1")
+            .and_then(|mut query| {
+                query
+                    .query_row([object_no, stage.renames.old_of(object_no).unwrap_or(object_no)], |row| row.get(0))
+                    .optional()
+            })
             .map_err(sql("read an object"))?;
         let held: Vec<AttributeName> = held.split(',').map(AttributeName::parse).collect();
         let stored = stored.map(|stored| codec::read_attributes(&stored)).transpose()?.unwrap_or_default();
@@ -274,36 +386,56 @@ pub(in super::super) fn staged_persona(
     persona(kind_from_number(kind)?, &attributes, anchors.as_deref()).map(Some)
 }
 
-/// Reads a stored object that is there, and stays.
-fn stored(connection: &Connection, stage: Option<&Stage>, object_no: i64) -> Result<Option<Known>> {
-    type Row = (i64, Vec<u8>, Vec<u8>, Option<String>, i64);
-    let row: Option<Row> = connection
-        .prepare_cached(
-            "SELECT o.endpoint_no, o.source_id, o.body, o.anchors, r.kind
-             FROM objects o JOIN records r ON r.record_no = o.record_no WHERE object_no = ?1",
-        )
-        .and_then(|mut query| {
-            query
-                .query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
-                .optional()
-        })
-        .map_err(sql("read an object"))?;
-    let Some((endpoint_no, source_id, body, anchors, kind)) = row else { return Ok(None) };
-    let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
-    let standing = standing_of(connection, endpoint_no, &source_id)?;
-    // Without a probe it is new: probes are written once all new objects are.
-    if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
-        return Ok(None);
+/// An object that is there, and stays, as it is stored.
+enum Stored {
+    /// Of another endpoint than the one that is being applied.
+    Other(Option<Known>),
+    /// Of that endpoint, or not stored.
+    Own(Option<Known>),
+}
+
+impl Evidence<'_> {
+    fn stored(&self, object_no: i64) -> Result<Stored> {
+        type Row = (i64, Vec<u8>, Vec<u8>, Option<String>, i64);
+        let row: Option<Row> = self
+            .connection
+            .prepare_cached(
+                "SELECT o.endpoint_no, o.source_id, o.body, o.anchors, r.kind
+                 FROM objects o JOIN records r ON r.record_no = o.record_no WHERE object_no = ?1",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+                    .optional()
+            })
+            .map_err(sql("read an object"))?;
+        let Some((endpoint_no, source_id, body, anchors, kind)) = row else { return Ok(Stored::Own(None)) };
+        let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
+        let own = self.stage.filter(|stage| stage.endpoint_no == endpoint_no);
+        let known = if self.stays(own, endpoint_no, object_no, &source_id)? {
+            let attributes = codec::read_attributes(&body)?;
+            Some(Known { endpoint_no, persona: persona(kind_from_number(kind)?, &attributes, anchors.as_deref())? })
+        } else {
+            None
+        };
+        Ok(if own.is_some() { Stored::Own(known) } else { Stored::Other(known) })
     }
-    // A weak id that is not seen any more tells nothing: its person may have another one by now.
-    if source_id.is_weak() && standing.is_some_and(|standing| standing.state == State::Missing) {
-        return Ok(None);
+
+    fn stays(&self, stage: Option<&Stage>, endpoint_no: i64, object_no: i64, source_id: &SourceId) -> Result<bool> {
+        let standing = match self.ahead {
+            Some(ahead) => ahead.standing_of(self.connection, endpoint_no, source_id)?,
+            None => standing_of(self.connection, endpoint_no, source_id)?,
+        };
+        // Without a probe it is new: probes are written once all new objects are.
+        if standing.is_some_and(|standing| is_object(standing) && !standing.is_present()) {
+            return Ok(false);
+        }
+        // A weak id that is not seen any more tells nothing: its person may have another one by now.
+        if source_id.is_weak() && standing.is_some_and(|standing| standing.state == State::Missing) {
+            return Ok(false);
+        }
+        let Some(stage) = stage else { return Ok(true) };
+        let goes = stage.goes(object_no)? || source_id.is_weak() && stage.is_candidate(object_no)?;
+        Ok(!goes)
     }
-    if let Some(stage) = stage.filter(|stage| stage.endpoint_no == endpoint_no)
-        && (stage.goes(object_no)? || source_id.is_weak() && stage.is_candidate(object_no)?)
-    {
-        return Ok(None);
-    }
-    let attributes = codec::read_attributes(&body)?;
-    Ok(Some(Known { endpoint_no, persona: persona(kind_from_number(kind)?, &attributes, anchors.as_deref())? }))
 }

@@ -10,8 +10,8 @@ use crate::rules::evidence::Persona;
 use crate::store::codec;
 use crate::store::sqlite::{damaged, kind_from_number, sql};
 
-/// Objects of one transaction.
-const OBJECTS_A_CHUNK: usize = 5000;
+/// Objects of one transaction: each takes a few keys, and each transaction passes all pages of the index.
+pub(in super::super) const OBJECTS_A_CHUNK: usize = 32_768;
 /// All objects of the endpoint are in the index.
 const COMPLETE: i64 = -1;
 
@@ -64,26 +64,23 @@ pub(in super::super) fn backfill(connection: &Connection, customer_no: i64) -> R
         })
         .map_err(step())?;
     let Some((endpoint_no, after)) = next else { return Ok(true) };
-    let rows: Vec<(i64, Vec<u8>, Option<String>, i64)> = {
+    let (mut reached, mut all) = (COMPLETE, Vec::new());
+    {
         let mut query = connection
             .prepare_cached(
                 "SELECT object_no, body, anchors, r.kind FROM objects o JOIN records r ON r.record_no = o.record_no
                  WHERE object_no > ?1 AND endpoint_no = ?2 ORDER BY object_no LIMIT ?3",
             )
             .map_err(step())?;
-        let rows = query
-            .query_map(params![after, endpoint_no, OBJECTS_A_CHUNK], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-            .map_err(step())?;
-        rows.collect::<Result<_, _>>().map_err(step())?
-    };
-    let reached = rows.last().map_or(COMPLETE, |(object_no, ..)| *object_no);
-    let mut all = Vec::new();
-    for (object_no, body, anchors, kind) in rows {
-        let attributes = codec::read_attributes(&body)?;
-        let persona = persona(kind_from_number(kind)?, &attributes, anchors.as_deref())?;
-        all.extend(persona.keys().into_iter().map(|key| (key, object_no)));
+        let mut rows = query.query(params![after, endpoint_no, OBJECTS_A_CHUNK]).map_err(step())?;
+        while let Some(row) = rows.next().map_err(step())? {
+            reached = row.get(0).map_err(step())?;
+            let body = row.get_ref(1).map_err(step())?.as_blob().map_err(|_| damaged("an object"))?;
+            let anchors = row.get_ref(2).map_err(step())?.as_str_or_null().map_err(|_| damaged("anchors"))?;
+            let kind = kind_from_number(row.get(3).map_err(step())?)?;
+            let persona = persona(kind, &codec::read_attributes(body)?, anchors)?;
+            all.extend(persona.keys().into_iter().map(|key| (key, reached)));
+        }
     }
     insert(connection, customer_no, all)?;
     connection
@@ -94,34 +91,31 @@ pub(in super::super) fn backfill(connection: &Connection, customer_no: i64) -> R
 }
 
 fn insert(connection: &Connection, customer_no: i64, mut keys: Vec<(i64, i64)>) -> Result<()> {
+    let step = || sql("write the index of joins");
     // In their order, so that pages are touched once.
     keys.sort_unstable();
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO join_keys VALUES (?1, ?2, ?3)").map_err(step())?;
     for (key, object_no) in keys {
-        connection
-            .prepare_cached("INSERT OR IGNORE INTO join_keys VALUES (?1, ?2, ?3)")
-            .and_then(|mut insert| insert.execute(params![customer_no, key, object_no]))
-            .map_err(sql("write the index of joins"))?;
+        insert.execute(params![customer_no, key, object_no]).map_err(step())?;
     }
     Ok(())
 }
 
-/// Brings the keys of objects to what they are now. Each object comes with the keys that go and those that come.
+/// Takes keys out, and puts others in; each with its object.
 pub(in super::super) fn put_keys(
     connection: &Connection,
     customer_no: i64,
-    changes: Vec<(i64, BTreeSet<i64>, BTreeSet<i64>)>,
+    mut going: Vec<(i64, i64)>,
+    coming: Vec<(i64, i64)>,
 ) -> Result<()> {
-    let mut come = Vec::new();
-    for (object_no, going, coming) in changes {
-        for key in going {
-            connection
-                .prepare_cached("DELETE FROM join_keys WHERE customer_no = ?1 AND key = ?2 AND object_no = ?3")
-                .and_then(|mut delete| delete.execute(params![customer_no, key, object_no]))
-                .map_err(sql("write the index of joins"))?;
-        }
-        come.extend(coming.into_iter().map(|key| (key, object_no)));
+    going.sort_unstable();
+    for (key, object_no) in going {
+        connection
+            .prepare_cached("DELETE FROM join_keys WHERE customer_no = ?1 AND key = ?2 AND object_no = ?3")
+            .and_then(|mut delete| delete.execute(params![customer_no, key, object_no]))
+            .map_err(sql("write the index of joins"))?;
     }
-    insert(connection, customer_no, come)
+    insert(connection, customer_no, coming)
 }
 
 /// Puts together what a stored object may be joined by. `None` for a mere member.
@@ -155,7 +149,8 @@ pub(in super::super) fn forget_object(connection: &Connection, object_no: i64) -
         .and_then(|mut query| query.query_row([object_no], |row| row.get(0)).optional())
         .map_err(step())?;
     let Some(customer_no) = keyed else { return Ok(()) };
-    put_keys(connection, customer_no, vec![(object_no, stored_keys(connection, object_no)?, BTreeSet::new())])?;
+    let going = stored_keys(connection, object_no)?.into_iter().map(|key| (key, object_no));
+    put_keys(connection, customer_no, going.collect(), Vec::new())?;
     for statement in [
         "DELETE FROM joins WHERE object_no = ?1",
         "DELETE FROM apart WHERE other_no = ?1

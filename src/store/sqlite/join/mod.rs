@@ -12,8 +12,10 @@ mod reshape;
 
 pub(super) use absorbed::{absorbed_locals, local_with_absorbed};
 pub(super) use count::{has_joins, live};
-pub(super) use evidence::{Evidence, Ground, Links, staged_persona};
+pub(super) use evidence::{Ahead, Evidence, Ground, Links, staged_persona};
 pub(super) use hand::joins_of;
-pub(super) use keys::{backfill, forget_object, forget_unless_several, is_several, put_keys, stored_keys};
+pub(super) use keys::{
+    OBJECTS_A_CHUNK, backfill, forget_object, forget_unless_several, is_several, put_keys, stored_keys,
+};
 pub(super) use probable::probable;
-pub(super) use reshape::{Joiner, has_room, kept_of, note_join};
+pub(super) use reshape::{Joiner, Newcomer, has_room, kept_of, note_join, parts};

@@ -29,7 +29,7 @@ pub(in super::super) fn probable(connection: &Connection, customer_no: i64, limi
         && let Some(row) = rows.next().map_err(step())?
     {
         let object_no: i64 = row.get(0).map_err(step())?;
-        let links = Evidence::new(connection, None, &ground).links(object_no)?;
+        let links = Evidence::new(connection, None, &ground, None).links(object_no)?;
         let joins = links.joins.iter().map(|(_, other)| (ConflictReason::JoinedOtherwise, *other));
         let objections = links.conflicts.iter().flat_map(|(reason, all)| all.iter().map(|other| (*reason, *other)));
         for (reason, other) in joins.chain(objections) {

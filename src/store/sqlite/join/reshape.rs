@@ -26,9 +26,9 @@ const ABSORBED: i64 = 3;
 
 /// One object of a record, there or gone.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(in super::super) struct Part {
     pub(super) object_no: i64,
-    pub(super) endpoint_no: i64,
+    pub(in super::super) endpoint_no: i64,
     pub(super) rank: i64,
     pub(super) source_id: SourceId,
     /// Whether it is there.
@@ -87,17 +87,21 @@ pub(super) fn record_of(connection: &Connection, object_no: i64) -> Result<i64> 
 }
 
 /// Lists the objects of a record, also those that are gone, in the order in which they count.
-pub(super) fn parts(connection: &Connection, stage: Option<&Stage>, record_no: i64) -> Result<Vec<Part>> {
+pub(in super::super) fn parts(connection: &Connection, stage: Option<&Stage>, record_no: i64) -> Result<Vec<Part>> {
     let step = || sql("read the objects of a record");
     let mut query = connection
-        .prepare_cached(
-            "SELECT o.object_no, o.endpoint_no, e.rank, o.source_id
-             FROM objects o JOIN endpoints e USING (endpoint_no) WHERE o.object_no = ?1 AND o.record_no = ?1
-             UNION ALL
-             SELECT o.object_no, o.endpoint_no, e.rank, o.source_id
-             FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
-             WHERE o.record_no = ?1 AND o.record_no <> o.object_no",
-        )
+        .prepare_cached(concat!(
+            "SELECT o.object_no, o.endpoint_no, ",
+            rank_in_record!(),
+            ", o.source_id
+                 FROM objects o JOIN endpoints e USING (endpoint_no) WHERE o.object_no = ?1 AND o.record_no = ?1
+                 UNION ALL
+                 SELECT o.object_no, o.endpoint_no, ",
+            rank_in_record!(),
+            ", o.source_id
+                 FROM objects o INDEXED BY objects_joined JOIN endpoints e USING (endpoint_no)
+                 WHERE o.record_no = ?1 AND o.record_no <> o.object_no"
+        ))
         .map_err(step())?;
     let mut rows = query.query([record_no]).map_err(step())?;
     let mut found = Vec::new();
@@ -165,6 +169,35 @@ pub(in super::super) fn has_room(
         }
     }
     Ok(true)
+}
+
+/// A new object that looks for a place in a record.
+pub(in super::super) struct Newcomer<'a> {
+    pub(in super::super) connection: &'a Connection,
+    pub(in super::super) stage: &'a Stage,
+    pub(in super::super) object_no: i64,
+    /// Whether anybody is kept apart from anybody.
+    pub(in super::super) any_apart: bool,
+}
+
+impl Newcomer<'_> {
+    /// Tells whether an object, there or gone, keeps it out of its record.
+    pub(in super::super) fn is_kept_out_by(
+        &self,
+        object_no: i64,
+        endpoint_no: i64,
+        source_id: &SourceId,
+        state: State,
+    ) -> Result<bool> {
+        if endpoint_no == self.stage.endpoint_no && object_no != self.object_no {
+            let unseen = source_id.is_weak() && (state == State::Missing || self.stage.is_candidate(object_no)?);
+            // A weak id that is not seen any more may have been replaced by this very person's next one.
+            if !unseen {
+                return Ok(true);
+            }
+        }
+        Ok(self.any_apart && is_apart(self.connection, self.object_no, object_no)?)
+    }
 }
 
 impl Joiner<'_, '_> {
@@ -455,7 +488,7 @@ impl Joiner<'_, '_> {
                 .prepare_cached("SELECT 1 FROM records WHERE record_no = ?1")
                 .and_then(|mut query| query.exists([part.object_no]))
                 .map_err(step())?;
-            if !taken {
+            if !taken && !self.is_taken(part)? {
                 founder = Some(part);
                 break;
             }
@@ -495,6 +528,24 @@ impl Joiner<'_, '_> {
             self.connection.prepare_cached(statement).and_then(|mut write| write.execute(with)).map_err(step())?;
         }
         Ok(no)
+    }
+
+    /// Tells whether the id that an object would found is another record's: whoever was known by its address before.
+    fn is_taken(&self, part: &Part) -> Result<bool> {
+        if !part.source_id.is_weak() {
+            return Ok(false);
+        }
+        let endpoint: String = self
+            .connection
+            .prepare_cached("SELECT name FROM endpoints WHERE endpoint_no = ?1")
+            .and_then(|mut query| query.query_row([part.endpoint_no], |row| row.get(0)))
+            .map_err(sql("take a record apart"))?;
+        let endpoint = crate::model::EndpointName::new(endpoint)?;
+        let founded = RecordId::founded_by(self.customer, &endpoint, ObjectKind::User, &part.source_id.key());
+        self.connection
+            .prepare_cached("SELECT 1 FROM record_ids i JOIN records r USING (record_no) WHERE i.id = ?1 AND r.id = ?1")
+            .and_then(|mut query| query.exists([founded.0.as_bytes()]))
+            .map_err(sql("take a record apart"))
     }
 
     /// Leaves a record to local editors: nobody owns it any more.

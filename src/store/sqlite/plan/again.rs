@@ -7,14 +7,13 @@ use rusqlite::params;
 use super::{Verdict, merge_sorted, subtract_sorted};
 use crate::endpoint::Presence;
 use crate::error::Result;
-use crate::model::{ObjectKind, SourceId};
+use crate::model::ObjectKind;
 use crate::store::Candidate;
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{damaged, kind_number, sql};
 
 impl Stage {
-    /// Lists what is to be removed or marked as missing, behind an object. Those with weak ids are not asked for: no
-    /// look-up can tell.
+    /// Lists what is to be removed or marked as missing, behind an object.
     pub(in super::super) fn unapplied(&self, kind: ObjectKind, after: i64, limit: usize) -> Result<Vec<Candidate>> {
         let step = || sql("read the plan");
         let mut found = Vec::new();
@@ -28,9 +27,6 @@ impl Stage {
         let mut rows = query.query(params![kind_number(kind), after]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let source_id: Vec<u8> = row.get(2).map_err(step())?;
-            if SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?.is_weak() {
-                continue;
-            }
             let (object_no, container_no) = (row.get(0).map_err(step())?, row.get(1).map_err(step())?);
             found.push(Candidate { object_no, container_no, object: self.object_ref(kind, container_no, &source_id)? });
             if found.len() == limit {
@@ -50,9 +46,11 @@ impl Stage {
                 .prepare_cached("SELECT verdict FROM candidates WHERE object_no = ?1")
                 .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
                 .map_err(step())?;
-            let (was, now) = (Verdict::from_number(was)?, Verdict::of(presence, *canary));
+            let weak = self.is_weak_candidate(*object_no)?;
+            let (was, now) = (Verdict::from_number(was)?, Verdict::of(presence, *canary, weak));
             match now {
-                Verdict::Present => dropped.push(*object_no),
+                // A new address is taken over by the next listing: a plan is never added to.
+                Verdict::Present | Verdict::Renamed => dropped.push(*object_no),
                 // Who left the scope keeps memberships that end with somebody who is gone.
                 now if now.is_proof() == was.is_proof() && now.is_out_of_scope() == was.is_out_of_scope() => {
                     self.file

@@ -32,10 +32,12 @@ pub(in super::super) enum Verdict {
     Aged,
     /// Out of scope by the directory's own change, told by itself.
     ToldOutOfScope,
+    /// There, under another address.
+    Renamed,
 }
 
 impl Verdict {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Open,
         Self::SoftTombstone,
         Self::HardTombstone,
@@ -45,6 +47,7 @@ impl Verdict {
         Self::Present,
         Self::Aged,
         Self::ToldOutOfScope,
+        Self::Renamed,
     ];
 
     pub(in super::super) fn to_number(self) -> i64 {
@@ -71,10 +74,14 @@ impl Verdict {
         matches!(self, Self::OutOfScope | Self::ToldOutOfScope)
     }
 
-    /// What the answer of a look-up is worth. `canary` tells whether a sibling that must be there was found.
-    pub(super) fn of(presence: &Presence, canary: bool) -> Self {
+    /// What the answer of a look-up is worth. `canary` tells whether a sibling that must be there was found. Of a weak id
+    /// nothing is proof: that an address leads nowhere, or to somebody else, says little of whoever had it.
+    pub(super) fn of(presence: &Presence, canary: bool, weak: bool) -> Self {
         match presence {
             Presence::Present(_) => Self::Present,
+            Presence::Renamed(_) if weak => Self::Renamed,
+            _ if weak => Self::Missing,
+            Presence::Renamed(_) => Self::Missing,
             Presence::OutOfScope => Self::OutOfScope,
             Presence::Gone(Evidence::Tombstone(TombstoneKind::Soft)) => Self::SoftTombstone,
             Presence::Gone(Evidence::Tombstone(TombstoneKind::Hard)) => Self::HardTombstone,
@@ -183,9 +190,6 @@ impl Stage {
                     .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
                     .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
                     .map_err(step())?;
-                // A weak id proves nothing by its absence.
-                let weak = SourceId::from_stored(&source_id).is_none_or(|id| id.is_weak());
-                let verdict = if weak { Verdict::Missing } else { Verdict::Open };
                 transaction
                     .prepare_cached("INSERT OR IGNORE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")
                     .and_then(|mut insert| {
@@ -195,7 +199,7 @@ impl Stage {
                             row.get::<_, Option<i64>>(2)?,
                             source_id,
                             standing.to_number(),
-                            verdict.to_number(),
+                            Verdict::Open.to_number(),
                         ])
                     })
                     .map_err(step())?;
@@ -204,11 +208,13 @@ impl Stage {
         transaction.commit().map_err(step())
     }
 
-    /// Counts the candidates of a kind that came from a listing.
+    /// Counts the candidates of a kind that came from a listing, but for those with weak ids: a directory may hide whom it
+    /// knows, and an address of somebody hidden is found all the same.
     pub(in super::super) fn count_candidates(&self, kind: ObjectKind) -> Result<u64> {
         self.file
             .query_row(
-                "SELECT count(*) FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2, 8)",
+                "SELECT count(*) FROM candidates
+                 WHERE kind = ?1 AND verdict NOT IN (1, 2, 8) AND substr(source_id, 1, 1) <> x'61'",
                 [super::super::kind_number(kind)],
                 |row| row.get(0),
             )
@@ -335,23 +341,36 @@ impl Stage {
         let step = || sql("store the answers of look-ups");
         let transaction = self.file.unchecked_transaction().map_err(step())?;
         for (object_no, presence, canary) in answers {
+            let verdict = Verdict::of(presence, *canary, self.is_weak_candidate(*object_no)?);
             transaction
                 .prepare_cached("UPDATE candidates SET verdict = ?2 WHERE object_no = ?1")
-                .and_then(|mut update| update.execute(params![object_no, Verdict::of(presence, *canary).to_number()]))
+                .and_then(|mut update| update.execute(params![object_no, verdict.to_number()]))
                 .map_err(step())?;
+            if let (Verdict::Renamed, Presence::Renamed(patch)) = (verdict, presence) {
+                self.note_rename(*object_no, patch)?;
+            }
         }
         transaction.commit().map_err(step())
     }
 
-    /// Gives up on a kind: its listing was short, so nothing of it goes and nothing becomes missing.
+    /// Gives up on a kind: its listing was short or could not be looked into, so nothing of it goes and nothing becomes
+    /// missing. Who is new under an address waits as well while others could not be asked for: it may be one of them.
     pub(in super::super) fn void(&mut self, kind: ObjectKind) -> Result<()> {
+        let step = || sql("void a scope");
+        let kind = super::super::kind_number(kind);
         self.file
             .execute(
-                "DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2, 8)",
-                [super::super::kind_number(kind)],
+                "DELETE FROM objects WHERE kind = ?1 AND disposition = 0 AND stage_no % 4 = 0
+                 AND substr(source_id, 1, 1) = x'61' AND EXISTS
+                 (SELECT 1 FROM candidates WHERE kind = ?1 AND verdict = 0 AND substr(source_id, 1, 1) = x'61')",
+                [kind],
             )
+            .map_err(step())?;
+        // Who has another address was found, one by one.
+        self.file
+            .execute("DELETE FROM candidates WHERE kind = ?1 AND verdict NOT IN (1, 2, 8, 9)", [kind])
             .map(drop)
-            .map_err(sql("void a scope"))
+            .map_err(step())
     }
 
     /// Drops the candidates that were found after all.

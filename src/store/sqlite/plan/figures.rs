@@ -51,13 +51,14 @@ impl Stage {
                 if object_no != Some(stage_no / 4) {
                     (object_no, comes, changes) = (Some(stage_no / 4), false, false);
                 }
-                if is_core && matches!(disposition, Disposition::New | Disposition::Restored) {
+                let renamed = self.renames.is_new(stage_no / 4);
+                if is_core && !renamed && matches!(disposition, Disposition::New | Disposition::Restored) {
                     comes = true;
                     summary.created += 1;
                 }
                 let differs = match disposition {
                     Disposition::Changed | Disposition::Reappeared => true,
-                    Disposition::New => !is_core && !comes,
+                    Disposition::New => renamed || !is_core && !comes,
                     Disposition::Restored | Disposition::Quiet => false,
                 };
                 if differs && !changes {

@@ -345,11 +345,7 @@ impl Stage {
     }
 
     fn group_id(&self, group_via: i64) -> Result<crate::model::SourceId> {
-        let stored: Vec<u8> = self
-            .main
-            .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
-            .and_then(|mut query| query.query_row([group_via / 2], |row| row.get(0)))
-            .map_err(sql("read a group"))?;
+        let stored = self.id_by_number(group_via / 2)?;
         crate::model::SourceId::from_stored(&stored).ok_or_else(|| crate::store::sqlite::damaged("a source id"))
     }
 }

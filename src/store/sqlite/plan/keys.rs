@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::Result;
 use crate::model::{SourceId, SourceKey};
 use crate::store::codec::{self, Reader};
+use crate::store::numbers::Numbers;
 use crate::store::sqlite::key_index::{Found, KeyIndex};
 use crate::store::sqlite::stage::Stage;
 use crate::store::sqlite::{Standing, damaged, sql};
@@ -21,11 +22,16 @@ impl Stage {
     /// Reads what is stored of all groups and members that are staged, and maybe of others.
     pub(in super::super) fn key_index(&self) -> Result<KeyIndex> {
         let _reading = self.reading()?;
-        let bytes: i64 = self
-            .file
-            .query_row("SELECT coalesce(sum(length(members)), 0) FROM edge_blocks", [], |row| row.get(0))
-            .map_err(sql("read object keys"))?;
-        if bytes < ALL_FROM_BYTES { self.index_of_staged() } else { self.index_of_all() }
+        if self.names_many()? { self.index_of_all() } else { self.index_of_staged() }
+    }
+
+    /// Tells whether so many members are staged that a walk over all that is stored is cheaper than looking each up.
+    pub(in super::super) fn names_many(&self) -> Result<bool> {
+        self.file
+            .query_row("SELECT coalesce(sum(length(members)), 0) >= ?1 FROM edge_blocks", [ALL_FROM_BYTES], |row| {
+                row.get(0)
+            })
+            .map_err(sql("read object keys"))
     }
 
     fn index_of_all(&self) -> Result<KeyIndex> {
@@ -46,9 +52,9 @@ impl Stage {
             .map_err(step())?;
         let mut rows = query.query([self.endpoint_no]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
-            let object_no = row.get(1).map_err(step())?;
+            let object_no: i64 = row.get(1).map_err(step())?;
             let standing = Standing::from_number(row.get(2).map_err(step())?)?;
-            let found = Found { object_no, standing, joined: joined.binary_search(&object_no).is_ok() };
+            let found = Found { object_no, standing, joined: joined.contains(object_no.unsigned_abs()) };
             index.insert(&SourceKey(row.get(0).map_err(step())?), found);
         }
         Ok(index)
@@ -72,7 +78,7 @@ impl Stage {
                 .map_err(step())?;
             if let Some((object_no, standing)) = found {
                 let standing = Standing::from_number(standing)?;
-                index.insert(&key, Found { object_no, standing, joined: joined.binary_search(&object_no).is_ok() });
+                index.insert(&key, Found { object_no, standing, joined: joined.contains(object_no.unsigned_abs()) });
             }
         }
         Ok(index)
@@ -111,7 +117,7 @@ impl Stage {
     }
 
     /// Lists the objects whose record another object founded.
-    fn joined_objects(&self) -> Result<Vec<i64>> {
+    fn joined_objects(&self) -> Result<Numbers> {
         let step = || sql("read object keys");
         let mut query = self
             .main
@@ -120,7 +126,11 @@ impl Stage {
                  WHERE record_no <> object_no AND endpoint_no = ?1 ORDER BY object_no",
             )
             .map_err(step())?;
-        let rows = query.query_map([self.endpoint_no], |row| row.get(0)).map_err(step())?;
-        rows.collect::<Result<_, _>>().map_err(step())
+        let mut rows = query.query([self.endpoint_no]).map_err(step())?;
+        let mut joined = Numbers::default();
+        while let Some(row) = rows.next().map_err(step())? {
+            joined.insert(row.get(0).map_err(step())?);
+        }
+        Ok(joined)
     }
 }

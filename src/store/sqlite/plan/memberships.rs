@@ -37,29 +37,46 @@ pub(in super::super) fn merge_sorted(a: &[u64], b: &[u64]) -> Vec<u64> {
 }
 
 impl Stage {
-    /// Reads the stored members of a group.
+    /// Reads the stored members of a group, by the numbers that they will have.
     pub(in super::super) fn stored_members(&self, group_via: i64) -> Result<Vec<u64>> {
-        self.main
+        let mut members = self
+            .main
             .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
-            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .and_then(|mut query| {
+                query.query_row([self.renames.stored_via(group_via)], |row| row.get::<_, Vec<u8>>(0)).optional()
+            })
             .map_err(sql("read memberships"))?
-            .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))
+            .map_or_else(|| Ok(Vec::new()), |packed| unpack_sorted(&packed))?;
+        if self.renames.bring(&mut members) {
+            members.sort_unstable();
+            members.dedup();
+        }
+        Ok(members)
     }
 
-    /// Reads the stored members of a group as a set.
+    /// Reads the stored members of a group as a set, by the numbers that they will have.
     fn stored_set(&self, group_via: i64) -> Result<Numbers> {
-        self.main
+        let mut members = self
+            .main
             .prepare_cached("SELECT members FROM group_members WHERE group_via = ?1")
-            .and_then(|mut query| query.query_row([group_via], |row| row.get::<_, Vec<u8>>(0)).optional())
+            .and_then(|mut query| {
+                query.query_row([self.renames.stored_via(group_via)], |row| row.get::<_, Vec<u8>>(0)).optional()
+            })
             .map_err(sql("read memberships"))?
-            .map_or_else(|| Ok(Numbers::default()), |packed| Numbers::unpack(&packed))
+            .map_or_else(|| Ok(Numbers::default()), |packed| Numbers::unpack(&packed))?;
+        for (old, new) in self.renames.iter() {
+            if members.remove(old) {
+                members.insert(new);
+            }
+        }
+        Ok(members)
     }
 
     /// Counts the stored members of a group.
     pub(super) fn count_members(&self, group_via: i64) -> Result<u64> {
         self.main
             .prepare_cached("SELECT count FROM group_members WHERE group_via = ?1")
-            .and_then(|mut query| query.query_row([group_via], |row| row.get(0)).optional())
+            .and_then(|mut query| query.query_row([self.renames.stored_via(group_via)], |row| row.get(0)).optional())
             .map(Option::unwrap_or_default)
             .map_err(sql("read memberships"))
     }
@@ -170,7 +187,12 @@ impl Stage {
                 if !comes {
                     continue;
                 }
-                let group_via = found.map_or(0, |found| found.object_no) * 2 + via;
+                let number = match found {
+                    Some(found) => found.object_no,
+                    // New by its id, and stored under the one that it had.
+                    None => self.new_key(&key)?.filter(|no| self.renames.is_new(*no)).unwrap_or(0),
+                };
+                let group_via = number * 2 + via;
                 let stored = if group_via < 2 { Numbers::default() } else { self.stored_set(group_via)? };
                 if stored.is_empty() && self.member_blocks(&key, via)?.len() <= 1 {
                     let mut keys = Vec::new();
@@ -403,12 +425,7 @@ impl Stage {
             .map_err(sql("read the plan"))?;
         let Some(group_via) = next else { return Ok(None) };
         let [.., doubted, _] = self.loss(group_via)?;
-        let id_of = |object_no: i64| {
-            self.main
-                .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
-                .and_then(|mut query| query.query_row([object_no], |row| row.get::<_, Vec<u8>>(0)))
-                .map_err(sql("read an object"))
-        };
+        let id_of = |object_no: i64| self.id_by_number(object_no);
         let group = id_of(group_via / 2)?;
         let key = SourceId::from_stored(&group).ok_or_else(|| damaged("a source id"))?.key();
         let container = self.probe(&key, Facet::Core)?.and_then(|probe| probe.container_no);
@@ -419,6 +436,22 @@ impl Stage {
             members.push((*number, SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?));
         }
         Ok(Some(EdgeDoubt { group_via, group, members }))
+    }
+
+    /// Returns the source id of a stored object, or of one that is another's next.
+    pub(super) fn id_by_number(&self, object_no: i64) -> Result<Vec<u8>> {
+        let step = || sql("read an object");
+        if self.renames.is_new(object_no) {
+            return self
+                .file
+                .prepare_cached("SELECT source_id FROM objects WHERE stage_no = ?1")
+                .and_then(|mut query| query.query_row([object_no * 4], |row| row.get(0)))
+                .map_err(step());
+        }
+        self.main
+            .prepare_cached("SELECT source_id FROM objects WHERE object_no = ?1")
+            .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
+            .map_err(step())
     }
 
     /// Stores what the second reading said. A listing of which more than 1 % was wrong is not believed at all.

@@ -11,6 +11,7 @@ mod keys;
 mod listed;
 mod memberships;
 mod parked;
+mod renames;
 
 pub(super) use candidates::Verdict;
 pub(super) use held::HeldItems;
@@ -18,3 +19,4 @@ pub(super) use held::HeldItems;
 pub use held::held_items;
 pub(super) use judge::{Judgement, Terms};
 pub(super) use memberships::{merge_sorted, subtract_sorted};
+pub(super) use renames::Renames;

@@ -14,7 +14,6 @@ use crate::store::sqlite::{Standing, damaged, sql};
 /// An object as it is stored.
 struct Stored {
     source_id: Vec<u8>,
-    id: SourceId,
     kind: ObjectKind,
     standing: Standing,
     container_no: Option<i64>,
@@ -34,7 +33,7 @@ impl Stage {
         };
         let Some(kind) = probe.standing.kind() else { return Ok(None) };
         let (standing, container_no) = (probe.standing, probe.container_no);
-        Ok(Some(Stored { source_id, id, kind, standing, container_no }))
+        Ok(Some(Stored { source_id, kind, standing, container_no }))
     }
 
     /// Proposes anew the parked removals of what this run did not read: they are to be looked up.
@@ -51,7 +50,6 @@ impl Stage {
                 let Some(object) = self.stored(*number)?.filter(|_| !seen.contains(object_no)) else {
                     continue;
                 };
-                let verdict = if object.id.is_weak() { Verdict::Missing } else { Verdict::Open };
                 self.file
                     .prepare_cached("INSERT OR IGNORE INTO candidates VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")
                     .and_then(|mut insert| {
@@ -61,7 +59,7 @@ impl Stage {
                             object.container_no,
                             object.source_id,
                             object.standing.to_number(),
-                            verdict.to_number()
+                            Verdict::Open.to_number()
                         ])
                     })
                     .map_err(step())?;
@@ -136,7 +134,10 @@ impl Stage {
                 let object_no = i64::try_from(*number).map_err(|_| damaged("held changes"))?;
                 let open = match sort {
                     HeldKind::Memberships | HeldKind::MembersOf(_) => self.is_unread_edge(subject, *number, &seen)?,
-                    HeldKind::Suspended | HeldKind::Cleared(..) => !seen.contains(object_no),
+                    // Under its new number it is judged anew.
+                    HeldKind::Suspended | HeldKind::Cleared(..) => {
+                        !seen.contains(object_no) && !self.renames.is_old(object_no)
+                    }
                     _ => !listed.contains(object_no) && !self.is_candidate(object_no)?,
                 };
                 if open && self.stored(*number)?.is_some() && !judgement.items.contains(sort, subject, *number) {
@@ -163,7 +164,10 @@ impl Stage {
 
     pub(in super::super) fn is_candidate(&self, object_no: i64) -> Result<bool> {
         self.file
-            .prepare_cached("SELECT exists (SELECT 1 FROM candidates WHERE object_no = ?1)")
+            .prepare_cached(
+                "SELECT exists (SELECT 1 FROM candidates WHERE object_no = ?1)
+                    OR exists (SELECT 1 FROM renames WHERE old_no = ?1)",
+            )
             .and_then(|mut query| query.query_row([object_no], |row| row.get(0)))
             .map_err(sql("read the candidates"))
     }

@@ -19,6 +19,12 @@ pub(super) struct Entry {
     pub(super) facets: Vec<u8>,
 }
 
+/// What the terms begin with that text is searched by; select.rs lists those of domains.
+const GRAM: u8 = b'g';
+const PART: u8 = b'h';
+const OF_LOGIN: u8 = b'U';
+const DOMAIN: u8 = b'D';
+
 /// What a posting is kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Term {
@@ -30,7 +36,7 @@ impl Term {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Gram(gram) => {
-                let mut bytes = vec![b'g'];
+                let mut bytes = vec![GRAM];
                 bytes.extend_from_slice(&gram.to_be_bytes());
                 bytes
             }
@@ -81,17 +87,17 @@ impl Term {
 
     /// Names with this part, of four characters to twelve.
     pub(super) fn part(part: &str) -> Self {
-        Self::facet(b'h', part.as_bytes())
+        Self::facet(PART, part.as_bytes())
     }
 
     /// Login names, and addresses before their `@`, with this run of three characters.
     pub(super) fn of_login(gram: Gram) -> Self {
-        Self::facet(b'U', &gram.to_be_bytes())
+        Self::facet(OF_LOGIN, &gram.to_be_bytes())
     }
 
     /// Addresses in this domain.
     pub(super) fn domain(domain: &str) -> Self {
-        Self::facet(b'D', domain.as_bytes())
+        Self::facet(DOMAIN, domain.as_bytes())
     }
 
     /// Keys of a column that begin with so many characters.
@@ -160,20 +166,64 @@ impl Entry {
         }
     }
 
-    /// Lists what it is found by, each once.
-    pub(super) fn terms(&self) -> Result<Vec<Term>> {
-        let mut terms = terms(&self.text, &self.facets)?;
+    /// Lists its sort keys, each with the number of its order and the kind.
+    pub(super) fn orders(&self) -> impl Iterator<Item = (i64, i64, &[u8])> {
+        (1..).zip(&self.keys).filter_map(|(by, key)| Some((by, self.kind, key.as_deref()?)))
+    }
+
+    /// Calls something for each term that it is found by; for some more than once.
+    pub(super) fn each_term(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut term = Vec::with_capacity(64);
+        let mut emit = |sort: u8, value: &[u8]| {
+            term.clear();
+            term.push(sort);
+            term.extend_from_slice(value);
+            each(&term);
+        };
+        let (of_names, own) = self.text.split_once(BEHIND_NAMES).unwrap_or((&self.text, ""));
+        let (mut grams, mut of_logins) = (Vec::with_capacity(self.text.len() * 3), Vec::with_capacity(own.len()));
+        for word in of_names.split(' ') {
+            fold::grams(word, &mut grams);
+            if fold::is_short(word) {
+                fold::parts(word, |part| emit(PART, part.as_bytes()));
+            } else {
+                fold::grams(word, &mut of_logins);
+            }
+        }
+        for word in own.split(' ') {
+            fold::grams(word, &mut grams);
+            let (login, domain) = word.rsplit_once('@').unwrap_or((word, ""));
+            fold::grams(login, &mut of_logins);
+            if !domain.is_empty() {
+                emit(DOMAIN, domain.as_bytes());
+            }
+        }
+        of_logins.retain(|gram| *gram >= fold::OF_THREE);
+        for (sort, mut grams) in [(GRAM, grams), (OF_LOGIN, of_logins)] {
+            grams.sort_unstable();
+            grams.dedup();
+            for gram in grams {
+                emit(sort, &gram.to_be_bytes());
+            }
+        }
+        let mut reader = Reader::new(&self.facets, "the index");
+        while !reader.is_at_end() {
+            each(reader.bytes()?);
+        }
         for (column, key) in self.keys.iter().enumerate() {
             let Some(key) = key else { continue };
             let beginnings = fold::beginnings(key);
             if beginnings.is_empty() {
-                terms.push(Term::beginning(column, 0, &[]));
+                each(&Term::beginning(column, 0, &[]).to_bytes());
             }
-            let depths = beginnings.iter().enumerate();
-            terms.extend(depths.map(|(at, beginning)| Term::beginning(column, at + 1, beginning)));
+            for (at, beginning) in beginnings.iter().enumerate() {
+                term.clear();
+                term.extend_from_slice(&Term::beginnings(column, at + 1));
+                term.extend_from_slice(beginning);
+                each(&term);
+            }
         }
-        terms.sort_unstable();
-        Ok(terms)
+        Ok(())
     }
 
     /// Returns the hashes of the addresses, each once.
@@ -196,45 +246,6 @@ pub(super) const BEHIND_NAMES: char = '\n';
 /// Returns the hash under which an address is kept, folded as words are.
 pub(super) fn hash(address: &str) -> i64 {
     i64::from_ne_bytes(xxhash_rust::xxh3::xxh3_64(address.as_bytes()).to_ne_bytes())
-}
-
-/// Lists the terms of stored words and facets, each once, in order.
-fn terms(text: &str, facets: &[u8]) -> Result<Vec<Term>> {
-    let (of_names, own) = text.split_once(BEHIND_NAMES).unwrap_or((text, ""));
-    let (mut grams, mut of_logins) = (Vec::with_capacity(text.len() * 3), Vec::with_capacity(own.len()));
-    let mut found: Vec<Term> = Vec::with_capacity(128);
-    for word in of_names.split(' ') {
-        fold::grams(word, &mut grams);
-        if fold::is_short(word) {
-            fold::parts(word, |part| found.push(Term::part(part)));
-        } else {
-            fold::grams(word, &mut of_logins);
-        }
-    }
-    for word in own.split(' ') {
-        fold::grams(word, &mut grams);
-        let (login, domain) = word.rsplit_once('@').unwrap_or((word, ""));
-        fold::grams(login, &mut of_logins);
-        if !domain.is_empty() {
-            found.push(Term::domain(domain));
-        }
-    }
-    of_logins.retain(|gram| *gram >= fold::OF_THREE);
-    for grams in [&mut grams, &mut of_logins] {
-        grams.sort_unstable();
-        grams.dedup();
-    }
-    found.extend(of_logins.into_iter().map(Term::of_login));
-    let mut reader = Reader::new(facets, "the index");
-    while !reader.is_at_end() {
-        found.push(Term::Facet(reader.bytes()?.into()));
-    }
-    let mut terms: Vec<Term> = grams.into_iter().map(Term::Gram).collect();
-    let from = terms.len();
-    terms.append(&mut found);
-    terms[from..].sort_unstable();
-    terms.dedup();
-    Ok(terms)
 }
 
 /// Puts the words together that are searched: names, then logins and addresses.

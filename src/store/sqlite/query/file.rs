@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::store::sqlite::{look_again, sql};
 
 /// The layout of the index, of its keys and of its words: another one is built anew.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 /// Bytes of the cache of a connection to the index, and of one to the state file.
 const INDEX_CACHE: i64 = 24 << 20;
 const STATE_CACHE: i64 = 4 << 20;
@@ -93,7 +93,8 @@ fn open(path: &Path) -> Result<Connection> {
             transaction
                 .execute_batch(
                     "DROP TABLE IF EXISTS customers; DROP TABLE IF EXISTS entries; DROP TABLE IF EXISTS postings;
-                     DROP TABLE IF EXISTS segments; DROP TABLE IF EXISTS addresses;",
+                     DROP TABLE IF EXISTS segments; DROP TABLE IF EXISTS addresses; DROP TABLE IF EXISTS orders;
+                     DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS touched;",
                 )
                 .map_err(step())?;
             transaction.execute_batch(include_str!("schema.sql")).map_err(step())?;

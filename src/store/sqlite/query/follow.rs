@@ -2,15 +2,17 @@
 //!
 //! In steps, each one transaction of the index: killed in between, the next one goes on. It never writes the state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::entry::{Entry, Term};
-use super::posting::{pack, split, unpack};
+use super::entry::Entry;
+use super::keys::Keys;
+use super::pile::{Change, Pile};
+use super::posting::{pack, pack_sorted, split, unpack};
 use super::standing::{Need, Phase, Place, Standing};
 use crate::error::Result;
-use crate::model::{EventType, ObjectKind, RecordId};
+use crate::model::{EventType, ObjectKind, Record, RecordId};
 use crate::rules::join::addresses;
 use crate::store::codec::{Reader, unpack_sorted};
 use crate::store::fault;
@@ -20,6 +22,10 @@ use crate::store::sqlite::{damaged, kind_number, sql};
 
 /// Records of one step.
 const STEP: usize = 16_384;
+/// Records of one step of building: those of one row of a posting, unless they have too much to say.
+const BUILD_STEP: usize = 65_536;
+/// Bytes that a step of building collects before it writes them.
+const FULL: usize = 20 << 20;
 
 /// Brings one customer as far as it takes no more than `budget` records; returns whether it is done.
 ///
@@ -44,13 +50,13 @@ pub(super) fn advance(
         if *budget == 0 {
             return Ok(false);
         }
-        let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
+        let mut step_of = Step::new(state, &transaction, standing)?;
         let (place, rows) = match place.phase {
             Phase::Clearing => step_of.clear(place)?,
             Phase::Building => step_of.build(place)?,
             Phase::Following => step_of.follow(place)?,
         };
-        step_of.write_postings()?;
+        step_of.write()?;
         place.write(&transaction, standing.no)?;
         fault::point();
         transaction.commit().map_err(step())?;
@@ -63,41 +69,61 @@ pub(super) fn advance(
 pub(super) fn sweep(state: &Connection, index: &mut Connection, standing: &Standing) -> Result<()> {
     let step = || sql("write the index");
     let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(step())?;
-    let mut step_of = Step { state, index: &transaction, standing, changes: HashMap::new(), addresses: Vec::new() };
+    let mut step_of = Step::new(state, &transaction, standing)?;
     step_of.sweep()?;
-    step_of.write_postings()?;
+    step_of.write()?;
     fault::point();
     transaction.commit().map_err(step())?;
     fault::point();
     Ok(())
 }
 
-/// Places that are added to the postings of a term, and places that are taken out.
-type Change = (Vec<u32>, Vec<u32>);
-
 /// One transaction.
 struct Step<'a> {
     state: &'a Connection,
     index: &'a Connection,
     standing: &'a Standing,
-    changes: HashMap<(Term, i64), Change>,
+    postings: Pile,
+    orders: Keys,
     /// Hashes of addresses that records have from now on, or no longer.
     addresses: Vec<(i64, i64, bool)>,
+    /// The first row of postings that no step has written before.
+    fresh: Option<i64>,
+    /// Whether there are memberships made by hand.
+    any_by_hand: bool,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    fn new(state: &'a Connection, index: &'a Connection, standing: &'a Standing) -> Result<Self> {
+        let any_by_hand = state
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM manual_members WHERE customer_no = ?1)")
+            .and_then(|mut query| query.query_row([standing.no], |row| row.get(0)))
+            .map_err(sql("read memberships"))?;
+        let (postings, orders, addresses) = (Pile::default(), Keys::default(), Vec::new());
+        Ok(Self { state, index, standing, postings, orders, addresses, fresh: None, any_by_hand })
+    }
+
     /// Removes what is there of the customer; then it is built.
     fn clear(&self, place: Place) -> Result<(Place, usize)> {
         let step = || sql("clear the index");
         let no = self.standing.no;
-        let entries = self
-            .index
-            .prepare_cached(
-                "DELETE FROM entries WHERE record_no IN
-                 (SELECT record_no FROM entries INDEXED BY entries_k2 WHERE customer_no = ?1 AND k2 > x'' LIMIT ?2)",
-            )
-            .and_then(|mut delete| delete.execute(params![no, fault::step(STEP)]))
-            .map_err(step())?;
+        let numbers = numbers(
+            self.index,
+            "SELECT record_no FROM orders WHERE customer_no = ?1 AND by = 2 LIMIT ?2",
+            params![no, fault::step(STEP)],
+        )?;
+        for record_no in &numbers {
+            if let Some(entry) = stored(self.index, *record_no)? {
+                for (by, kind, key) in entry.orders() {
+                    remove_key(self.index, no, by, kind, key)?;
+                }
+            }
+            self.index
+                .prepare_cached("DELETE FROM entries WHERE record_no = ?1")
+                .and_then(|mut delete| delete.execute([record_no]))
+                .map_err(step())?;
+        }
+        let entries = numbers.len();
         let postings = self
             .index
             .prepare_cached(
@@ -122,24 +148,32 @@ impl Step<'_> {
 
     /// Adds the records behind a number.
     fn build(&mut self, mut place: Place) -> Result<(Place, usize)> {
-        let numbers = self.numbers(
+        let numbers = numbers(
+            self.state,
             "SELECT record_no FROM records WHERE record_no > ?1 AND customer_no = ?2 AND state = 0
              ORDER BY record_no LIMIT ?3",
-            params![place.at, self.standing.no, fault::step(STEP)],
+            params![place.at, self.standing.no, fault::step(BUILD_STEP)],
         )?;
-        for record_no in &numbers {
-            self.put(*record_no)?;
-        }
+        self.fresh = Some(if place.at == 0 { 0 } else { split(place.at).0 + 1 });
         place.target = self.standing.last;
-        match numbers.last() {
-            Some(last) => place.at = *last,
-            None => {
-                self.own_groups()?;
-                place.phase = Phase::Following;
-                place.sources.clone_from(&self.standing.sources);
+        let mut taken = 0;
+        for record_no in &numbers {
+            let ends_row = taken > 0 && split(*record_no).0 != split(place.at).0;
+            if ends_row || self.postings.bytes() + self.orders.bytes() >= FULL {
+                break;
             }
+            let record = load_record(self.state, *record_no)?;
+            let entry = record.map(|record| self.entry(*record_no, &record)).transpose()?;
+            self.change(*record_no, None, entry)?;
+            place.at = *record_no;
+            taken += 1;
         }
-        Ok((place, numbers.len()))
+        if numbers.is_empty() {
+            self.own_groups()?;
+            place.phase = Phase::Following;
+            place.sources.clone_from(&self.standing.sources);
+        }
+        Ok((place, taken))
     }
 
     /// Takes over what events tell of, up to a number of records.
@@ -284,8 +318,9 @@ impl Step<'_> {
 
     /// Takes out whom the state file does not know any more.
     fn sweep(&mut self) -> Result<()> {
-        let numbers = self.numbers(
-            "SELECT record_no FROM entries INDEXED BY entries_k2 WHERE customer_no = ?1 AND k2 > x'' AND record_no > 0",
+        let numbers = numbers(
+            self.index,
+            "SELECT record_no FROM orders WHERE customer_no = ?1 AND by = 2 AND record_no > 0",
             params![self.standing.no],
         )?;
         for record_no in numbers {
@@ -319,34 +354,36 @@ impl Step<'_> {
     /// Writes a record as it is now.
     fn put(&mut self, record_no: i64) -> Result<()> {
         let record = if self.is_there(record_no)? { load_record(self.state, record_no)? } else { None };
-        let entry = match record {
-            Some(record) => {
-                let grouped = record.kind != ObjectKind::User || self.is_grouped(record_no)?;
-                let mut entry = Entry::of(record_no, &record, grouped);
-                if record.kind == ObjectKind::User && record.identities.len() > 1 {
-                    let images = images(self.state, record_no)?;
-                    entry.also_known_as(images.iter().flat_map(|image| addresses(&image.attributes)));
-                }
-                Some(entry)
-            }
-            None => None,
-        };
+        let entry = record.map(|record| self.entry(record_no, &record)).transpose()?;
         self.replace(record_no, entry)
+    }
+
+    /// Describes a record that is there.
+    fn entry(&self, record_no: i64, record: &Record) -> Result<Entry> {
+        let grouped = record.kind != ObjectKind::User || self.is_grouped(record_no)?;
+        let mut entry = Entry::of(record_no, record, grouped);
+        if record.kind == ObjectKind::User && record.identities.len() > 1 {
+            let images = images(self.state, record_no)?;
+            entry.also_known_as(images.iter().flat_map(|image| addresses(&image.attributes)));
+        }
+        Ok(entry)
     }
 
     /// Tells whether a record is in a group that is there.
     fn is_grouped(&self, record_no: i64) -> Result<bool> {
         let step = || sql("read memberships");
-        let by_hand = self
-            .state
-            .prepare_cached(
-                "SELECT 1 FROM manual_members JOIN records ON record_no = group_no WHERE state = 0
-                   AND (member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1))",
-            )
-            .and_then(|mut query| query.exists([record_no]))
-            .map_err(step())?;
-        if by_hand {
-            return Ok(true);
+        if self.any_by_hand {
+            let by_hand = self
+                .state
+                .prepare_cached(
+                    "SELECT 1 FROM manual_members JOIN records ON record_no = group_no WHERE state = 0
+                       AND (member_no = ?1 OR member_no IN (SELECT record_no FROM absorbed WHERE into_no = ?1))",
+                )
+                .and_then(|mut query| query.exists([record_no]))
+                .map_err(step())?;
+            if by_hand {
+                return Ok(true);
+            }
         }
         let mut query = self
             .state
@@ -379,38 +416,31 @@ impl Step<'_> {
 
     /// Replaces what the index keeps of a record.
     fn replace(&mut self, record_no: i64, entry: Option<Entry>) -> Result<()> {
-        let step = || sql("write the index");
         let stored = stored(self.index, record_no)?;
-        if stored == entry {
-            return Ok(());
+        if stored == entry { Ok(()) } else { self.change(record_no, stored.as_ref(), entry) }
+    }
+
+    fn change(&mut self, record_no: i64, old: Option<&Entry>, new: Option<Entry>) -> Result<()> {
+        let of = |entry: Option<&Entry>| entry.map(Entry::addresses).unwrap_or_default();
+        let (before, after) = (of(old), of(new.as_ref()));
+        self.addresses.extend(before.difference(&after).map(|hash| (*hash, record_no, false)));
+        self.addresses.extend(after.difference(&before).map(|hash| (*hash, record_no, true)));
+        for (entry, comes) in [(old, false), (new.as_ref(), true)] {
+            let Some(entry) = entry else { continue };
+            let postings = &mut self.postings;
+            entry.each_term(|term| postings.add(term, record_no, comes))?;
         }
-        let (old, new) = (
-            stored.as_ref().map(Entry::addresses).unwrap_or_default(),
-            entry.as_ref().map(Entry::addresses).unwrap_or_default(),
-        );
-        self.addresses.extend(old.difference(&new).map(|hash| (*hash, record_no, false)));
-        self.addresses.extend(new.difference(&old).map(|hash| (*hash, record_no, true)));
-        let before = stored.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
-        let after = entry.as_ref().map(Entry::terms).transpose()?.unwrap_or_default();
-        let (chunk, place) = split(record_no);
-        // Both are sorted: what is in both stays.
-        let (mut old, mut new) = (before.into_iter().peekable(), after.into_iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (Some(old), Some(new)) => old.cmp(new),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => break,
-            };
-            let gone = if order.is_le() { old.next() } else { None };
-            let come = if order.is_ge() { new.next() } else { None };
-            match (gone, come) {
-                (Some(term), None) => self.changes.entry((term, chunk)).or_default().1.push(place),
-                (None, Some(term)) => self.changes.entry((term, chunk)).or_default().0.push(place),
-                _ => {}
+        if let Some(old) = old {
+            for (by, kind, key) in old.orders() {
+                remove_key(self.index, self.standing.no, by, kind, key)?;
             }
         }
-        match entry {
+        if let Some(new) = &new {
+            for (by, kind, key) in new.orders() {
+                self.orders.add(by, kind, key, record_no);
+            }
+        }
+        match new {
             Some(Entry { kind, keys: [k1, k2, k3], text, facets }) => self
                 .index
                 .prepare_cached("INSERT OR REPLACE INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
@@ -423,11 +453,11 @@ impl Step<'_> {
                 .and_then(|mut delete| delete.execute([record_no])),
         }
         .map(drop)
-        .map_err(step())
+        .map_err(sql("write the index"))
     }
 
-    /// Writes the changes of all postings, each row once.
-    fn write_postings(&mut self) -> Result<()> {
+    /// Writes what was collected, each row once, in their order.
+    fn write(&mut self) -> Result<()> {
         let step = || sql("write the index");
         self.addresses.sort_unstable();
         for (hash, record_no, come) in self.addresses.drain(..) {
@@ -441,51 +471,68 @@ impl Step<'_> {
                 .and_then(|mut write| write.execute(params![self.standing.no, hash, record_no]))
                 .map_err(step())?;
         }
-        let mut changes: Vec<_> =
-            self.changes.drain().map(|((term, chunk), change)| (term.to_bytes(), chunk, change)).collect();
-        changes.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        for (term, chunk, (add, remove)) in changes {
+        let mut insert =
+            self.index.prepare_cached("INSERT OR REPLACE INTO orders VALUES (?1, ?2, ?3, ?4, ?5)").map_err(step())?;
+        self.orders.take(|by, kind, key, record_no| {
+            insert.execute(params![self.standing.no, by, kind, key, record_no]).map(drop).map_err(step())
+        })?;
+        let mut postings = std::mem::take(&mut self.postings);
+        postings.take(|term, changes| {
+            changes.chunk_by(|a, b| a.chunk() == b.chunk()).try_for_each(|changes| self.write_posting(term, changes))
+        })
+    }
+
+    /// Writes one row of postings.
+    fn write_posting(&self, term: &[u8], changes: &[Change]) -> Result<()> {
+        let step = || sql("write the index");
+        let Some(chunk) = changes.first().map(|change| change.chunk()) else { return Ok(()) };
+        let key = params![self.standing.no, term, chunk];
+        let (known, bits) = if self.fresh.is_some_and(|fresh| chunk >= fresh) {
+            (false, pack_sorted(changes.iter().map(|change| change.place())))
+        } else {
             let stored: Option<Vec<u8>> = self
                 .index
                 .prepare_cached("SELECT bits FROM postings WHERE customer_no = ?1 AND term = ?2 AND chunk = ?3")
-                .and_then(|mut query| {
-                    query.query_row(params![self.standing.no, term, chunk], |row| row.get(0)).optional()
-                })
+                .and_then(|mut query| query.query_row(key, |row| row.get(0)).optional())
                 .map_err(step())?;
-            let known = stored.is_some();
-            let mut places = stored.map(|bytes| unpack(&bytes)).unwrap_or_default();
-            for place in remove {
-                places.remove(place);
+            let mut places = stored.as_deref().map(unpack).unwrap_or_default();
+            for change in changes {
+                if change.comes() {
+                    places.insert(change.place().into());
+                } else {
+                    places.remove(change.place().into());
+                }
             }
-            places.extend(add);
-            let key = params![self.standing.no, term, chunk];
-            if places.is_empty() {
-                self.index
-                    .prepare_cached("DELETE FROM postings WHERE customer_no = ?1 AND term = ?2 AND chunk = ?3")
-                    .and_then(|mut delete| delete.execute(key))
-                    .map_err(step())?;
-                continue;
-            }
-            let statement = if known {
-                "UPDATE postings SET bits = ?4 WHERE customer_no = ?1 AND term = ?2 AND chunk = ?3"
-            } else {
-                "INSERT INTO postings VALUES (?1, ?2, ?3, ?4)"
-            };
-            self.index
-                .prepare_cached(statement)
-                .and_then(|mut write| write.execute(params![self.standing.no, term, chunk, pack(&places)]))
-                .map_err(step())?;
-        }
-        Ok(())
+            (stored.is_some(), pack(&places))
+        };
+        let statement = match (known, bits.is_empty()) {
+            (true, true) => "DELETE FROM postings WHERE customer_no = ?1 AND term = ?2 AND chunk = ?3",
+            (false, true) => return Ok(()),
+            (true, false) => "UPDATE postings SET bits = ?4 WHERE customer_no = ?1 AND term = ?2 AND chunk = ?3",
+            (false, false) => "INSERT INTO postings VALUES (?1, ?2, ?3, ?4)",
+        };
+        let mut write = self.index.prepare_cached(statement).map_err(step())?;
+        if bits.is_empty() { write.execute(key) } else { write.execute(params![self.standing.no, term, chunk, bits]) }
+            .map(drop)
+            .map_err(step())
     }
+}
 
-    fn numbers(&self, statement: &'static str, with: impl rusqlite::Params) -> Result<Vec<i64>> {
-        let step = || sql("read records");
-        let connection = if statement.contains("FROM entries") { self.index } else { self.state };
-        let mut query = connection.prepare_cached(statement).map_err(step())?;
-        let rows = query.query_map(with, |row| row.get(0)).map_err(step())?;
-        rows.collect::<Result<_, _>>().map_err(step())
-    }
+/// Reads numbers of records.
+fn numbers(connection: &Connection, statement: &str, with: impl rusqlite::Params) -> Result<Vec<i64>> {
+    let step = || sql("read records");
+    let mut query = connection.prepare_cached(statement).map_err(step())?;
+    let rows = query.query_map(with, |row| row.get(0)).map_err(step())?;
+    rows.collect::<Result<_, _>>().map_err(step())
+}
+
+/// Takes a sort key out.
+fn remove_key(index: &Connection, customer_no: i64, by: i64, kind: i64, key: &[u8]) -> Result<()> {
+    index
+        .prepare_cached("DELETE FROM orders WHERE customer_no = ?1 AND by = ?2 AND kind = ?3 AND key = ?4")
+        .and_then(|mut delete| delete.execute(params![customer_no, by, kind, key]))
+        .map(drop)
+        .map_err(sql("write the index"))
 }
 
 /// Reads what the index keeps of a record.

@@ -10,7 +10,9 @@ mod file;
 mod fold;
 mod follow;
 mod forget;
+mod keys;
 mod page;
+mod pile;
 mod posting;
 mod select;
 mod standing;
@@ -148,9 +150,9 @@ impl Touched<'_> {
         self.0.state
     }
 
-    /// Tells whether the segment that ends with an event may tell of one of some keys.
-    pub(super) fn may_tell(&self, customer_no: i64, last: u64, keys: &[u128]) -> Result<bool> {
-        touched::may_tell(self.0.index, customer_no, last, keys)
+    /// Lists the segments, by their last events, that may tell of one of some keys.
+    pub(super) fn may_tell(&self, customer_no: i64, keys: &[u128]) -> Result<BTreeSet<u64>> {
+        touched::may_tell(self.0.state, self.0.index, customer_no, keys)
     }
 }
 

@@ -24,26 +24,18 @@ const FEW: u64 = 256;
 const LOOK_UP: u64 = 4;
 /// Steps along the order for each record that is wanted, behind which parts of it are passed over.
 const STEPS: usize = 16;
+/// The same where hardly any of those who are expected are met.
+const FIRST_STEPS: usize = 2;
 /// Records that are looked at for a count, at most.
 const LOOKED_AT: u64 = 20_000;
 
-macro_rules! orders {
-    ($($key:literal),+) => {
-        [$([
-            concat!(
-                "SELECT ", $key, ", record_no FROM entries WHERE customer_no = ?1 AND kind = ?2 AND ", $key, " > ?3 AND ",
-                $key, " < ?4 ORDER BY ", $key
-            ),
-            concat!(
-                "SELECT ", $key, ", record_no FROM entries WHERE customer_no = ?1 AND kind = ?2 AND ", $key, " > ?3 AND ",
-                $key, " < ?4 ORDER BY ", $key, " DESC"
-            ),
-        ]),+]
-    };
-}
-
-/// How an order is walked: by column and direction.
-pub(super) const WALKS: [[&str; 2]; 3] = orders!("k1", "k2", "k3");
+/// How an order is walked: upwards and downwards.
+pub(super) const WALKS: [&str; 2] = [
+    "SELECT key, record_no FROM orders WHERE customer_no = ?1 AND by = ?2 AND kind = ?3 AND key > ?4 AND key < ?5
+     ORDER BY key",
+    "SELECT key, record_no FROM orders WHERE customer_no = ?1 AND by = ?2 AND kind = ?3 AND key > ?4 AND key < ?5
+     ORDER BY key DESC",
+];
 /// How one record is looked up: by column.
 pub(super) const LOOK_UPS: [&str; 3] = [
     "SELECT k1, text FROM entries WHERE record_no = ?1",
@@ -138,18 +130,37 @@ impl<'a> Line<'a> {
             return self.sort_all(view);
         }
         if !self.leaps {
-            let steps = self.selection.set.as_ref().map_or(usize::MAX, |_| wanted.saturating_mul(STEPS));
-            match self.walk(view, wanted, steps)? {
-                Walked::Enough => return Ok(()),
-                Walked::ToTheEnd => {
-                    self.ended = true;
-                    return Ok(());
+            for steps in self.strides(wanted) {
+                let before = self.waiting.len();
+                match self.walk(view, wanted, steps)? {
+                    Walked::Enough => return Ok(()),
+                    Walked::ToTheEnd => {
+                        self.ended = true;
+                        return Ok(());
+                    }
+                    // Whoever is left does not stand here.
+                    Walked::TooFar if self.waiting.len() - before < self.expected(steps) / 4 => break,
+                    Walked::TooFar => {}
                 }
-                // Whoever is left does not stand here.
-                Walked::TooFar => self.leaps = true,
             }
+            self.leaps = true;
         }
         self.leap(view, wanted)
+    }
+
+    /// Returns in which parts the order is walked before others are passed over: some steps at first, to see whether those
+    /// who are left stand here at all.
+    fn strides(&self, wanted: usize) -> Vec<usize> {
+        match &self.selection.set {
+            Some(_) => vec![wanted.saturating_mul(FIRST_STEPS), wanted.saturating_mul(STEPS - FIRST_STEPS)],
+            None => vec![usize::MAX],
+        }
+    }
+
+    /// Returns how many are met in so many steps if those who are left stand evenly.
+    fn expected(&self, steps: usize) -> usize {
+        let left = self.selection.set.as_ref().map_or(self.selection.all, Set::len);
+        usize::try_from((steps as u64).saturating_mul(left) / self.selection.all.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Looks up everybody who is left.
@@ -193,10 +204,10 @@ impl<'a> Line<'a> {
     ) -> Result<Walked> {
         let step = || sql("read the index");
         let descending = self.descends();
-        let statement = WALKS[self.column][usize::from(descending)];
-        let mut query = view.index.prepare_cached(statement).map_err(step())?;
+        let mut query = view.index.prepare_cached(WALKS[usize::from(descending)]).map_err(step())?;
         let kind = kind_number(self.query.kind);
-        let mut rows = query.query(params![self.standing.no, kind, low, high]).map_err(step())?;
+        let with = params![self.standing.no, self.column + 1, kind, low, high];
+        let mut rows = query.query(with).map_err(step())?;
         let mut last: Option<Vec<u8>> = None;
         let (mut taken, mut walked) = (0, Walked::Enough);
         while self.waiting.len() < wanted {
@@ -256,7 +267,7 @@ impl<'a> Line<'a> {
         if descending && self.nameless(view, wanted, &nameless, set)? {
             return Ok(false);
         }
-        let mut open = vec![Frame { under: nameless.clone(), left: set.clone(), at: None }];
+        let mut open = vec![Frame::new(nameless.clone(), set.clone(), self.selection.all)];
         while let Some(frame) = open.last_mut() {
             let Some(next) = frame.next(view, self.standing.no, self.column, descending)? else {
                 open.pop();
@@ -266,14 +277,20 @@ impl<'a> Line<'a> {
             if to <= self.low || from >= self.high {
                 continue;
             }
-            let mut left = posting(view, self.standing.no, &next.term(self.column))?;
-            let all = left.len();
-            left.intersect(&frame.left);
+            let (left, all) = if frame.is_only(view, self.standing.no, self.column, descending)? {
+                // Everybody who begins like this goes on like that.
+                (frame.left.clone(), frame.all)
+            } else {
+                let mut here = posting(view, self.standing.no, &next.term(self.column))?;
+                let all = here.len();
+                here.intersect(&frame.left);
+                (here, all)
+            };
             if left.is_empty() {
                 continue;
             }
             if next.depth < DEPTHS && left.len() > FEW {
-                open.push(Frame { under: next, left, at: None });
+                open.push(Frame::new(next, left, all));
             } else if self.leaf(view, wanted, &next, left, all)? {
                 return Ok(false);
             }
@@ -394,17 +411,50 @@ impl Beginning {
     }
 }
 
+/// The beginning behind the one that was found last.
+enum Ahead {
+    NotLookedFor,
+    Found(Option<Beginning>),
+}
+
 /// Beginnings of one character more than another one, gone through in order.
 struct Frame {
     under: Beginning,
-    /// Who is left of it.
+    /// Who is left of it, and how many there are in all.
     left: Set,
+    all: u64,
     at: Option<Vec<u8>>,
+    /// How many were found, and the next one if it was looked for already.
+    found: usize,
+    ahead: Ahead,
 }
 
 impl Frame {
+    fn new(under: Beginning, left: Set, all: u64) -> Self {
+        Self { under, left, all, at: None, found: 0, ahead: Ahead::NotLookedFor }
+    }
+
     /// Finds the next beginning that anybody has.
     fn next(&mut self, view: &View<'_>, no: i64, column: usize, descending: bool) -> Result<Option<Beginning>> {
+        self.found += 1;
+        match std::mem::replace(&mut self.ahead, Ahead::NotLookedFor) {
+            Ahead::Found(next) => Ok(next),
+            Ahead::NotLookedFor => self.read(view, no, column, descending),
+        }
+    }
+
+    /// Tells whether the one that was found last is the only one. At the top it never is: some have no name.
+    fn is_only(&mut self, view: &View<'_>, no: i64, column: usize, descending: bool) -> Result<bool> {
+        if self.found > 1 || self.under.depth == 0 {
+            return Ok(false);
+        }
+        let next = self.read(view, no, column, descending)?;
+        let only = next.is_none();
+        self.ahead = Ahead::Found(next);
+        Ok(only)
+    }
+
+    fn read(&mut self, view: &View<'_>, no: i64, column: usize, descending: bool) -> Result<Option<Beginning>> {
         let step = || sql("read the index");
         let depth = self.under.depth + 1;
         let head = Term::beginnings(column, depth);

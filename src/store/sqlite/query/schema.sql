@@ -19,7 +19,7 @@ CREATE TABLE entries (
     record_no   INTEGER PRIMARY KEY,
     customer_no INTEGER NOT NULL,
     kind        INTEGER NOT NULL,
-    -- sort keys, each with the record's number at its end: no two are equal
+    -- sort keys, each with the record's number at its end: no two are equal; all are in `orders` as well
     k1          BLOB,
     k2          BLOB,
     k3          BLOB,
@@ -28,17 +28,37 @@ CREATE TABLE entries (
     -- what it is filtered by
     facets      BLOB NOT NULL
 ) STRICT;
-CREATE INDEX entries_k1 ON entries (customer_no, kind, k1) WHERE k1 IS NOT NULL;
-CREATE INDEX entries_k2 ON entries (customer_no, kind, k2) WHERE k2 IS NOT NULL;
-CREATE INDEX entries_k3 ON entries (customer_no, kind, k3) WHERE k3 IS NOT NULL;
 
--- Which records a segment of events may tell of.
-CREATE TABLE segments (
-    customer_no   INTEGER NOT NULL,
-    last_sequence INTEGER NOT NULL,
-    filter        BLOB NOT NULL,
-    PRIMARY KEY (customer_no, last_sequence)
+-- The sort keys in their order. Apart from the entries, so that those of many records go in in their order.
+CREATE TABLE orders (
+    customer_no INTEGER NOT NULL,
+    -- 1 to 3; every record has the second
+    by          INTEGER NOT NULL,
+    kind        INTEGER NOT NULL,
+    key         BLOB NOT NULL,
+    record_no   INTEGER NOT NULL,
+    PRIMARY KEY (customer_no, by, kind, key)
+) STRICT, WITHOUT ROWID;
+
+-- Segments of events that follow each other, up to this event: the last event of each, eight bytes.
+CREATE TABLE runs (
+    customer_no INTEGER NOT NULL,
+    upto        INTEGER NOT NULL,
+    places      INTEGER NOT NULL,
+    -- so many bits of a hash tell its slot
+    bits        INTEGER NOT NULL,
+    segments    BLOB NOT NULL,
+    PRIMARY KEY (customer_no, upto)
 ) STRICT;
+
+-- Of whom the segments of a run tell: hashes in order, each with the number of a segment.
+CREATE TABLE touched (
+    customer_no INTEGER NOT NULL,
+    upto        INTEGER NOT NULL,
+    slot        INTEGER NOT NULL,
+    places      BLOB NOT NULL,
+    PRIMARY KEY (customer_no, upto, slot)
+) STRICT, WITHOUT ROWID;
 
 -- Whose an address is: by a hash of it, folded. Who is found has to be looked at.
 CREATE TABLE addresses (

@@ -276,7 +276,7 @@ impl Stage {
         numbers.into_iter().try_for_each(|(group_via, member, id)| self.end_edge(group_via, member, id))
     }
 
-    pub(super) fn end_edge(&self, group_via: i64, member_no: i64, member: &SourceId) -> Result<()> {
+    pub(in super::super) fn end_edge(&self, group_via: i64, member_no: i64, member: &SourceId) -> Result<()> {
         self.file
             .prepare_cached("INSERT OR IGNORE INTO edge_ends VALUES (?1, ?2, ?3)")
             .and_then(|mut insert| insert.execute(params![group_via, member_no, member.to_stored()]))

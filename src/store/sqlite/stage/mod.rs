@@ -4,6 +4,7 @@
 
 mod changes;
 mod edges;
+mod joined;
 mod notes;
 mod objects;
 mod unchanged;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::key_index::{Found, KeyIndex};
-use super::plan::Verdict;
+use super::plan::{Renames, Verdict};
 use super::{SqliteStore, Standing, damaged, io, sql};
 use crate::coverage::Closes;
 use crate::endpoint::{Checkpoint, Cursor, DeltaPage, SnapshotPage};
@@ -33,7 +34,7 @@ const MAX_UNCOMMITTED_PAGES: u32 = 64;
 /// Bytes of a page of the stage file.
 const PAGE_BYTES: i64 = 16 << 10;
 /// The layout of the stage file; another one is thrown away.
-const LAYOUT: i64 = 5;
+const LAYOUT: i64 = 6;
 
 /// How far a stage has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub(super) struct Stage {
     pub(super) restaged: bool,
     /// Memberships that a second reading found to be there.
     pub(super) still_members: std::collections::BTreeSet<(i64, u64)>,
+    /// Objects that have another id by now.
+    pub(super) renames: Renames,
     numbers: std::ops::Range<i64>,
     /// What is stored, as far as a snapshot finds it unchanged.
     unchanged: Option<Unchanged>,
@@ -147,6 +150,7 @@ impl Stage {
             any_early: false,
             restaged: false,
             still_members: std::collections::BTreeSet::new(),
+            renames: Renames::default(),
             numbers: 0..0,
             unchanged: None,
             new: KeyIndex::with_room(0, None),
@@ -190,6 +194,7 @@ impl Stage {
             self.file.query_row("SELECT exists (SELECT 1 FROM early_facets)", [], |row| row.get(0)).map_err(step())?;
         self.restaged = self.get::<i64>("restaged")?.unwrap_or(0) != 0;
         self.restore_new_keys()?;
+        self.restore_renames()?;
         if let Some(closes) = self.get::<String>("closes")? {
             for (scope, spoiled) in
                 serde_json::from_str::<Vec<(Scope, bool)>>(&closes).map_err(|_| damaged("closes"))?
@@ -281,7 +286,8 @@ impl Stage {
     }
 
     /// Forgets what an interrupted run found out behind its listing: who was gone then may be back by now.
-    pub(super) fn forget_plan(&self) -> Result<()> {
+    pub(super) fn forget_plan(&mut self) -> Result<()> {
+        self.forget_renames()?;
         self.file
             .execute_batch(
                 "BEGIN; DELETE FROM candidates; DELETE FROM edge_losses;

@@ -66,12 +66,12 @@ pub(in super::super) struct Probe {
 
 /// The stored image that a patch is merged over.
 #[derive(Default)]
-struct Base {
-    attributes: Attributes,
+pub(in super::super) struct Base {
+    pub(in super::super) attributes: Attributes,
     body: Vec<u8>,
-    container: Option<String>,
-    anchors: Option<String>,
-    primary_group: Option<i64>,
+    pub(in super::super) container: Option<String>,
+    pub(in super::super) anchors: Option<String>,
+    pub(in super::super) primary_group: Option<i64>,
 }
 
 impl Stage {
@@ -105,6 +105,13 @@ impl Stage {
     /// Tells of what kind an object is that is new in this listing.
     pub(in super::super) fn new_kind(&self, key: &SourceKey) -> Result<Option<ObjectKind>> {
         Ok(self.new.get(key)?.and_then(|found| found.standing.kind()))
+    }
+
+    /// Tells whether anything is staged of objects of a kind. Goes through all that is staged.
+    pub(in super::super) fn brings(&self, kind: ObjectKind) -> Result<bool> {
+        self.file
+            .query_row("SELECT EXISTS (SELECT 1 FROM objects WHERE kind = ?1)", [kind_number(kind)], |row| row.get(0))
+            .map_err(sql("read the stage"))
     }
 
     /// Compares one object with what is stored, and stages it if it differs.
@@ -400,7 +407,7 @@ impl Stage {
     }
 
     /// Reads what the state file keeps of an object.
-    fn stored_base(&self, probe: &Probe, facet: Facet) -> Result<Base> {
+    pub(in super::super) fn stored_base(&self, probe: &Probe, facet: Facet) -> Result<Base> {
         let step = || sql("compare an object");
         let object_no = probe.object_no;
         if facet != Facet::Core {
@@ -534,6 +541,8 @@ impl Stage {
             _ if verdict != Verdict::ToldOutOfScope => return self.note_gone(probe.object_no),
             _ => return Ok(()),
         };
+        // An address that is said to be gone may be somebody's who has another one by now: it is looked up.
+        let verdict = if object.id.is_weak() { Verdict::Open } else { verdict };
         self.file
             .prepare_cached("INSERT OR REPLACE INTO candidates VALUES (?1, ?2, NULL, ?3, ?4, ?5, 0)")
             .and_then(|mut insert| {

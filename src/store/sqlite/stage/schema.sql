@@ -92,6 +92,20 @@ CREATE TABLE candidates (
     held      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Objects known by an address that leads to another one by now, as a look-up told it; once it is settled that they are one
+-- object, with the number under which the other is staged, and with what was staged of it before.
+CREATE TABLE renames (
+    old_no    INTEGER PRIMARY KEY,
+    patch     TEXT NOT NULL,
+    new_no    INTEGER UNIQUE,
+    body      BLOB,
+    container TEXT,
+    anchors   TEXT
+) STRICT;
+
+-- Candidates of kinds that were not listed to their end: looked up for their other address, and for nothing else.
+CREATE TABLE doubtful (object_no INTEGER PRIMARY KEY) STRICT;
+
 -- Memberships that may have to end: sorted member numbers by group.
 CREATE TABLE edge_losses (
     group_via INTEGER PRIMARY KEY,

@@ -70,6 +70,25 @@ pub(super) async fn finds_what_is_there(stage: &mut Stage) -> Verdict {
     Ok(())
 }
 
+/// Known by an address, and given another one.
+pub(super) async fn tells_another_address(stage: &mut Stage) -> Verdict {
+    let id = stage.remote.put_user(&person(0)).await?;
+    let renamed = id.is_weak();
+    if renamed {
+        stage.remote.set_mail(&id, Some("another.address@corp.example")).await?;
+    }
+    let answer = one(stage, &id).await?;
+    let Presence::Renamed(patch) = &answer else {
+        return ensure(!renamed && matches!(answer, Presence::Present(_)), "renamed", || said(&answer));
+    };
+    ensure(renamed, "present: an immutable id stays", || said(&answer))?;
+    let listing = stage.list().await?;
+    let listed = listing.objects.get(&patch.object).map(|listed| &listed.attributes);
+    ensure(patch.object.id != id && listed == Some(&patch.attributes), "the object of a listing of now", || {
+        said(&answer)
+    })
+}
+
 /// Moved by the directory itself.
 pub(super) async fn tells_moved_from_gone(stage: &mut Stage) -> Verdict {
     let id = stage.remote.put_user(&person(0)).await?;

@@ -151,6 +151,9 @@ checks! {
     lookup::finds_what_is_there, "Endpoint::lookup",
         "An object that exists and is in scope is `Presence::Present`; with its patch where that costs nothing.",
         "ask by the same ids that the listing gave, and read patches by the same function";
+    lookup::tells_another_address, "Endpoint::lookup",
+        "One that is known by an address and has another one by now is `Presence::Renamed`, with the new id in its patch; never one with an immutable id.",
+        "answer with the patch of whoever the old address leads to, under the id that a listing would give now";
     lookup::tells_moved_from_gone, "Endpoint::lookup",
         "One that exists outside of base or filter is `Presence::OutOfScope`.",
         "look up in the whole directory, then ask whether base and filter hold it";

@@ -188,6 +188,12 @@ impl UserBuilder {
         self
     }
 
+    /// Sets the anchor that joins a synchronised user to the account it came from: its objectGUID in wire order.
+    pub fn anchor(mut self, guid: [u8; 16]) -> Self {
+        self.draft.set("onPremisesImmutableId", json!(super::encoding::base64(&guid)));
+        self
+    }
+
     /// Makes the user a shared mailbox: disabled, without licence.
     pub fn shared_mailbox(self) -> Self {
         self.disabled().purpose(Some("shared"))

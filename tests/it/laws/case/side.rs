@@ -10,10 +10,14 @@ use crate::laws::Found;
 use crate::laws::local::Local;
 use crate::laws::oracles::{Coverage, Memory, Seen, View};
 use crate::laws::script::{Dice, OUTSIDE, Op, PLACES, Script, Trick, ids, pick};
+use crate::laws::shared::blend;
 
 /// One endpoint and what the script knows of it.
+#[allow(clippy::struct_excessive_bools)] // each of them is thrown for by itself
 pub(super) struct Side {
     pub(super) name: EndpointName,
+    /// Some of its people are those of the other endpoint.
+    pub(super) shared: bool,
     pub(super) endpoint: ScriptedEndpoint,
     pub(super) deltas: bool,
     /// Members come in parts.
@@ -38,7 +42,7 @@ pub(super) struct Made {
     pub(super) goes_on: bool,
 }
 
-pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
+pub(super) fn a_side(name: &str, shared: bool, dice: &mut Dice) -> Side {
     let mut directory = ScriptedDirectory::new(&format!("domain of {name}"));
     directory.outside.insert(OUTSIDE.into());
     directory.tombstones_readable = dice.one_in(2);
@@ -55,7 +59,7 @@ pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
     for number in 0..dice.below(3) {
         directory.add_computer(u128::from(2000 + number), "oslo");
     }
-    be_others(name, &mut directory);
+    be_others(name, shared, &mut directory);
     let mut script = Script::default();
     script.remember(&directory);
     let endpoint = ScriptedEndpoint::new(name, directory, 1 + dice.index(9)).unwrap();
@@ -68,6 +72,7 @@ pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
     }
     Side {
         name: endpoint.info().name.clone(),
+        shared,
         endpoint,
         deltas,
         in_parts,
@@ -80,9 +85,12 @@ pub(super) fn a_side(name: &str, dice: &mut Dice) -> Side {
     }
 }
 
-/// The endpoints of these histories show different people: those of the first one have other addresses.
-pub(super) fn be_others(name: &str, directory: &mut ScriptedDirectory) {
-    if name == "ad" {
+/// The endpoints of a history show different people, those of the first one with other addresses; or some of them the same.
+pub(super) fn be_others(name: &str, shared: bool, directory: &mut ScriptedDirectory) {
+    if shared {
+        blend(name == "ad", directory);
+    }
+    if shared || name == "ad" {
         return;
     }
     for object in directory.objects.values_mut().chain(directory.bin.values_mut()) {
@@ -103,10 +111,10 @@ impl Side {
             self.filter = n % 3;
             self.endpoint.set_filter(&format!("(f={})", self.filter));
         }
-        let (script, name) = (&mut self.script, &self.name);
+        let (script, name, shared) = (&mut self.script, &self.name, self.shared);
         self.endpoint.change(|directory| {
             script.apply(op, directory);
-            be_others(name.as_str(), directory);
+            be_others(name.as_str(), shared, directory);
         });
     }
 
@@ -166,6 +174,8 @@ impl Side {
             approve: made.options.approve.is_some(),
             now,
             events: &made.events,
+            first: self.name.as_str() == "ad",
+            shared: self.shared,
         };
         seen.approve(&mut self.memory);
         seen.what_is_there_stays(found);

@@ -157,7 +157,7 @@ pub(crate) async fn bury(gathering: &mut Gathering, gone: &BTreeMap<Uuid, Tombst
     for (guid, kind) in gone {
         match read.get(guid) {
             Some(entry) if !is_deleted(entry) => back.push(*guid),
-            // Nothing for a class that does not come in: a tombstone keeps its class, while its category is gone.
+            // Nothing for a class that is not told of: a tombstone keeps its class, while its category is gone.
             Some(entry) => tombstones.extend(usn::tombstone(&*gathering.shared.profile, entry, None)),
             None => {
                 let object = ObjectKey { kind: ObjectKind::User, id: SourceId::Guid(*guid) };
