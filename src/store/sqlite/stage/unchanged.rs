@@ -1,7 +1,7 @@
 //! What every stored object looked like when it was last read, in memory: most objects of a listing are as they were,
 //! and are told from the others without asking the file.
 //!
-//! Open addressing over flat arrays: 20 bytes a slot at a load of at most 4/5, so 25 bytes an object. It knows no
+//! Open addressing over flat arrays: 16 bytes a slot at a load of at most 4/5, so 20 bytes an object. It knows no
 //! standing but live; whatever it does not find is looked up in the file.
 
 use rusqlite::Connection;
@@ -13,7 +13,9 @@ use crate::store::sqlite::{Class, Standing, State, sql};
 /// Live objects of one endpoint by source key and what was last read of them.
 #[derive(Debug)]
 pub(super) struct Unchanged {
-    keys: Vec<u64>,
+    /// The low half of each key's word; the high one chose the slot.
+    keys: Vec<u32>,
+    /// What was read, mixed with the whole word of the key.
     digests: Vec<u64>,
     /// Object number less the base; `FREE` is a free slot.
     numbers: Vec<u32>,
@@ -24,10 +26,16 @@ pub(super) struct Unchanged {
 
 const FREE: u32 = u32::MAX;
 
-/// Mixes what was read of an object into one word. Together with the word of its key, 128 bits tell objects apart.
-fn digest(fingerprint: &[u8; 16], observed: i64) -> u64 {
+/// Mixes what was read of an object into one word, with the word of its key: 64 bits tell what an object was from what it
+/// is, and with half of that word 96 bits tell objects apart.
+fn digest(word: u64, fingerprint: &[u8; 16], observed: i64) -> u64 {
     let (low, high) = halves(fingerprint);
-    (low ^ high.rotate_left(32)).wrapping_add(observed.cast_unsigned())
+    (low ^ high.rotate_left(32)).wrapping_add(observed.cast_unsigned()) ^ word
+}
+
+#[allow(clippy::cast_possible_truncation)] // the low half is what is wanted
+fn low_half(word: u64) -> u32 {
+    word as u32
 }
 
 fn halves(bytes: &[u8; 16]) -> (u64, u64) {
@@ -80,7 +88,8 @@ impl Unchanged {
             let key = SourceKey(row.get(0).map_err(step())?);
             // What has no fingerprint of this length is looked up in the file.
             let Ok(fingerprint) = row.get::<_, [u8; 16]>(1) else { continue };
-            index.insert(&key, digest(&fingerprint, row.get(2).map_err(step())?), number);
+            let word = key_word(&key);
+            index.insert(word, digest(word, &fingerprint, row.get(2).map_err(step())?), number);
         }
         Ok(index)
     }
@@ -95,23 +104,23 @@ impl Unchanged {
         ((u128::from(word) * self.keys.len() as u128) >> 64) as usize
     }
 
-    fn insert(&mut self, key: &SourceKey, digest: u64, number: u32) {
-        let word = key_word(key);
+    fn insert(&mut self, word: u64, digest: u64, number: u32) {
         let mut slot = self.first_slot(word);
         while self.numbers[slot] != FREE {
             slot = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
         }
-        self.keys[slot] = word;
+        self.keys[slot] = low_half(word);
         self.digests[slot] = digest;
         self.numbers[slot] = number;
     }
 
     /// Returns the number of an object that is live and was last read just so.
     pub(super) fn find(&self, key: &SourceKey, fingerprint: &[u8; 16], observed: i64) -> Option<i64> {
-        let (word, digest) = (key_word(key), digest(fingerprint, observed));
+        let word = key_word(key);
+        let digest = digest(word, fingerprint, observed);
         let mut slot = self.first_slot(word);
         while self.numbers[slot] != FREE {
-            if self.keys[slot] == word && self.digests[slot] == digest {
+            if self.keys[slot] == low_half(word) && self.digests[slot] == digest {
                 return Some(self.base + i64::from(self.numbers[slot]));
             }
             slot = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
