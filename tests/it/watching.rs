@@ -131,7 +131,8 @@ async fn several_customers_are_imported_at_once_and_one_endpoint_once_at_a_time(
     let mut handles = Vec::new();
     for number in 1..=3_u128 {
         let customer = CustomerId::new(format!("c{number}")).unwrap();
-        let endpoint = ScriptedEndpoint::new("ad", World::directory(20 + number), 7).unwrap();
+        // So many pages that the first is not through before the last has begun.
+        let endpoint = ScriptedEndpoint::new("ad", World::directory(2000 + number), 7).unwrap();
         let name = endpoint.info().name.clone();
         service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
         let handle = service.start(&customer, &name, ImportOptions::default()).await.unwrap();
@@ -142,6 +143,6 @@ async fn several_customers_are_imported_at_once_and_one_endpoint_once_at_a_time(
     assert!(handles.iter().all(|(.., handle)| !handle.is_finished()), "all of them are under way");
     for (customer, number, handle) in handles {
         assert_eq!(handle.wait().await.unwrap().outcome, Outcome::Done);
-        assert_eq!(u128::from(service.totals(&customer).await.unwrap().users), 20 + number);
+        assert_eq!(u128::from(service.totals(&customer).await.unwrap().users), 2000 + number);
     }
 }

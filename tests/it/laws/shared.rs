@@ -270,7 +270,9 @@ pub(super) fn nothing_of_others_changed(first: bool, had: &Local, has: &Local, f
     });
     for (id, (_, before)) in &had.records {
         let Some((_, after)) = has.records.get(id) else { continue };
-        found.check(11, before["missing_since"] == after["missing_since"], || format!("{id} {before} became {after}"));
+        // Since when, only a record of one object tells.
+        let is_missing = |record: &Json| !record["missing_since"].is_null();
+        found.check(11, is_missing(before) == is_missing(after), || format!("{id} {before} became {after}"));
         let alone = |local: &Local| !local.joined.contains(id);
         if alone(had) && alone(has) {
             // The same person may have another record from now on.
