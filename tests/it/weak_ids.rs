@@ -1,23 +1,21 @@
 //! Directories that know people by their addresses: who is missing, who has another address by now, and who is somebody
 //! else.
 
+mod given_on;
+mod kills;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value as Json;
+use tenantry::ImportOptions;
 use tenantry::model::{
-    AttributeName, CustomerId, Draft, Edit, Event, EventType, GuardLimits, Limit, ObjectKind, Outcome, Record,
-    RecordId, SourceId, TombstoneKind, UserState, Value, names,
+    AttributeName, Draft, Edit, Event, EventType, ObjectKind, Outcome, Record, RecordId, SourceId, TombstoneKind,
+    UserState, Value, names,
 };
-use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint, on_commit};
-use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
+use tenantry::testkit::{Lie, ScriptedDirectory};
 
-use crate::kills::seen;
 use crate::operations::Replica;
-use crate::world::{World, folder};
+use crate::world::World;
 
 const GROUP: &str = "group1000000@corp.example";
 
@@ -265,157 +263,6 @@ async fn memberships_that_name_the_old_or_the_new_address_end_at_the_same_record
 }
 
 #[tokio::test]
-async fn two_who_swap_their_addresses_are_not_merged_and_are_reported() {
-    let mut world = world(40).await;
-    let before = by_address(&world);
-    world.endpoint.change(|directory| {
-        let (four, five) = (directory.objects[&id(4)].clone(), directory.objects[&id(5)].clone());
-        for (number, mut object) in [(4, five), (5, four)] {
-            object.attributes.set(names::PRIMARY_EMAIL, address(number));
-            directory.objects.insert(id(number), object);
-        }
-    });
-    let report = world.import_done().await;
-    assert_eq!((report.created, report.removed, report.missing), (0, 0, 0), "{report:?}");
-    let events = world.events();
-    assert_eq!(alerts(&events, "address-given-on"), 1);
-    let alert = of_type(&events, EventType::AlertRaised).remove(0)["message"].as_str().unwrap().to_owned();
-    for number in [4, 5] {
-        assert!(alert.contains(&before[&address(number)].id.to_string()), "{alert}");
-    }
-    assert_eq!(by_address(&world).len(), 41);
-    told_truly(&world);
-    assert_eq!(alerts(&world.events(), "address-given-on"), 0);
-    world.import_done().await;
-    assert_eq!(alerts(&world.events(), "address-given-on"), 0, "told once");
-}
-
-#[tokio::test]
-async fn an_address_that_is_given_on_while_its_owner_gets_another_one_is_reported() {
-    let mut world = world(40).await;
-    let before = by_address(&world);
-    world.endpoint.change(|directory| {
-        directory.readdress(&id(4), "ann@corp.example");
-        // Somebody new gets the address.
-        directory.add_addressed_user(4);
-        directory.set(&id(4), names::FIRST_NAME, "Somebody");
-        directory.set(&id(4), names::LAST_NAME, "Else");
-    });
-    let report = world.import_done().await;
-    assert_eq!((report.created, report.removed, report.missing), (1, 0, 0), "{report:?}");
-    assert_eq!(alerts(&world.events(), "address-given-on"), 1);
-    let now = by_address(&world);
-    assert_ne!(now["ann@corp.example"].id, before[&address(4)].id, "nothing tells that it is she");
-    told_truly(&world);
-}
-
-#[tokio::test]
-async fn an_address_that_is_given_on_later_is_never_the_record_of_who_had_it() {
-    for gap in [false, true] {
-        let mut world = world(40).await;
-        let before = by_address(&world);
-        world.endpoint.change(|directory| directory.readdress(&id(4), "ann@corp.example"));
-        world.import_done().await;
-        if gap {
-            // She is not seen any more when somebody gets the address.
-            world.endpoint.change(|directory| directory.delete(&SourceId::address("ann@corp.example")));
-            assert_eq!(world.import_done().await.missing, 1);
-        }
-        world.endpoint.change(|directory| {
-            directory.add_addressed_user(4);
-            directory.forwarded.remove(&id(4));
-            directory.set(&id(4), names::FIRST_NAME, "Somebody");
-            directory.add_member(&SourceId::address(GROUP), &id(4));
-        });
-        let report = world.import_done().await;
-        assert_eq!((report.created, report.updated, report.missing), (1, 0, 0), "{report:?}");
-        let now = by_address(&world);
-        let (ann, new) = (&now["ann@corp.example"], &now[&address(4)]);
-        assert_eq!(ann.id, before[&address(4)].id);
-        assert_ne!(new.id, ann.id);
-        assert_eq!(ann.missing_since.is_some(), gap);
-        assert_eq!(new.attributes.text(&names::FIRST_NAME), Some("Somebody"));
-        assert!(members(&world, now[GROUP].id).contains(&new.id));
-        told_truly(&world);
-        let events = world.events();
-        let joined = of_type(&events, EventType::MemberAdded);
-        assert_eq!(joined.last().unwrap()["member"], new.id.to_string());
-        // The second one gets another address as well, and a third one the first.
-        world.endpoint.change(|directory| {
-            directory.readdress(&id(4), "second@corp.example");
-            directory.forwarded.clear();
-            directory.forwarded.insert(id(4), SourceId::address("second@corp.example"));
-        });
-        world.import_done().await;
-        world.endpoint.change(|directory| {
-            directory.forwarded.clear();
-            directory.add_addressed_user(4);
-        });
-        assert_eq!(world.import_done().await.created, 1);
-        let now = by_address(&world);
-        let mut ids = vec![now["ann@corp.example"].id, now["second@corp.example"].id, now[&address(4)].id];
-        assert_eq!((ids[0], ids[1]), (ann.id, new.id));
-        ids.dedup();
-        assert_eq!(ids.len(), 3);
-        told_truly(&world);
-    }
-}
-
-#[tokio::test]
-async fn an_address_that_leads_to_somebody_known_under_another_one_is_missing_and_merges_nobody() {
-    let mut world = world(40).await;
-    let before = by_address(&world);
-    // She has left, and her mail goes to a colleague.
-    world.endpoint.change(|directory| {
-        directory.delete(&id(4));
-        directory.forwarded.insert(id(4), id(7));
-    });
-    let report = world.import_done().await;
-    assert_eq!((report.created, report.removed, report.missing, report.updated), (0, 0, 1, 0), "{report:?}");
-    let now = by_address(&world);
-    assert!(now[&address(4)].missing_since.is_some());
-    assert_eq!(now[&address(4)].id, before[&address(4)].id);
-    assert_eq!(now[&address(7)], before[&address(7)]);
-    assert_eq!(world.members_of(now[GROUP].id), 10, "her memberships are kept with her");
-    told_truly(&world);
-    world.events();
-    let again = world.import_done().await;
-    assert_eq!((again.missing, again.updated), (0, 0), "{again:?}");
-}
-
-#[tokio::test]
-async fn an_address_that_leads_to_somebody_new_with_other_names_is_missing_and_reported() {
-    let mut world = world(40).await;
-    let before = by_address(&world);
-    world.endpoint.change(|directory| {
-        directory.delete(&id(4));
-        let new = directory.add_addressed_user(50);
-        directory.forwarded.insert(id(4), new);
-    });
-    let report = world.import_done().await;
-    assert_eq!((report.created, report.removed, report.missing), (1, 0, 1), "{report:?}");
-    let events = world.events();
-    assert_eq!(alerts(&events, "address-given-on"), 1);
-    let now = by_address(&world);
-    assert_ne!(now[&address(50)].id, before[&address(4)].id);
-    assert!(now[&address(4)].missing_since.is_some());
-    told_truly(&world);
-}
-
-#[tokio::test]
-async fn two_addresses_that_lead_to_one_new_person_are_both_missing() {
-    let world = world(40).await;
-    world.endpoint.change(|directory| {
-        let new = directory.readdress(&id(4), "both@corp.example");
-        directory.delete(&id(5));
-        directory.forwarded.insert(id(5), new);
-    });
-    let report = world.import_done().await;
-    assert_eq!((report.created, report.removed, report.missing), (1, 0, 2), "{report:?}");
-    told_truly(&world);
-}
-
-#[tokio::test]
 async fn who_is_not_listed_and_not_found_is_missing_and_never_removed_whatever_is_said() {
     for tombstones in [None, Some(TombstoneKind::Soft), Some(TombstoneKind::Hard)] {
         for outside in [false, true] {
@@ -610,107 +457,6 @@ async fn local_values_and_memberships_made_by_hand_stay_with_whoever_has_another
     assert_eq!(by_address(&world)["ann@corp.example"].attributes.text(&floor), Some("3"));
     assert_eq!(members(&world, group.id), [record]);
     told_truly(&world);
-}
-
-// What a killed process leaves.
-
-const CHILD: &str = "weak_ids::child";
-
-fn open(version: u64) -> ScriptedEndpoint {
-    let mut now = directory(30);
-    let other = now.add_addressed_group(1_000_001);
-    // Known as a member before it is known whose it is.
-    now.add_member(&other, &SourceId::address("ann@corp.example"));
-    for number in 5..=15 {
-        now.add_member(&other, &id(number));
-    }
-    if version > 0 {
-        now.readdress(&id(4), "ann@corp.example");
-        for number in 8..=20 {
-            now.readdress(&id(number), &format!("user{number}@new.example"));
-        }
-        now.readdress(&SourceId::address(GROUP), "staff@corp.example");
-        now.add_addressed_user(31);
-    }
-    ScriptedEndpoint::new("ad", now, 4).unwrap()
-}
-
-/// One import; aborts at a commit if it is told to.
-#[test]
-fn child() {
-    let Ok(path) = std::env::var("TENANTRY_WEAK_STATE") else { return };
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let endpoint = open(number("TENANTRY_WEAK_VERSION").unwrap());
-    let (points, at) = (Arc::new(AtomicU64::new(0)), number("TENANTRY_WEAK_AT"));
-    let counted = Arc::clone(&points);
-    on_commit(move || {
-        if Some(counted.fetch_add(1, Ordering::Relaxed)) == at {
-            std::process::abort();
-        }
-    });
-    let customer = CustomerId::new("c1").unwrap();
-    let guard = GuardLimits::of_all(Limit::new(1.0, 10_000));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(async {
-        let service = Service::new(Arc::new(SqliteStore::open(&path).unwrap()));
-        let endpoints = vec![Arc::new(endpoint.clone()) as Arc<dyn Endpoint>];
-        service.register(Customer::new(customer.clone()), endpoints).await.unwrap();
-        let options = ImportOptions { guard, ..ImportOptions::default() };
-        service.import(&customer, &endpoint.info().name, options).await.unwrap()
-    });
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
-    println!("\npoints {}", points.load(Ordering::Relaxed));
-}
-
-/// Returns at how many points it can be killed, unless it was.
-fn import(path: &Path, version: u64, at: Option<u64>) -> Option<u64> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env("TENANTRY_WEAK_STATE", path)
-        .env("TENANTRY_WEAK_VERSION", version.to_string());
-    if let Some(at) = at {
-        command.env("TENANTRY_WEAK_AT", at.to_string());
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let points = text.lines().rev().find_map(|line| line.strip_prefix("points ")?.trim().parse().ok());
-    assert!(points.is_some() || at.is_some(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    points
-}
-
-#[test]
-fn killed_at_any_commit_a_change_of_address_ends_as_if_nothing_had_been() {
-    let folder = folder();
-    let before = folder.path().join("before.db");
-    import(&before, 0, None);
-    let undisturbed = folder.path().join("undisturbed.db");
-    std::fs::copy(&before, &undisturbed).unwrap();
-    let points = import(&undisturbed, 1, None).unwrap();
-    assert!(points > 15, "{points}");
-    let expected = seen(&undisturbed);
-    for lost in [false, true] {
-        for at in 0..points {
-            let path = folder.path().join(format!("killed-{at}-{lost}.db"));
-            std::fs::copy(&before, &path).unwrap();
-            assert_eq!(import(&path, 1, Some(at)), None);
-            if lost {
-                let _ = std::fs::remove_dir_all(path.with_extension("db.work"));
-            }
-            import(&path, 1, None);
-            let now = seen(&path);
-            if lost {
-                // Some of it was told before the plan was lost, and a part of that twice in another order.
-                assert_eq!(now.standing(), expected.standing(), "killed at {at} of {points}, its stage lost");
-                let store = SqliteStore::open(&path).unwrap();
-                let mut replayed = Replica::default();
-                replayed.follow(&store, &CustomerId::new("c1").unwrap());
-                replayed.agrees_with(&store, &CustomerId::new("c1").unwrap(), "replayed");
-            } else {
-                assert!(now == expected, "killed at {at} of {points}: {}", now.difference(&expected));
-            }
-        }
-    }
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub(super) struct KeyIndex {
     /// By the first bits of the mixed key: when one grows, the others stay as they are.
     parts: Vec<Part>,
     base: Option<i64>,
+    /// Whether it holds all that is stored of its endpoint.
+    pub(super) is_whole: bool,
 }
 
 /// Numbers come in any order: without a base, as many may lie below the first as above it.
@@ -105,7 +107,7 @@ impl KeyIndex {
         let room = keys.div_ceil(parts);
         // Keys are not shared out quite evenly.
         let room = if keys == 0 { 0 } else { room + room / 32 + 64 };
-        Self { parts: std::iter::repeat_with(|| Part::with_room(room)).take(parts).collect(), base }
+        Self { parts: std::iter::repeat_with(|| Part::with_room(room)).take(parts).collect(), base, is_whole: false }
     }
 
     #[allow(clippy::cast_possible_truncation)] // six bits

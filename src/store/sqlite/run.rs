@@ -370,8 +370,8 @@ impl RunStore for SqliteRun {
     fn find_candidates(&mut self, proofs: Vec<Complete>) -> Result<()> {
         self.stage_mut()?.find_candidates(&proofs)?;
         let (parked, _) = self.parked()?;
-        self.stage_mut()?.propose_parked_objects(&parked)?;
-        self.stage_mut()?.find_doubtful(&proofs)
+        let stage = self.stage_mut()?;
+        stage.propose_parked_objects(&parked).and_then(|()| stage.find_doubtful(&proofs))
     }
 
     fn parked_values(&self) -> Result<Vec<ObjectRef>> {
@@ -406,13 +406,9 @@ impl RunStore for SqliteRun {
     fn settle_candidates(&mut self, missing_before: Timestamp) -> Result<Vec<RecordId>> {
         let stage = self.stage_mut()?;
         stage.commit_batch()?;
-        let figures = stage.figures;
         let another = stage.settle_renames()?;
-        // What look-ups brought is not part of the listing.
-        stage.figures = figures;
         stage.drop_present()?;
-        stage.age_missing(missing_before)?;
-        stage.with_another_person(another)
+        stage.age_missing(missing_before).map(|()| another)
     }
 
     fn plan_memberships(&mut self, seal: Option<&CoverageSeal>) -> Result<()> {
@@ -451,9 +447,7 @@ impl RunStore for SqliteRun {
 
     fn summary(&mut self) -> Result<PlanSummary> {
         let mut summary = self.stage()?.plan_figures()?;
-        let (ended, begun) = self.stage()?.retold()?;
-        summary.members_removed += ended;
-        summary.members_added = self.begin.saturating_sub(self.stage()?.begin_in_vain()?) + begun;
+        summary.members_added += self.begin.saturating_sub(self.stage()?.begin_in_vain()?);
         summary.parked = self.judgement.items.len();
         summary.held.clone_from(&self.judgement.held);
         summary.held_id = (!self.judgement.items.is_empty())

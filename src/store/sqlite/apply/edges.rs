@@ -66,11 +66,12 @@ impl Apply {
     pub(super) fn groups(&mut self, stage: &mut Stage, chunk: &mut Chunk<'_>, after: i64) -> Result<Reached> {
         let step = || sql("apply memberships");
         if self.index.is_none() {
-            self.index = Some(stage.key_index()?);
-            self.waiting.noted = stage.names_many()?;
-            if self.waiting.noted {
+            let index = stage.key_index()?;
+            self.waiting.noted = index.is_whole;
+            if index.is_whole {
                 stage.note_joined()?;
             }
+            self.index = Some(index);
         }
         let groups: Vec<(i64, SourceKey, i64)> = {
             let mut query = stage

@@ -89,6 +89,9 @@ impl Stage {
             }
         }
         summary.updated -= self.held_away()?;
+        let (ended, begun) = self.retold()?;
+        summary.members_removed += ended;
+        summary.members_added += begun;
         hasher.finalize().to_hex()[..16].clone_into(&mut summary.digest);
         Ok(summary)
     }

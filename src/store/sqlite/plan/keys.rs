@@ -22,16 +22,12 @@ impl Stage {
     /// Reads what is stored of all groups and members that are staged, and maybe of others.
     pub(in super::super) fn key_index(&self) -> Result<KeyIndex> {
         let _reading = self.reading()?;
-        if self.names_many()? { self.index_of_all() } else { self.index_of_staged() }
-    }
-
-    /// Tells whether so many members are staged that a walk over all that is stored is cheaper than looking each up.
-    pub(in super::super) fn names_many(&self) -> Result<bool> {
-        self.file
-            .query_row("SELECT coalesce(sum(length(members)), 0) >= ?1 FROM edge_blocks", [ALL_FROM_BYTES], |row| {
-                row.get(0)
-            })
-            .map_err(sql("read object keys"))
+        let bytes: i64 = self
+            .file
+            .query_row("SELECT coalesce(sum(length(members)), 0) FROM edge_blocks", [], |row| row.get(0))
+            .map_err(sql("read object keys"))?;
+        // Where so many members are staged, a walk over all that is stored is cheaper than looking each up.
+        if bytes < ALL_FROM_BYTES { self.index_of_staged() } else { self.index_of_all() }
     }
 
     fn index_of_all(&self) -> Result<KeyIndex> {
@@ -57,6 +53,7 @@ impl Stage {
             let found = Found { object_no, standing, joined: joined.contains(object_no.unsigned_abs()) };
             index.insert(&SourceKey(row.get(0).map_err(step())?), found);
         }
+        index.is_whole = true;
         Ok(index)
     }
 

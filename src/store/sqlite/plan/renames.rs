@@ -202,9 +202,11 @@ impl Stage {
     }
 
     /// Settles for whom a look-up told another id. Whoever has it for certain is staged as the same object; of the rest the
-    /// old id is missing. Returns the objects whose address leads to somebody with other names.
-    pub(in super::super) fn settle_renames(&mut self) -> Result<Vec<i64>> {
+    /// old id is missing. Returns the records whose address leads to somebody with other names.
+    pub(in super::super) fn settle_renames(&mut self) -> Result<Vec<RecordId>> {
         let step = || sql("settle who has another id");
+        // What look-ups brought is not part of the listing.
+        let figures = self.figures;
         let told: Vec<(i64, Patch)> = {
             let mut query = self
                 .file
@@ -243,7 +245,8 @@ impl Stage {
         self.file
             .execute_batch("DELETE FROM candidates WHERE object_no IN (SELECT object_no FROM doubtful)")
             .map_err(step())?;
-        Ok(another)
+        self.figures = figures;
+        self.with_another_person(another)
     }
 
     fn settle_rename(&mut self, old_no: i64, patch: &Patch) -> Result<Settled> {
@@ -325,7 +328,7 @@ impl Stage {
     }
 
     /// Counts the memberships that are told anew, because an end of them has another id: those that end, and begin.
-    pub(in super::super) fn retold(&self) -> Result<(u64, u64)> {
+    pub(super) fn retold(&self) -> Result<(u64, u64)> {
         let step = || sql("read the plan");
         let (mut ended, mut begun) = (0, 0);
         for (old_no, new_no) in &self.renames.new {
@@ -390,7 +393,7 @@ impl Stage {
 
     /// Lists the records of objects whose address leads to somebody with other names: these, and those that are listed under
     /// the address that they were known by.
-    pub(in super::super) fn with_another_person(&self, mut objects: Vec<i64>) -> Result<Vec<RecordId>> {
+    fn with_another_person(&self, mut objects: Vec<i64>) -> Result<Vec<RecordId>> {
         let step = || sql("compare names");
         {
             let mut query = self
