@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The fields of users that are asked for; personal addresses and numbers are not among them.
@@ -58,10 +59,19 @@ struct AnyId {
     resource_id: Option<String>,
 }
 
-/// Reads an id out of what cannot be read as a whole.
+/// Reads an id out of what cannot be read as a whole, also where another kind's id makes no sense.
 pub(crate) fn salvaged_id(item: &RawValue) -> Option<String> {
-    let any: AnyId = serde_json::from_str(item.get()).ok()?;
+    let any: AnyId = serde_json::from_str(item.get()).or_else(|_| AnyId::piecewise(item)).ok()?;
     any.id.or(any.resource_id).or(any.device_id).filter(|id| !id.is_empty())
+}
+
+impl AnyId {
+    /// Reads each field by itself, the last one of its name.
+    fn piecewise(item: &RawValue) -> serde_json::Result<Self> {
+        let fields: serde_json::Map<String, Value> = serde_json::from_str(item.get())?;
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { id: text("id"), device_id: text("deviceId"), resource_id: text("resourceId") })
+    }
 }
 
 /// Reads a user, who has an id and an address.
