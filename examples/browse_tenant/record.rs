@@ -144,6 +144,8 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
             let before = previous.as_ref().map(|value| format!("; before: {}", say(value))).unwrap_or_default();
             output.line(&format!("  since {at} {by}{run}, event {position}{before}"))
         }
+        None if explained.all_kept && explained.value.is_none() => output.line("  it has never been known"),
+        None if explained.all_kept => output.line("  no event tells of a change"),
         None => output.line("  since when is no longer told: older events are not kept"),
     }
 }
