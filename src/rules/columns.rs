@@ -54,11 +54,14 @@ pub(crate) fn column(header: &str, own: &Names) -> Result<Column, &'static str> 
     if named.trim() == NOTHING {
         return Ok(Column::LeftOut);
     }
-    if let Some(extra) = named.trim().strip_prefix("attributes.").filter(|extra| !extra.is_empty() && *extra != "tags")
-    {
-        return Ok(Column::Attribute(AttributeName::extra(extra), Shape::Free));
+    if let Some(extra) = named.trim().strip_prefix("attributes.").filter(|extra| *extra != "tags") {
+        let name = AttributeName::extra(extra);
+        return match names::wrong(ObjectKind::User, &name) {
+            Some((_, remedy)) => Err(remedy),
+            None => Ok(Column::Attribute(name, Shape::Free)),
+        };
     }
-    let named = plain(named);
+    let (named_as, named) = (named, plain(named));
     if ["tags", "attributes.tags"].contains(&named.as_str()) {
         return Ok(Column::Tags);
     }
@@ -73,7 +76,10 @@ pub(crate) fn column(header: &str, own: &Names) -> Result<Column, &'static str> 
         .filter(|name| plain(name) == named)
         .map(|name| AttributeName::parse(name))
         .find_map(|name| names::shape(ObjectKind::User, &name).map(|shape| Column::Attribute(name, shape)))
-        .ok_or("the column means nothing; give it a name of the sample, map it to one, or map it to -")
+        .ok_or_else(|| {
+            names::meant(ObjectKind::User, named_as)
+                .unwrap_or("the column means nothing; give it a name of the sample, map it to one, or map it to -")
+        })
 }
 
 /// Reads a cell. `None` for an empty one, which says nothing.
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_their_names_however_they_are_written_and_by_own_names() {
-        let own: Names = [("Vorname", "first_name"), ("Notiz", "-"), ("Raum", "attributes.Room 1")]
+        let own: Names = [("Vorname", "first_name"), ("Notiz", "-"), ("Raum", "attributes.Room-1")]
             .map(|(name, stands_for)| (name.to_owned(), stands_for.to_owned()))
             .into();
         for (header, expected) in [
@@ -121,7 +127,7 @@ mod tests {
             ("First Name", "first_name"),
             ("VORNAME", "first_name"),
             ("attributes.employee_number", "attributes.employee_number"),
-            ("raum", "attributes.Room 1"),
+            ("raum", "attributes.Room-1"),
         ] {
             let Ok(Column::Attribute(name, _)) = column(header, &own) else { panic!("{header}") };
             assert_eq!(name.as_str(), expected);
@@ -133,8 +139,17 @@ mod tests {
             assert_eq!(matches!(found, Column::Tags), tags, "{header}");
             assert_eq!(matches!(found, Column::LeftOut), !tags, "{header}");
         }
-        for header in ["", "frist_name", "dns_name", "attributes."] {
-            assert!(column(header, &own).is_err(), "{header}");
+        for (header, told) in [
+            ("", "means nothing"),
+            ("frist_name", "did you mean first_name?"),
+            ("Frist Name", "did you mean first_name?"),
+            ("dns_name", "means nothing"),
+            ("attributes.", "behind attributes."),
+            ("attributes.room 1", "one word"),
+            ("attributes.first_name", "did you mean first_name?"),
+        ] {
+            let refused = column(header, &own).unwrap_err();
+            assert!(refused.contains(told), "{header}: {refused}");
         }
     }
 

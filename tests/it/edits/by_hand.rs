@@ -1,7 +1,9 @@
 //! Users and groups added by hand, and their memberships.
 
 use tenantry::ErrorKind;
-use tenantry::model::{Draft, Edit, EventType, HandOver, ObjectKind, RecordId, TombstoneKind, Value, names};
+use tenantry::model::{
+    AttributeName, Draft, Edit, EventType, HandOver, ObjectKind, RecordId, TombstoneKind, Value, names,
+};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::locks::{imported, record, user_of};
@@ -108,6 +110,54 @@ async fn no_edit_gives_a_record_an_address_that_somebody_else_has() {
     assert_eq!(refused.context("record"), Some(ann.to_string().as_str()));
     directory.edit(&customer, ann, &primary("user501@corp.example")).await.unwrap();
     stage.check("joined");
+}
+
+#[tokio::test]
+async fn neither_edit_nor_draft_takes_a_name_that_the_contract_has_or_that_nearly_is_one() {
+    let (stage, directory) = imported().await;
+    let customer = stage.customer.clone();
+    let eve = directory.add(&customer, &Draft::user("eve@corp.example")).await.unwrap();
+    for (wrong, remedy) in [
+        ("attributes.", "behind attributes."),
+        ("attributes.a b", "one word"),
+        ("attributes.primary_email", "did you mean primary_email?"),
+        ("attributes.identities", "another name"),
+        ("frist_name", "did you mean first_name?"),
+        ("lock", "leave it as it is"),
+    ] {
+        let name = AttributeName::parse(wrong);
+        let draft = Draft::user("new@corp.example").set(name.clone(), "x");
+        let edit = Edit::new().set(name.clone(), "x").set(names::LAST_NAME, "Ray");
+        for refused in [
+            directory.add(&customer, &draft).await.unwrap_err(),
+            directory.edit(&customer, eve.id, &edit).await.unwrap_err(),
+        ] {
+            assert_eq!((refused.kind(), refused.context("attribute")), (&ErrorKind::Config, Some(wrong)), "{refused}");
+            assert!(refused.message().contains(remedy), "{refused}");
+        }
+        let asked = directory.check_edit(&customer, eve.id, &[name]).await.unwrap();
+        assert_eq!(asked[0].attribute.as_str(), wrong);
+    }
+    assert_eq!(record(&stage, eve.id).unwrap(), eve);
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_tells_nothing() {
+    let (mut stage, directory) = imported().await;
+    let customer = stage.customer.clone();
+    let eve = directory.add(&customer, &Draft::user("eve@corp.example")).await.unwrap();
+    let before = stage.store().last_position(&customer).unwrap();
+    for edit in [
+        Edit::new(),
+        Edit::new().set(names::PRIMARY_EMAIL, "eve@corp.example").set(names::STATE, "active"),
+        Edit::new().withdraw(names::LAST_NAME).withdraw(AttributeName::extra("floor")),
+    ] {
+        assert_eq!(directory.edit(&customer, eve.id, &edit).await.unwrap(), eve, "{edit:?}");
+        let withdrawn = Edit::new().withdraw(AttributeName::extra("floor"));
+        directory.edit(&customer, user_of(&stage, 3), &withdrawn).await.unwrap();
+    }
+    assert_eq!(stage.store().last_position(&customer).unwrap(), before);
+    stage.check("nothing");
 }
 
 fn cloud_user(stage: &Stage, number: u128) -> RecordId {
