@@ -1,7 +1,8 @@
 //! What keeps people apart, and what must not: each guard of the joining with a history that only it decides.
 
-use tenantry::model::{AttributeName, ConflictReason, EventType, JoinReason, RecordId, SourceId, TombstoneKind, Value, names};
-use tenantry::testkit::{Lie, ScriptedDirectory};
+use tenantry::ImportOptions;
+use tenantry::model::{ConflictReason, EventType, JoinReason, RecordId, SourceId, TombstoneKind, Value, names};
+use tenantry::testkit::ScriptedDirectory;
 
 use super::automatic::{ann, ann_at, ann_id, ann_no, user};
 use super::orders::staged;
@@ -156,7 +157,11 @@ async fn what_is_evidence_joins_and_what_is_not_is_a_conflict_whoever_is_importe
             if let Err(reason) = expected {
                 let conflicts = stage.service.directory().conflicts(&stage.customer).await.unwrap();
                 let found = conflicts.iter().any(|conflict| Some(conflict.reason) == *reason);
-                assert_eq!((found, conflicts.is_empty()), (reason.is_some(), reason.is_none()), "{what}: {conflicts:?}");
+                assert_eq!(
+                    (found, conflicts.is_empty()),
+                    (reason.is_some(), reason.is_none()),
+                    "{what}: {conflicts:?}"
+                );
             }
             // Whoever was joined was joined at once.
             let [_, merged, split, removed] = told(&stage, 0);
@@ -169,8 +174,18 @@ async fn what_is_evidence_joins_and_what_is_not_is_a_conflict_whoever_is_importe
 async fn whatever_becomes_known_later_merges_and_says_why() {
     type Change = fn(&mut ScriptedDirectory, &SourceId);
     let table: &[(Account, Account, Change, JoinReason)] = &[
-        (FREE, Account { names: ("Ann", ""), ..FREE }, |d, id| d.set(id, names::LAST_NAME, "Lee"), JoinReason::NaturalKey),
-        (FREE, Account { names: ("", "Lee"), ..FREE }, |d, id| d.set(id, names::FIRST_NAME, "Ann"), JoinReason::NaturalKey),
+        (
+            FREE,
+            Account { names: ("Ann", ""), ..FREE },
+            |d, id| d.set(id, names::LAST_NAME, "Lee"),
+            JoinReason::NaturalKey,
+        ),
+        (
+            FREE,
+            Account { names: ("", "Lee"), ..FREE },
+            |d, id| d.set(id, names::FIRST_NAME, "Ann"),
+            JoinReason::NaturalKey,
+        ),
         // The addresses are the same two, the other one of them is the primary one now.
         (
             FREE,
@@ -363,7 +378,11 @@ async fn a_founder_that_is_gone_leaves_the_record_to_the_living() {
     let mut expected = [record.to_string(), there.to_string()];
     expected.sort_unstable();
     assert_eq!(ids.to_vec(), expected, "the living kept the id");
-    assert_eq!(reasons(&stage, now.id).await, [JoinReason::DirectoryId], "what joined her with who is gone is forgotten");
+    assert_eq!(
+        reasons(&stage, now.id).await,
+        [JoinReason::DirectoryId],
+        "what joined her with who is gone is forgotten"
+    );
     // And who is gone may come back, as somebody else.
     stage.endpoints[0].change(|ad| ad.restore(&ann_id(0)));
     stage.import(0).await;
@@ -561,17 +580,77 @@ async fn who_was_there_before_the_second_endpoint_is_joined_by_an_anchor_too() {
 }
 
 #[tokio::test]
-async fn what_an_endpoint_no_longer_tells_is_evidence_still() {
+async fn what_is_held_back_is_evidence_still() {
     let mut stage = accounts(&[&[], &[NAMED]]).await;
     stage.import(1).await;
-    stage.endpoints[1].lie([Lie::Unreadable(vec![names::PRIMARY_EMAIL])]);
-    // Something of her changes, so that she is looked at.
-    stage.endpoints[1].change(|cloud| cloud.set(&id_of(1, 0), AttributeName::extra("floor"), "1"));
-    stage.import(1).await;
-    stage.check("not told");
+    stage.endpoints[1].change(|cloud| {
+        let users: Vec<SourceId> = cloud.objects.keys().cloned().collect();
+        users.iter().for_each(|user| cloud.set(user, names::PRIMARY_EMAIL, Value::Empty));
+    });
+    // So many addresses do not go at once.
+    let cloud = name("cloud");
+    let report = stage.service.import(&stage.customer, &cloud, ImportOptions::default()).await.unwrap();
+    assert!(report.parked > 0, "{report:?}");
+    stage.check("held back");
     assert_eq!(of(&stage, 1, 0).attributes.text(&names::PRIMARY_EMAIL), Some("ann@corp.example"));
     stage.endpoints[0].change(|ad| put(ad, 100, NAMED));
     stage.import(0).await;
     stage.check("joined");
     assert_eq!(of(&stage, 0, 0).identities.len(), 2);
+}
+
+#[tokio::test]
+async fn a_weak_id_that_is_missing_keeps_nobody_from_its_address() {
+    let weak = SourceId::address("ann@corp.example");
+    let mut stage = accounts(&[&[VERIFIED], &[]]).await;
+    stage.endpoints[1].change(|mail| {
+        let strong = put(mail, 200, VERIFIED);
+        let object = mail.objects.remove(&strong).unwrap();
+        mail.objects.insert(weak.clone(), object);
+    });
+    stage.import(1).await;
+    stage.endpoints[1].change(|mail| {
+        mail.objects.remove(&weak);
+        put(mail, 201, VERIFIED);
+    });
+    stage.import(1).await;
+    stage.check("missing");
+    let missing = user(&stage, "cloud", &weak);
+    assert!(missing.missing_since.is_some());
+    stage.import(0).await;
+    stage.check("another endpoint");
+    assert_eq!(of(&stage, 0, 0).id, of(&stage, 1, 1).id);
+    assert_eq!(user(&stage, "cloud", &weak).identities.len(), 1);
+}
+
+#[tokio::test]
+async fn who_has_anothers_old_address_is_taken_apart_under_an_id_of_its_own() {
+    let mut stage = accounts(&[&[], &[]]).await;
+    let weak = stage.endpoints[1].change(|mail| mail.add_addressed_user(4));
+    stage.import_all().await;
+    let first = user(&stage, "cloud", &weak).id;
+    let next = stage.endpoints[1].change(|mail| mail.readdress(&weak, "ann@corp.example"));
+    stage.import(1).await;
+    stage.check("another address");
+    assert_eq!(user(&stage, "cloud", &next).id, first);
+    // Somebody new has the old one, at both endpoints.
+    for endpoint in [0, 1] {
+        stage.endpoints[endpoint].change(|directory| {
+            let id = if endpoint == 0 { directory.add_user(4, "oslo") } else { directory.add_addressed_user(4) };
+            directory.set(&id, names::FIRST_NAME, "Somebody");
+            directory.set(&id, names::LAST_NAME, "Else");
+            directory.forwarded.remove(&id);
+        });
+        stage.import(endpoint).await;
+        stage.check("given on");
+    }
+    let second = user(&stage, "cloud", &weak);
+    assert_eq!((second.identities.len(), second.id == first), (2, false));
+    let directory = stage.service.directory();
+    let identity = second.identities.iter().find(|one| one.endpoint == name("cloud")).unwrap();
+    let (stays, leaves) = directory.unjoin(&stage.customer, second.id, identity).await.unwrap();
+    stage.check("apart");
+    assert_eq!(stays.id, second.id);
+    assert!(leaves.id != first && leaves.id != second.id);
+    assert_eq!(user(&stage, "cloud", &next).id, first);
 }
