@@ -1,7 +1,9 @@
 //! What keeps people apart, and what must not: each guard of the joining with a history that only it decides.
 
 use tenantry::ImportOptions;
-use tenantry::model::{ConflictReason, EventType, JoinReason, RecordId, SourceId, TombstoneKind, Value, names};
+use tenantry::model::{
+    ConflictReason, EventType, Filter, JoinReason, Query, RecordId, SourceId, TombstoneKind, Value, names,
+};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::automatic::{ann, ann_at, ann_id, ann_no, user};
@@ -653,4 +655,27 @@ async fn who_has_anothers_old_address_is_taken_apart_under_an_id_of_its_own() {
     assert_eq!(stays.id, second.id);
     assert!(leaves.id != first && leaves.id != second.id);
     assert_eq!(user(&stage, "cloud", &next).id, first);
+}
+
+#[tokio::test]
+async fn queries_follow_another_order_of_endpoints() {
+    let mut stage = accounts(&[&[NAMED], &[NAMED]]).await;
+    for endpoint in [0, 1] {
+        stage.endpoints[endpoint].change(|directory| {
+            directory.set(&id_of(endpoint, 0), names::DISPLAY_NAME, format!("says{endpoint}"));
+        });
+    }
+    stage.import_all().await;
+    let directory = stage.service.directory();
+    for says in [0, 1, 0] {
+        for endpoint in [0, 1] {
+            let filter = Filter { search: Some(format!("says{endpoint}")), ..Filter::default() };
+            let query = Query { filter, ..Query::users(&stage.customer) };
+            let found = directory.find(&query, None, 9).await.unwrap();
+            assert_eq!(found.found.len(), usize::from(says == endpoint), "{says} {endpoint}");
+        }
+        stage.endpoints.reverse();
+        stage.register().await;
+        stage.check("another order");
+    }
 }
