@@ -587,7 +587,9 @@ async fn what_is_held_back_is_evidence_still() {
     stage.import(1).await;
     stage.endpoints[1].change(|cloud| {
         let users: Vec<SourceId> = cloud.objects.keys().cloned().collect();
-        users.iter().for_each(|user| cloud.set(user, names::PRIMARY_EMAIL, Value::Empty));
+        for user in &users {
+            cloud.set(user, names::PRIMARY_EMAIL, Value::Empty);
+        }
     });
     // So many addresses do not go at once.
     let cloud = name("cloud");
