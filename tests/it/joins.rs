@@ -3,7 +3,9 @@
 mod automatic;
 mod by_hand;
 mod crowd;
+mod guards;
 mod histories;
+mod keepsakes;
 mod kills;
 mod model;
 mod orders;
