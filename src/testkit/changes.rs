@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Members, Objects};
+use super::{Members, Objects, PageSize};
 use crate::endpoint::{Context, Cursor, DeltaPage, DeltaPager, DeltaStep, Endpoint};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
 
 /// Everything that a delta told, up to its end or to an error.
@@ -62,13 +62,15 @@ pub struct Changes {
     pub closed: BTreeSet<Scope>,
     /// Scopes that cannot be read.
     pub unreadable: Vec<Unreadable>,
-    /// How many pages came.
-    pub pages: usize,
+    /// How much came on each page, in their order: changed objects, and memberships that began.
+    pub pages: Vec<PageSize>,
     /// Where the next delta begins, once this one has caught up.
     pub cursor: Option<Cursor>,
     /// Objects, memberships and scopes, each time they were told again. That is allowed: a log may say more than once
     /// what it says.
     pub repeated: Vec<String>,
+    /// Memberships of which it was said that they began and that they ended: group and member.
+    pub reversed: BTreeSet<(SourceId, SourceId)>,
     /// What the contract forbids: a kind that is closed, a primary membership among the edges.
     pub breaches: Vec<String>,
     expired: bool,
@@ -78,12 +80,12 @@ impl Changes {
     /// Reads a delta to its end: caught up, or by a cursor that has expired.
     ///
     /// # Errors
-    /// Those of the endpoint; `Unsupported` from one that has no deltas.
+    /// Those of the endpoint.
+    ///
+    /// # Panics
+    /// If the endpoint has no deltas: no test is to take that for the error that it expects.
     pub async fn of(endpoint: &dyn Endpoint, cx: &Context, since: &Cursor) -> Result<Self> {
-        let Some(delta) = endpoint.as_delta() else {
-            return Err(Error::new(ErrorKind::Unsupported, "the endpoint has no deltas"));
-        };
-        let mut pager = delta.delta(cx, since).await?;
+        let mut pager = endpoint.as_delta().expect("an endpoint that has deltas").delta(cx, since).await?;
         let mut changes = Self::default();
         changes.read(&mut *pager).await?;
         Ok(changes)
@@ -111,7 +113,7 @@ impl Changes {
 
     /// Takes in a page that was read in another way.
     pub fn take(&mut self, page: DeltaPage) {
-        self.pages += 1;
+        self.pages.push(PageSize::of(&page.patches, &page.edges_added));
         for patch in page.patches {
             if patch.facet != Facet::Core {
                 self.facets.push(patch);
@@ -127,11 +129,11 @@ impl Changes {
         }
         self.quarantined.extend(page.quarantined);
         for edges in page.edges_added {
-            self.ended.leave_out(&edges);
+            self.reversed.extend(self.ended.leave_out(&edges));
             self.began.take(edges, &mut self.repeated, &mut self.breaches);
         }
         for edges in page.edges_removed {
-            self.began.leave_out(&edges);
+            self.reversed.extend(self.began.leave_out(&edges));
             self.ended.take(edges, &mut self.repeated, &mut self.breaches);
         }
         for object in page.out_of_scope {
@@ -176,6 +178,17 @@ impl Changes {
         self.tombstones.iter().map(|tombstone| tombstone.object.id.clone()).collect()
     }
 
+    /// Returns the ids of what is outside of base or filter.
+    pub fn outside(&self) -> BTreeSet<SourceId> {
+        self.out_of_scope.iter().map(|object| object.id.clone()).collect()
+    }
+
+    /// Returns the groups whose members were all told.
+    pub fn closed_groups(&self) -> BTreeSet<SourceId> {
+        let group = |scope: &Scope| if let Scope::Members(group, _) = scope { Some(group.clone()) } else { None };
+        self.closed.iter().filter_map(group).collect()
+    }
+
     /// Tells whether all explicit members of a group were told.
     pub fn has_closed_members_of(&self, group: impl Into<SourceId>) -> bool {
         self.closed.contains(&Scope::Members(group.into(), Via::Explicit))
@@ -203,7 +216,7 @@ impl Changes {
         assert!(self.breaches.is_empty(), "the delta told {}", self.breaches.join("; "));
     }
 
-    /// Stops the test if anything was told more than once, or if the contract forbids what the delta told.
+    /// Stops the test if anything was told more than once or both ways, or if the contract forbids what the delta told.
     ///
     /// # Panics
     /// With what that was.
@@ -211,6 +224,7 @@ impl Changes {
     pub fn assert_once(&self) {
         self.assert_kept();
         assert!(self.repeated.is_empty(), "the delta told again {}", self.repeated.join("; "));
+        assert!(self.reversed.is_empty(), "the delta told both ways {:?}", self.reversed);
     }
 }
 

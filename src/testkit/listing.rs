@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Members, Objects};
 use crate::endpoint::{Checkpoint, Context, Cursor, Endpoint, SnapshotPage, SnapshotPager, SnapshotStep};
 use crate::error::Result;
-use crate::model::{Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, Unreadable, Via};
+use crate::model::{Edges, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, Unreadable, Via};
 
 /// How much came on one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,13 @@ pub struct PageSize {
     pub objects: usize,
     /// Explicit memberships.
     pub members: usize,
+}
+
+impl PageSize {
+    pub(super) fn of(patches: &[Patch], edges: &[Edges]) -> Self {
+        let objects = patches.iter().filter(|patch| patch.facet == Facet::Core).count();
+        Self { objects, members: edges.iter().map(|edges| edges.members.len()).sum() }
+    }
 }
 
 /// Everything that a listing told, up to its end, to an error or to where its reader stopped.
@@ -153,9 +160,7 @@ impl Listing {
 
     /// Takes in a page that was read in another way.
     pub fn take(&mut self, page: SnapshotPage) {
-        let objects = page.patches.iter().filter(|patch| patch.facet == Facet::Core).count();
-        let members = page.edges.iter().map(|edges| edges.members.len()).sum();
-        self.pages.push(PageSize { objects, members });
+        self.pages.push(PageSize::of(&page.patches, &page.edges));
         for patch in page.patches {
             if patch.facet != Facet::Core {
                 self.facets.push(patch);

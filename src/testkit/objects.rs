@@ -114,14 +114,15 @@ impl Members {
         }
     }
 
-    /// Takes memberships out that other edges speak of.
-    pub(super) fn leave_out(&mut self, edges: &Edges) {
-        if let Some(of) = self.0.get_mut(&edges.group) {
-            of.retain(|id, _| edges.members.iter().all(|member| member.id != *id));
-            if of.is_empty() {
-                self.0.remove(&edges.group);
-            }
+    /// Takes out the memberships that other edges speak of, and returns those that were there.
+    pub(super) fn leave_out(&mut self, edges: &Edges) -> Vec<(SourceId, SourceId)> {
+        let Some(of) = self.0.get_mut(&edges.group) else { return Vec::new() };
+        let left = edges.members.iter().filter(|member| of.remove(&member.id).is_some());
+        let left = left.map(|member| (edges.group.clone(), member.id.clone())).collect();
+        if of.is_empty() {
+            self.0.remove(&edges.group);
         }
+        left
     }
 }
 
