@@ -5,10 +5,10 @@ use std::ops::{Deref, DerefMut};
 
 use crate::model::{Edges, MemberKind, ObjectKey, ObjectKind, Patch, SourceId, Via};
 
-/// Objects by what the engine knows them by: kind and source id.
+/// Objects by kind and source id, as they were told.
 ///
-/// A test mostly knows an id and what it stands for, so that the questions here take the id alone. Where a directory gives
-/// the same id to a user and to a group, ask the map itself.
+/// The questions here take the id alone, as the engine does: no two objects of an endpoint share one, and what is said of
+/// an object's end counts, whatever kind it is said to be. The map itself has the kinds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Objects(BTreeMap<ObjectKey, Patch>);
 
@@ -47,6 +47,12 @@ impl Objects {
     /// Returns the ids of one kind.
     pub fn ids_of(&self, kind: ObjectKind) -> BTreeSet<SourceId> {
         self.of(kind).map(|patch| patch.object.id.clone()).collect()
+    }
+
+    /// Takes an object out.
+    pub fn forget(&mut self, id: impl Into<SourceId>) -> Option<Patch> {
+        let object = self.find(id)?.object.clone();
+        self.0.remove(&object)
     }
 }
 

@@ -61,21 +61,18 @@ impl Known {
             self.members.entry(group).or_default().remove(&member);
         }
         for gone in delta.gone() {
-            self.forget(&gone);
+            self.members.remove(&gone);
             for members in self.members.values_mut() {
                 members.remove(&gone);
             }
+            self.objects.forget(gone);
         }
         for outside in delta.outside() {
-            self.forget(&outside);
+            self.members.remove(&outside);
+            self.objects.forget(outside);
         }
         self.members.retain(|_, members| !members.is_empty());
         self.cursor = delta.next();
-    }
-
-    fn forget(&mut self, id: &SourceId) {
-        self.objects.retain(|object, _| object.id != *id);
-        self.members.remove(id);
     }
 
     /// Compares with a fresh listing.

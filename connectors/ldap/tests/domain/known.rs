@@ -45,15 +45,14 @@ impl Known {
         for (group, members) in told.began.iter() {
             self.members.entry(group.clone()).or_default().extend(members.clone());
         }
-        for tombstone in &told.tombstones {
-            let gone = &tombstone.object.id;
-            self.objects.remove(&tombstone.object);
-            self.members.remove(gone);
-            self.members.values_mut().for_each(|members| members.retain(|member, _| member != gone));
+        for gone in told.gone() {
+            self.members.remove(&gone);
+            self.members.values_mut().for_each(|members| members.retain(|member, _| *member != gone));
+            self.objects.forget(gone);
         }
-        for outside in &told.out_of_scope {
-            self.objects.remove(outside);
-            self.members.remove(&outside.id);
+        for outside in told.outside() {
+            self.members.remove(&outside);
+            self.objects.forget(outside);
         }
         self.members.retain(|_, members| !members.is_empty());
     }
