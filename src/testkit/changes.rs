@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Members, Objects, PageSize};
 use crate::endpoint::{Context, Cursor, DeltaPage, DeltaPager, DeltaStep, Endpoint};
 use crate::error::Result;
-use crate::model::{Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
+use crate::model::{Edges, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via};
 
 /// Everything that a delta told, up to its end or to an error.
 ///
@@ -48,7 +48,7 @@ pub struct Changes {
     pub objects: Objects,
     /// What other facets than the core say, in the order in which it came.
     pub facets: Vec<Patch>,
-    /// Memberships that began.
+    /// Memberships that began. A group without any is not here; whether it was told whole stands in `closed`.
     pub began: Members,
     /// Memberships that ended.
     pub ended: Members,
@@ -128,11 +128,12 @@ impl Changes {
             self.repeated.push(format!("{} {}", object.kind, object.id));
         }
         self.quarantined.extend(page.quarantined);
-        for edges in page.edges_added {
+        let some = |edges: &Edges| !edges.members.is_empty();
+        for edges in page.edges_added.into_iter().filter(some) {
             self.reversed.extend(self.ended.leave_out(&edges));
             self.began.take(edges, &mut self.repeated, &mut self.breaches);
         }
-        for edges in page.edges_removed {
+        for edges in page.edges_removed.into_iter().filter(some) {
             self.reversed.extend(self.began.leave_out(&edges));
             self.ended.take(edges, &mut self.repeated, &mut self.breaches);
         }
