@@ -42,7 +42,7 @@ pub use query::{
     Belonging, Count, Details, Explained, Filter, Found, LastChange, Nesting, Order, Page, PageCursor, Positions,
     Query, RunEnd, Sort, SortBy, SourceStatus, ValueOwner,
 };
-pub use record::{Identity, Lock, Record};
+pub use record::{Identity, Lock, Owner, Record};
 pub use report::{Freshness, Mode, Outcome, Phase, Progress, RunReport};
 pub use retention::{ConsumerPosition, Dropped, Keep, Retention};
 pub use scope::{Scope, Unreadable};

@@ -32,6 +32,15 @@ pub(super) fn as_text<S: Serializer>(id: &SourceId, serializer: S) -> Result<S::
     serializer.collect_str(id)
 }
 
+/// Whom a computer belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The endpoint that says so; the source id in the computer's attributes is one of its.
+    pub endpoint: EndpointName,
+    /// The owner's record: the id that it has for good, also where it is not imported yet, or not any more.
+    pub id: RecordId,
+}
+
 /// A local user, group or computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -41,9 +50,8 @@ pub struct Record {
     pub kind: ObjectKind,
     /// What is known of it. Unknown attributes are not in here.
     pub attributes: Attributes,
-    /// The record of a computer's owner. Its id is the one that it has for good, also where it is not imported yet, or
-    /// not any more.
-    pub owner: Option<RecordId>,
+    /// Whom a computer belongs to.
+    pub owner: Option<Owner>,
     /// Put away locally. What the remote says is in `attributes` and `missing_since`.
     pub archived: bool,
     /// Since when it is not seen in complete listings, without being proven gone.
@@ -66,7 +74,7 @@ impl Serialize for Record {
         }
 
         #[derive(Serialize)]
-        struct Owner<'a> {
+        struct Belonging<'a> {
             id: Option<RecordId>,
             source_id: &'a str,
         }
@@ -77,7 +85,8 @@ impl Serialize for Record {
             match value {
                 _ if name.as_extra().is_some() => {}
                 Value::Text(source_id) if *name == names::OWNER => {
-                    map.serialize_entry("owner", &Owner { id: self.owner, source_id })?;
+                    let id = self.owner.as_ref().map(|owner| owner.id);
+                    map.serialize_entry("owner", &Belonging { id, source_id })?;
                 }
                 _ => map.serialize_entry(name.as_str(), value)?,
             }

@@ -1,7 +1,9 @@
 //! Puts a record together from the objects it was joined from: whose value counts, attribute by attribute.
 
+use crate::error::Result;
 use crate::model::{
-    AttributeName, Attributes, EndpointName, Identity, Lock, ObjectKind, Record, RecordId, SourceId, Timestamp, names,
+    AttributeName, Attributes, EndpointName, Identity, Lock, ObjectKind, Owner, Record, RecordId, SourceId, Timestamp,
+    names,
 };
 
 /// One object of a record.
@@ -52,10 +54,25 @@ pub(crate) fn yields(image: &Image, name: &AttributeName) -> bool {
     image.yielded.iter().any(|yielded| yielded == name.as_str())
 }
 
-/// Puts a record together. Unknown never overwrites; a yielded attribute keeps the local editors' value.
-pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
+/// Puts a record together. Unknown never overwrites; a yielded attribute keeps the local editors' value. `owner_id` finds
+/// the record of a computer's owner, by its source id in the endpoint whose value counts.
+pub(crate) fn compose(
+    own: Own,
+    mut images: Vec<Image>,
+    owner_id: impl FnOnce(&EndpointName, &SourceId) -> Result<Option<RecordId>>,
+) -> Result<Record> {
     let Own { id, kind, local, archived } = own;
     sort(&mut images);
+    // Each endpoint has source ids of its own: an owner's means nothing in another one.
+    let owner = match giver(&images, &names::OWNER) {
+        Some(Image { endpoint, attributes, .. }) => match attributes.text(&names::OWNER) {
+            Some(owner) => {
+                owner_id(endpoint, &SourceId::parse(owner))?.map(|id| Owner { endpoint: endpoint.clone(), id })
+            }
+            None => None,
+        },
+        None => None,
+    };
     // Most records have one image and nothing local: its attributes are taken as they are.
     let last = if local.is_empty() {
         images.last_mut().map(|image| std::mem::take(&mut image.attributes))
@@ -86,7 +103,7 @@ pub(crate) fn compose(own: Own, mut images: Vec<Image>) -> Record {
     });
     let identities =
         images.into_iter().map(|image| Identity { endpoint: image.endpoint, source_id: image.source_id }).collect();
-    Record { id, kind, attributes, owner: None, archived, missing_since, lock, identities }
+    Ok(Record { id, kind, attributes, owner, archived, missing_since, lock, identities })
 }
 
 #[cfg(test)]
@@ -108,6 +125,10 @@ mod tests {
         }
     }
 
+    fn composed(own: Own, images: Vec<Image>) -> Record {
+        compose(own, images, |_, _| Ok(None)).unwrap()
+    }
+
     fn own(local: &[(crate::model::AttributeName, Value)]) -> Own {
         Own {
             id: RecordId(Uuid::nil()),
@@ -119,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_first_endpoint_that_knows_a_value_wins() {
-        let record = compose(
+        let record = composed(
             own(&[]),
             vec![
                 image("cloud", 1, &[(names::FIRST_NAME, "Anne".into()), (names::MFA, "enrolled".into())]),
@@ -135,12 +156,12 @@ mod tests {
     #[test]
     fn a_local_value_shows_only_where_the_owner_yields_or_knows_nothing() {
         let local = [(names::FIRST_NAME, "Annie".into()), (names::DISPLAY_NAME, "A. L.".into())];
-        let locked = compose(own(&local), vec![image("ad", 0, &[(names::FIRST_NAME, "Ann".into())])]);
+        let locked = composed(own(&local), vec![image("ad", 0, &[(names::FIRST_NAME, "Ann".into())])]);
         assert_eq!(locked.attributes.text(&names::FIRST_NAME), Some("Ann"));
         assert_eq!(locked.attributes.text(&names::DISPLAY_NAME), Some("A. L."));
         let mut yielding = image("ad", 0, &[(names::FIRST_NAME, "Ann".into())]);
         yielding.yielded = vec!["first_name".into()];
-        let record = compose(own(&local), vec![yielding]);
+        let record = composed(own(&local), vec![yielding]);
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Annie"));
     }
 
@@ -149,7 +170,7 @@ mod tests {
         let title = crate::model::AttributeName::extra("title");
         let mut cloud = image("cloud", 1, &[(title.clone(), "Boss".into())]);
         let local = [(title.clone(), "Chief".into())];
-        let shown = |cloud: &Image| compose(own(&local), vec![image("ad", 0, &[]), cloud.clone()]).attributes;
+        let shown = |cloud: &Image| composed(own(&local), vec![image("ad", 0, &[]), cloud.clone()]).attributes;
         assert_eq!(shown(&cloud).text(&title), Some("Boss"));
         cloud.yielded = vec![title.as_str().to_owned()];
         assert_eq!(shown(&cloud).text(&title), Some("Chief"));
@@ -161,7 +182,7 @@ mod tests {
         (old.source_id, old.missing_since) = (SourceId::address("a@corp.example"), Some(Timestamp(1)));
         let mut new = image("mail", 0, &[(names::FIRST_NAME, "Anne".into())]);
         new.source_id = SourceId::address("b@corp.example");
-        let record = compose(own(&[]), vec![old, new]);
+        let record = composed(own(&[]), vec![old, new]);
         assert_eq!(record.attributes.text(&names::FIRST_NAME), Some("Anne"));
         assert_eq!(record.missing_since, None);
     }
@@ -169,18 +190,37 @@ mod tests {
     #[test]
     fn tags_are_the_hosts_whatever_an_endpoint_gives_under_that_name() {
         let given = [(names::TAGS, Value::list(["remote"]))];
-        assert_eq!(compose(own(&[]), vec![image("ad", 0, &given)]).attributes.get(&names::TAGS), None);
+        assert_eq!(composed(own(&[]), vec![image("ad", 0, &given)]).attributes.get(&names::TAGS), None);
         let tags = Value::list(["admin"]);
-        let record = compose(own(&[(names::TAGS, tags.clone())]), vec![image("ad", 0, &given)]);
+        let record = composed(own(&[(names::TAGS, tags.clone())]), vec![image("ad", 0, &given)]);
         assert_eq!(record.attributes.get(&names::TAGS), Some(&tags));
+    }
+
+    #[test]
+    fn an_owner_is_looked_for_in_the_endpoint_that_names_him() {
+        let images = vec![image("ad", 0, &[]), image("cloud", 1, &[(names::OWNER, "ann@corp.example".into())])];
+        let ann = RecordId(Uuid::from_u128(7));
+        let record = compose(own(&[]), images, |endpoint, id| {
+            assert_eq!((endpoint.as_str(), id), ("cloud", &SourceId::parse("ann@corp.example")));
+            Ok(Some(ann))
+        });
+        let owner = record.unwrap().owner.unwrap();
+        assert_eq!((owner.endpoint.as_str(), owner.id), ("cloud", ann));
+    }
+
+    #[test]
+    fn nobody_is_looked_for_where_the_first_endpoint_knows_of_no_owner() {
+        let cloud = image("cloud", 1, &[(names::OWNER, "ann@corp.example".into())]);
+        let images = vec![image("ad", 0, &[(names::OWNER, Value::Empty)]), cloud];
+        assert_eq!(compose(own(&[]), images, |_, _| unreachable!()).unwrap().owner, None);
     }
 
     #[test]
     fn a_record_is_missing_only_while_none_of_its_objects_is_seen() {
         let mut missing = image("ad", 0, &[]);
         missing.missing_since = Some(Timestamp(5));
-        let record = compose(own(&[]), vec![missing.clone(), image("cloud", 1, &[])]);
+        let record = composed(own(&[]), vec![missing.clone(), image("cloud", 1, &[])]);
         assert_eq!(record.missing_since, None);
-        assert_eq!(compose(own(&[]), vec![missing]).missing_since, Some(Timestamp(5)));
+        assert_eq!(composed(own(&[]), vec![missing]).missing_since, Some(Timestamp(5)));
     }
 }

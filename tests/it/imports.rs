@@ -270,7 +270,7 @@ async fn a_computer_names_its_owner_before_that_one_is_imported_and_after_it_is_
     let named = |world: &World| {
         let computers = world.records(ObjectKind::Computer);
         let computer = computers.values().find(|computer| computer.identities[0].source_id == machine).unwrap();
-        computer.owner.unwrap()
+        computer.owner.as_ref().unwrap().id
     };
     let told = world.events().iter().find_map(|event| {
         let record = &event.data_value()["record"];
@@ -303,6 +303,6 @@ async fn a_computer_may_belong_to_a_group() {
     });
     let (groups, computers) = (world.records(ObjectKind::Group), world.records(ObjectKind::Computer));
     let group = groups.values().find(|known| known.identities.first().is_some_and(|id| id.source_id == group)).unwrap();
-    assert!(computers.values().any(|computer| computer.owner == Some(group.id)));
+    assert!(computers.values().any(|computer| computer.owner.as_ref().is_some_and(|owner| owner.id == group.id)));
     assert_eq!(told, Some(group.id.to_string()));
 }

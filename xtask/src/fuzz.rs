@@ -10,8 +10,10 @@ use crate::process::{self, Interrupt};
 
 /// How long each target runs if nobody says otherwise.
 const SECONDS: u32 = 30;
-/// How long each target runs for a change: under a minute for all of them together, because their build takes longer.
-const SECONDS_OF_A_CHANGE: u32 = 2;
+/// How many inputs each target tries for a change: the same ones on whatever machine, in a second or two.
+const INPUTS_OF_A_CHANGE: u32 = 100_000;
+/// How long it may take for them at most.
+const SECONDS_OF_A_CHANGE: u32 = 60;
 
 /// What libFuzzer needs of a program: counters on edges and the values that are compared. Other than cargo-fuzz's
 /// default there is no address sanitizer, which needs an unstable compiler: none of our code is unsafe.
@@ -32,7 +34,7 @@ pub(crate) struct Selection {
     target: Option<String>,
     /// One input instead of a search.
     input: Option<PathBuf>,
-    /// The same search each time, as far as the machine is as fast.
+    /// The same search each time: a change is not stopped by luck.
     repeatable: bool,
 }
 
@@ -104,7 +106,11 @@ fn search(
     interrupt: &Interrupt,
 ) -> Result<bool, String> {
     // What was found to reach further is kept there for the next time; the seeds are only read.
-    let (corpus, findings) = (build.join("corpus").join(target), build.join("findings").join(target));
+    let corpus = build.join(if selection.repeatable { "corpus-of-a-change" } else { "corpus" }).join(target);
+    let findings = build.join("findings").join(target);
+    if selection.repeatable && corpus.exists() {
+        std::fs::remove_dir_all(&corpus).map_err(|error| format!("cannot remove {}: {error}", corpus.display()))?;
+    }
     for folder in [&corpus, &findings] {
         std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
     }
@@ -113,7 +119,7 @@ fn search(
     command.arg(format!("-artifact_prefix={}/", findings.display()));
     command.args(["-max_len=4096", "-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"]);
     if selection.repeatable {
-        command.arg("-seed=1");
+        command.args(["-seed=1", "-reload=0"]).arg(format!("-runs={INPUTS_OF_A_CHANGE}"));
     }
     let dictionary = fuzz.join("dictionaries").join(target);
     if dictionary.exists() {

@@ -94,7 +94,7 @@ fn cell(found: &Found, column: &str) -> String {
         "archived" => return record.archived.to_string(),
         "missing_since" => return record.missing_since.map(|time| time.to_string()).unwrap_or_default(),
         "locked_by" => return record.lock.as_ref().map(|lock| lock.endpoint.to_string()).unwrap_or_default(),
-        "owner" => return record.owner.map(|owner| owner.to_string()).unwrap_or_default(),
+        "owner" => return record.owner.as_ref().map(|owner| owner.id.to_string()).unwrap_or_default(),
         "tags" => names::TAGS,
         name => AttributeName::parse(name),
     };

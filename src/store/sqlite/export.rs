@@ -79,12 +79,12 @@ impl SqliteExport {
 
     /// Names the group that a computer belongs to also while that one is still arriving, as the computer's event did.
     fn with_owner(&self, mut record: Record) -> Record {
-        if let (Some(lock), Some(owner)) = (&record.lock, record.attributes.text(&crate::model::names::OWNER))
-            && let Some(groups) = self.arriving.get(&lock.endpoint)
+        if let (Some(owner), Some(source_id)) = (&mut record.owner, record.attributes.text(&crate::model::names::OWNER))
+            && let Some(groups) = self.arriving.get(&owner.endpoint)
         {
-            let key = SourceId::parse(owner).key();
+            let key = SourceId::parse(source_id).key();
             if groups.contains(&key.0) {
-                record.owner = Some(RecordId::founded_by(&self.customer, &lock.endpoint, ObjectKind::Group, &key));
+                owner.id = RecordId::founded_by(&self.customer, &owner.endpoint, ObjectKind::Group, &key);
             }
         }
         record

@@ -63,7 +63,10 @@ async fn the_same_person_is_adopted_and_locked_and_keeps_id_tags_and_what_is_yie
     assert_eq!(stage.store().totals(&customer).unwrap().users, 28);
     assert!(stage.store().groups_of(&customer, by_hand.id).unwrap().contains(&board.id));
     let computers = stage.store().records(&customer, tenantry::model::ObjectKind::Computer, None, 9).unwrap();
-    assert!(computers.iter().any(|computer| computer.owner == Some(by_hand.id)), "{computers:?}");
+    assert!(
+        computers.iter().any(|computer| computer.owner.as_ref().is_some_and(|owner| owner.id == by_hand.id)),
+        "{computers:?}"
+    );
     let refused = directory.edit(&customer, by_hand.id, &Edit::new().set(names::USERNAME, "x")).await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Locked);
 

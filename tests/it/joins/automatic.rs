@@ -472,3 +472,52 @@ async fn groups_and_computers_that_turn_out_to_be_the_same_later_stay_apart_and_
     let left = directory.notices(&stage.customer, &NoticeQuery::new(Feed::Suggestions), None, 9).await.unwrap().entries;
     assert_eq!(left.iter().filter(|one| one.topic == Topic::Duplicate).count(), 1, "that of the computers");
 }
+
+/// A machine of two endpoints, whose owner the first one does not know.
+#[tokio::test]
+async fn whose_a_machine_is_counts_in_the_endpoint_that_says_so() {
+    for order in [[0, 1], [1, 0]] {
+        let mut stage = ann_at(2).await;
+        let machine = |endpoint: u128| ScriptedDirectory::id(5000 + endpoint);
+        for endpoint in 0..2 {
+            stage.endpoints[endpoint].change(|directory| {
+                let machine = directory.add_computer(5000 + endpoint as u128, "machines");
+                directory.anchor(&machine, "object-guid", "the machine");
+            });
+        }
+        // Who owns it is nobody whom the first endpoint shows.
+        let owner = ScriptedDirectory::id(920);
+        stage.endpoints[1].change(|cloud| cloud.set(&machine(1), names::OWNER, owner.to_string()));
+        for endpoint in order {
+            stage.import(endpoint).await;
+            stage.check("imported");
+        }
+        let person = user(&stage, "cloud", &owner);
+        let of = |stage: &Stage| {
+            let computers = stage.store().records(&stage.customer, ObjectKind::Computer, None, 9).unwrap();
+            let [computer] = computers.try_into().unwrap();
+            computer
+        };
+        let computer = of(&stage);
+        assert_eq!((computer.identities.len(), computer.lock.as_ref().unwrap().endpoint.as_str()), (2, "ad"));
+        let named = computer.owner.unwrap();
+        assert_eq!((named.endpoint, named.id), (name("cloud"), person.id));
+        // The page of the owner shows it; that what was told names him, the checks see.
+        let details = stage.service.directory().details(&stage.customer, person.id).await.unwrap().unwrap();
+        assert_eq!(details.computers.iter().map(|one| one.id).collect::<Vec<_>>(), [computer.id]);
+        // The first endpoint learns of another owner: its word counts.
+        stage.endpoints[0].change(|ad| ad.set(&machine(0), names::OWNER, ann_id(0).to_string()));
+        stage.import(0).await;
+        stage.check("the first endpoint names an owner");
+        let named = of(&stage).owner.unwrap();
+        assert_eq!((named.endpoint, named.id), (name("ad"), ann(&stage, 0).id));
+        let details = stage.service.directory().details(&stage.customer, person.id).await.unwrap().unwrap();
+        assert_eq!(details.computers, []);
+        // It leaves there: who is left says whose it is.
+        stage.endpoints[0].change(|ad| ad.delete(&machine(0)));
+        stage.import(0).await;
+        stage.check("removed at the first endpoint");
+        let named = of(&stage).owner.unwrap();
+        assert_eq!((named.endpoint, named.id), (name("cloud"), person.id));
+    }
+}

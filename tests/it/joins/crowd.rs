@@ -110,7 +110,9 @@ fn add_things(directory: &mut ScriptedDirectory, dice: &mut Dice, endpoint: usiz
         }
     }
     let computer = directory.add_computer(account(endpoint, 600, 0), "machines");
-    directory.set(&computer, names::OWNER, ScriptedDirectory::id(account(endpoint, 1, 0)).to_string());
+    if !shared || !dice.one_in(3) {
+        directory.set(&computer, names::OWNER, ScriptedDirectory::id(account(endpoint, 1, 0)).to_string());
+    }
     if shared && dice.one_in(2) {
         directory.anchor(&computer, "object-guid", "shared machine");
     }

@@ -36,13 +36,12 @@ pub(super) fn shown(stage: &Stage) -> Shown {
     let mut records = BTreeMap::new();
     for record in all {
         let mut json = serde_json::to_value(&record).unwrap();
-        let owner = record.owner.map(|owner| of.get(&owner).cloned().unwrap_or_default());
         json["id"] = Json::Null;
-        if json["owner"].is_object() {
+        if let Some(owner) = &record.owner {
             // Who is gone is named still, where it was ever seen.
             let source_id = json["owner"]["source_id"].as_str().unwrap().to_owned();
-            let named = (json["lock"]["endpoint"].as_str().unwrap().to_owned(), source_id);
-            json["owner"]["id"] = json!(owner.filter(|owner| owner.contains(&named)));
+            let named = (owner.endpoint.to_string(), source_id);
+            json["owner"]["id"] = json!(of.get(&owner.id).filter(|owner| owner.contains(&named)));
         }
         let mut key = identities(&record);
         if key.is_empty() {

@@ -32,7 +32,8 @@ use crate::store::{Applied, fault};
 
 pub(super) use finish::{Finish, abort, finish};
 pub(super) use records::{
-    Arriving, RecordRow, images, is_object, load_record, name_owner, record_row, standing_at, standing_of,
+    Arriving, RecordRow, images, is_object, load_record, load_record_while, owner_id, record_row, standing_at,
+    standing_of,
 };
 use records::{images_seeing, with_facets};
 pub(super) use repair::repair;

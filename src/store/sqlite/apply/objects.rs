@@ -5,9 +5,11 @@ use rusqlite::{OptionalExtension, params};
 use super::joins::Room;
 use super::probes::New;
 use super::removals::Told;
-use super::{Apply, Arriving, Chunk, Reached, images, record_row};
+use super::{Apply, Arriving, Chunk, Reached, images, load_record_while, owner_id, record_row};
 use crate::error::Result;
-use crate::model::{AttributeName, Attributes, Member, MemberKind, ObjectKind, RecordId, SourceId, SourceKey};
+use crate::model::{
+    AttributeName, Attributes, EndpointName, Member, MemberKind, ObjectKind, Record, RecordId, SourceId, SourceKey,
+};
 use crate::rules::diff;
 use crate::rules::join::Finding;
 use crate::rules::precedence::{Image, Own, compose};
@@ -200,8 +202,7 @@ impl Apply {
             if adopted.is_some() {
                 edit::adopt(chunk.transaction, record_no, id)?;
             }
-            let mut record = super::load_record(chunk.transaction, record_no)?.ok_or_else(|| damaged("a record"))?;
-            super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
+            let record = self.load_record(stage, chunk, record_no)?;
             chunk.upserted(before.as_ref(), &record, target.run)?;
             chunk.applied.created += 1;
             return self.settle(stage, chunk, object_no, &links);
@@ -215,8 +216,7 @@ impl Apply {
             .map_err(step())?;
         let image = self.new_image(chunk, row, record_no, facets)?;
         let own = Own { id, kind: row.kind, local: Attributes::new(), archived: false };
-        let mut record = compose(own, vec![image]);
-        super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
+        let record = compose(own, vec![image], |endpoint, id| self.owner_id(stage, chunk, record_no, endpoint, id))?;
         chunk.upserted(None, &record, target.run)?;
         chunk.applied.created += 1;
         if let Finding::Conflict(others, reason) = looked_for {
@@ -375,9 +375,9 @@ impl Apply {
         after.retain(|other| (&other.endpoint, &other.source_id) != (&image.endpoint, &image.source_id));
         after.push(image);
         let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
-        let before = (!before.is_empty()).then(|| compose(own.clone(), before));
-        let mut record = compose(own, after);
-        super::name_owner(chunk.transaction, record_no, &mut record, |key| self.arriving(stage, chunk, key))?;
+        // Whose computer it was makes no difference to what has changed: that is told by what was read.
+        let before = (!before.is_empty()).then(|| compose(own.clone(), before, |_, _| Ok(None))).transpose()?;
+        let record = compose(own, after, |endpoint, id| self.owner_id(stage, chunk, record_no, endpoint, id))?;
         chunk.upserted(before.as_ref(), &record, self.target.run)
     }
 
@@ -401,8 +401,35 @@ impl Apply {
         }
     }
 
+    /// Puts a record together as it stands in the state file.
+    pub(super) fn load_record(&self, stage: &Stage, chunk: &Chunk<'_>, record_no: i64) -> Result<Record> {
+        let arriving = |endpoint: &EndpointName, key: &SourceKey| self.arriving(stage, chunk, endpoint, key);
+        load_record_while(chunk.transaction, record_no, arriving)?.ok_or_else(|| damaged("a record"))
+    }
+
+    fn owner_id(
+        &self,
+        stage: &Stage,
+        chunk: &Chunk<'_>,
+        record_no: i64,
+        endpoint: &EndpointName,
+        owner: &SourceId,
+    ) -> Result<Option<RecordId>> {
+        let arriving = |endpoint: &EndpointName, key: &SourceKey| self.arriving(stage, chunk, endpoint, key);
+        owner_id(chunk.transaction, record_no, endpoint, owner, arriving)
+    }
+
     /// Tells of an owner who comes with the same listing: the record, if there is one or one is adopted, else the kind.
-    pub(super) fn arriving(&self, stage: &Stage, chunk: &Chunk<'_>, key: &SourceKey) -> Result<Option<Arriving>> {
+    fn arriving(
+        &self,
+        stage: &Stage,
+        chunk: &Chunk<'_>,
+        endpoint: &EndpointName,
+        key: &SourceKey,
+    ) -> Result<Option<Arriving>> {
+        if *endpoint != self.target.endpoint {
+            return Ok(None);
+        }
         let (Some(object_no), Some(kind)) = (stage.new_key(key)?, stage.new_kind(key)?) else { return Ok(None) };
         let step = || sql("read the owner of a computer");
         let stored: Option<[u8; 16]> = chunk

@@ -24,6 +24,18 @@ pub(in super::super) struct RecordRow {
     pub(in super::super) own: Attributes,
 }
 
+impl RecordRow {
+    /// Puts the record together from its images.
+    pub(in super::super) fn compose(
+        self,
+        images: Vec<Image>,
+        owner_id: impl FnOnce(&EndpointName, &SourceId) -> Result<Option<RecordId>>,
+    ) -> Result<Record> {
+        let Self { id, kind, archived, local, own: _ } = self;
+        compose(Own { id, kind, local, archived }, images, owner_id)
+    }
+}
+
 /// Reads a record's own row.
 pub(in super::super) fn record_row(connection: &Connection, record_no: i64) -> Result<Option<RecordRow>> {
     let row = connection
@@ -154,11 +166,18 @@ pub(in super::super) fn standing_at(
 
 /// Puts the record together as it stands in the state file. `None` where there is none.
 pub(in super::super) fn load_record(connection: &Connection, record_no: i64) -> Result<Option<Record>> {
+    load_record_while(connection, record_no, |_, _| Ok(None))
+}
+
+/// The same, while a run brings further objects.
+pub(in super::super) fn load_record_while(
+    connection: &Connection,
+    record_no: i64,
+    arriving: impl FnOnce(&EndpointName, &SourceKey) -> Result<Option<Arriving>>,
+) -> Result<Option<Record>> {
     let Some(row) = record_row(connection, record_no)? else { return Ok(None) };
-    let own = Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived };
-    let mut record = compose(own, images(connection, record_no)?);
-    name_owner(connection, record_no, &mut record, |_| Ok(None))?;
-    Ok(Some(record))
+    let images = images(connection, record_no)?;
+    row.compose(images, |endpoint, id| owner_id(connection, record_no, endpoint, id, arriving)).map(Some)
 }
 
 /// What is known of an owner that this run brings.
@@ -169,18 +188,16 @@ pub(in super::super) enum Arriving {
     Record(RecordId),
 }
 
-/// Names the record of a computer's owner: the one that there is, else the one that its first import founds. Whether it is
-/// imported makes no difference: that changes without the computer, which is then told by nobody.
-pub(in super::super) fn name_owner(
+/// Returns the id of the record of a computer's owner: the one that there is, else the one that its first import founds.
+/// Whether it is imported makes no difference: that changes without the computer, which is then told by nobody.
+pub(in super::super) fn owner_id(
     connection: &Connection,
     record_no: i64,
-    record: &mut Record,
-    arriving: impl FnOnce(&SourceKey) -> Result<Option<Arriving>>,
-) -> Result<()> {
-    let (Some(owner), Some(lock)) = (record.attributes.text(&crate::model::names::OWNER), &record.lock) else {
-        return Ok(());
-    };
-    let key = SourceId::parse(owner).key();
+    endpoint: &EndpointName,
+    owner: &SourceId,
+    arriving: impl FnOnce(&EndpointName, &SourceKey) -> Result<Option<Arriving>>,
+) -> Result<Option<RecordId>> {
+    let key = owner.key();
     let (customer, customer_no): (String, i64) = connection
         .prepare_cached(
             "SELECT c.id, c.customer_no FROM records JOIN customers c USING (customer_no) WHERE record_no = ?1",
@@ -195,7 +212,7 @@ pub(in super::super) fn name_owner(
         )
         .and_then(|mut query| {
             query
-                .query_row(params![customer_no, lock.endpoint.as_str(), key.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row(params![customer_no, endpoint.as_str(), key.0], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         })
         .map_err(sql("read the owner of a computer"))?;
@@ -205,18 +222,17 @@ pub(in super::super) fn name_owner(
         None => None,
     };
     let found = match found {
-        None => arriving(&key)?,
+        None => arriving(endpoint, &key)?,
         found => found,
     };
-    record.owner = Some(match found {
+    Ok(Some(match found {
         Some(Arriving::Record(id)) => id,
         // Some computers belong to a group; who is not known is a person.
         found => {
             let kind = if let Some(Arriving::Kind(kind)) = found { kind } else { ObjectKind::User };
-            RecordId::founded_by(&CustomerId::new(customer)?, &lock.endpoint, kind, &key)
+            RecordId::founded_by(&CustomerId::new(customer)?, endpoint, kind, &key)
         }
-    });
-    Ok(())
+    }))
 }
 
 /// Tells whether a class is an imported object of a kind.

@@ -6,10 +6,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::edges::MEMBERS_AT_ONCE;
 use super::reverse::write_groups;
-use super::{Apply, Chunk, Reached, images, load_record, name_owner, record_row};
+use super::{Apply, Chunk, Reached, images, load_record, owner_id, record_row};
 use crate::error::Result;
 use crate::model::{EventType, SourceId, Via};
-use crate::rules::precedence::{Own, compose};
 use crate::store::codec::{self, pack_sorted, unpack_sorted};
 use crate::store::sqlite::member::{group_of, groups_of, member_of, members_of, packed_members, write_members};
 use crate::store::sqlite::plan::{Verdict, merge_sorted, subtract_sorted};
@@ -214,9 +213,9 @@ impl Apply {
             chunk.applied.removed += 1;
         } else if let Some(own) = record_row(chunk.transaction, record_no)? {
             // Another endpoint still sees it: the record stays.
-            let own = Own { id: own.id, kind: own.kind, local: own.local, archived: own.archived };
-            let mut record = compose(own, rest);
-            name_owner(chunk.transaction, record_no, &mut record, |_| Ok(None))?;
+            let transaction = chunk.transaction;
+            let record =
+                own.compose(rest, |endpoint, id| owner_id(transaction, record_no, endpoint, id, |_, _| Ok(None)))?;
             if chunk.upserted(Some(&before), &record, self.target.run)? {
                 chunk.applied.updated += 1;
             }

@@ -120,8 +120,7 @@ impl Apply {
         self.write_facets(stage, chunk, facets)?;
         self.lead_here(chunk, row, old.record_no)?;
 
-        let mut after = load_record(chunk.transaction, old.record_no)?.ok_or_else(|| damaged("a record"))?;
-        super::name_owner(chunk.transaction, old.record_no, &mut after, |key| self.arriving(stage, chunk, key))?;
+        let after = self.load_record(stage, chunk, old.record_no)?;
         if chunk.upserted(Some(&before), &after, self.target.run)? {
             chunk.applied.updated += 1;
         }

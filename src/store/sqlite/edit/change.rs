@@ -42,12 +42,10 @@ impl Known {
     }
 
     /// Puts the record together with other local values.
-    fn with(&self, local: Attributes, archived: bool) -> Record {
+    fn with(&self, local: Attributes, archived: bool) -> Result<Record> {
         let own = Own { id: self.row.id, kind: self.row.kind, local, archived };
-        let mut record = compose(own, self.images.clone());
-        // Whose computer it is follows from what its endpoint says; a local owner is nobody's record.
-        record.owner = self.record.owner;
-        record
+        // Whose computer it is, no edit changes.
+        compose(own, self.images.clone(), |_, _| Ok(self.record.owner.as_ref().map(|owner| owner.id)))
     }
 }
 
@@ -93,7 +91,7 @@ impl Change<'_> {
         if *local != known.row.own {
             write_local(self.transaction, record_no, local)?;
         }
-        let after = known.with(local_with_absorbed(self.transaction, record_no, local)?, archived);
+        let after = known.with(local_with_absorbed(self.transaction, record_no, local)?, archived)?;
         if after.kind == ObjectKind::User && after.lock.is_none() {
             remember_key(self.transaction, self.customer_no, record_no, &after.attributes)?;
         }

@@ -7,7 +7,6 @@ use rusqlite::{OptionalExtension, params};
 use super::{Change, NO_RUN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AttributeName, EndpointName};
-use crate::rules::precedence::{Own, compose};
 use crate::store::sqlite::apply::{images, load_record, record_row, upserted};
 use crate::store::sqlite::{damaged, sql};
 
@@ -70,8 +69,7 @@ impl Change<'_> {
         for image in images.iter_mut().filter(|image| image.endpoint == *endpoint) {
             image.yielded = names.to_vec();
         }
-        let mut after = compose(Own { id: row.id, kind: row.kind, local: row.local, archived: row.archived }, images);
-        after.owner = before.owner;
+        let after = row.compose(images, |_, _| Ok(before.owner.as_ref().map(|owner| owner.id)))?;
         upserted(&mut self.events, Some(&before), &after, NO_RUN)
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn details(view: &View<'_>, id: RecordId) -> Result<Option<Details>> 
     for identity in &record.identities {
         for computer in posting(view, standing.no, &Term::owned_by(&identity.endpoint, &identity.source_id))?.iter() {
             let computer = read_record(view, standing, computer)?;
-            if computer.owner == Some(record.id) {
+            if computer.owner.as_ref().is_some_and(|owner| owner.id == record.id) {
                 computers.push(computer);
             }
         }

@@ -295,9 +295,9 @@ fn facets(record: &Record, grouped: bool) -> Vec<u8> {
     found.extend(record.identities.iter().map(|identity| Term::source(&identity.endpoint)));
     if let Some(lock) = &record.lock {
         found.push(Term::source(&lock.endpoint));
-        if let Some(owner) = attributes.text(&names::OWNER) {
-            found.push(Term::owned_by(&lock.endpoint, &SourceId::parse(owner)));
-        }
+    }
+    if let (Some(owner), Some(source_id)) = (&record.owner, attributes.text(&names::OWNER)) {
+        found.push(Term::owned_by(&owner.endpoint, &SourceId::parse(source_id)));
     }
     if let Some(Value::List(tags)) = attributes.get(&names::TAGS) {
         found.extend(tags.iter().map(|tag| Term::tag(tag)));

@@ -108,7 +108,7 @@ async fn whatever_links_to_each_other_is_told_by_record() -> Done {
     world.import_done().await?;
     let (boss, staff) = (world.guid("(cn=Boss)")?, world.guid("(cn=Staff)")?);
     let computer = world.record(world.guid("(cn=PC1)")?)?.expect("the computer");
-    assert_eq!(computer.owner, Some(world.user(staff).id));
+    assert_eq!(computer.owner.as_ref().map(|owner| owner.id), Some(world.user(staff).id));
     let json = serde_json::to_value(world.user(staff))?;
     assert_eq!(json["attributes"]["manager"], boss.to_string());
     world.check_replica()?;
