@@ -19,6 +19,7 @@ use crate::model::{Edges, Facet, ObjectKey, Patch, Quarantined, Scope, SourceId,
 /// use tenantry::testkit::{Changes, Listing, ScriptedDirectory, ScriptedEndpoint};
 ///
 /// let mut directory = ScriptedDirectory::new("corp");
+/// directory.tombstones_readable = true;
 /// let anna = directory.add_user(1, "people");
 /// let team = directory.add_group(2);
 /// // The endpoint under test.
