@@ -302,6 +302,10 @@ mod tests {
         ] {
             assert_eq!(refusal(kind, None, None, &AttributeName::parse(name), Wish::Set(&"x".into())), None, "{name}");
         }
+        // What connectors tell beyond the contract is taken for no slip.
+        for extra in ["city", "company", "country", "manager", "mobile", "office", "room", "scope", "status", "title"] {
+            assert!(ObjectKind::ALL.iter().all(|kind| names::meant(*kind, extra).is_none()), "{extra}");
+        }
     }
 
     #[test]
