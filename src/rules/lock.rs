@@ -49,8 +49,8 @@ pub(crate) fn refusal(
         return refuse("tags are set as a whole", "set the record's tags");
     }
     let shape = match (names::shape(kind, name), names::wrong(kind, name)) {
-        // What was set before such names were refused can be taken back.
-        (Some(shape), Some(_)) if matches!(wish, Wish::Withdraw) => shape,
+        // What is there of such a name can be taken back, and what an endpoint calls so is called so.
+        (Some(shape), Some(_)) if matches!(wish, Wish::Withdraw) || given.is_some() => shape,
         (_, Some((reason, remedy))) => return refuse(reason, remedy),
         (shape, None) => shape?,
     };
@@ -147,6 +147,10 @@ pub(crate) fn unyieldable(name: &AttributeName) -> Option<Refusal> {
     }
     if *name == names::TAGS {
         return refuse("tags never belong to an endpoint", "set the record's tags");
+    }
+    if name.as_extra().is_some_and(|extra| !extra.trim().is_empty()) {
+        // How endpoints call what they give is theirs.
+        return None;
     }
     let mut wrong = ObjectKind::ALL.iter().map(|kind| names::wrong(*kind, name));
     let first = wrong.next().flatten()?;
@@ -302,6 +306,10 @@ mod tests {
         ] {
             assert_eq!(refusal(kind, None, None, &AttributeName::parse(name), Wish::Set(&"x".into())), None, "{name}");
         }
+        let ad = EndpointName::new("ad").unwrap();
+        let given = Some(Given { by: &ad, yielded: true });
+        let named = AttributeName::extra("room 1");
+        assert_eq!(refusal(ObjectKind::User, Some(&lock(&[])), given, &named, Wish::Set(&"x".into())), None);
         // What connectors tell beyond the contract is taken for no slip.
         for extra in ["city", "company", "country", "manager", "mobile", "office", "room", "scope", "status", "title"] {
             assert!(ObjectKind::ALL.iter().all(|kind| names::meant(*kind, extra).is_none()), "{extra}");
@@ -338,7 +346,8 @@ mod tests {
             (AttributeName::parse("lock"), false),
             (AttributeName::parse("frist_name"), false),
             (AttributeName::extra(""), false),
-            (AttributeName::extra("room 1"), false),
+            (AttributeName::extra(" "), false),
+            (AttributeName::extra("room 1"), true),
             (AttributeName::extra("description"), true),
             (names::FIRST_NAME, true),
             (names::DESCRIPTION, true),
