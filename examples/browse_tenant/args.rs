@@ -67,9 +67,10 @@ pub(crate) enum Command {
     Conflicts,
     /// List users of several endpoints who may be one person and are not joined.
     Probable(Pairs),
-    /// Make one user of two; `unjoin` undoes it.
+    /// Make one user of two, and print whose id stays; `unjoin` undoes it.
     Join(Two),
-    /// Take the identity of an endpoint out of a user: it is a user of its own from then on.
+    /// Take the identity of an endpoint out of a user, or the others, if the record was founded by that one: two users from
+    /// then on.
     Unjoin(Taken),
     /// Move the identity of an endpoint from one user to another.
     Reanchor(Moved),

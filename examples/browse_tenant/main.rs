@@ -6,6 +6,8 @@
 
 mod act;
 mod args;
+#[path = "../import_tenant/conflict.rs"]
+mod conflict;
 mod edits;
 mod feed;
 mod import_csv;
@@ -80,7 +82,7 @@ async fn run(arguments: &Arguments) -> Result<(), Ended> {
         Command::Actions(possible) => act::possible(&place, &arguments.state, possible, &mut output).await?,
         Command::Runs(part) => runs::show(&place, part, &mut output).await?,
         Command::Explain(what) => record::explain(&place, what, &mut output).await?,
-        Command::Conflicts => edits::conflicts(&place, &mut output).await?,
+        Command::Conflicts => joins::conflicts(&place, &mut output).await?,
         Command::Probable(pairs) => joins::probable(&place, pairs, &mut output).await?,
         Command::Join(two) => joins::join(&place, two, &mut output).await?,
         Command::Unjoin(taken) => joins::unjoin(&place, taken, &mut output).await?,
