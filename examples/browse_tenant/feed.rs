@@ -10,6 +10,7 @@ use tenantry::model::{
 };
 use tenantry::{Error, Result};
 
+use crate::args::some;
 use crate::output::Output;
 use crate::place::{Place, blocking};
 use crate::status::Ended;
@@ -32,7 +33,7 @@ pub(crate) struct FeedPart {
     #[arg(long)]
     dismissed: bool,
     /// At most so many of each part.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = some)]
     limit: u64,
     /// Go on behind a page: of what happened, or of the one part that is named with --only.
     #[arg(long)]
@@ -87,10 +88,12 @@ pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) ->
         let Some(feed) = sort.feed() else { continue };
         let mut query = NoticeQuery { record, ..NoticeQuery::new(feed) };
         query.with_dismissed = part.dismissed;
+        let mut none = true;
         for customer in &customers {
             let (mut after, mut left) = (cursor.clone(), limit);
             loop {
                 let page = place.directory.notices(customer, &query, after.as_ref(), left.min(PAGE)).await?;
+                none &= page.entries.is_empty();
                 for notice in &page.entries {
                     notices::show(customer, customers.len() > 1, notice, output)?;
                 }
@@ -101,6 +104,9 @@ pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) ->
                 }
             }
             next.insert(feed.as_str().into(), json!(after.filter(|_| customers.len() == 1)));
+        }
+        if none && !part.only.is_empty() && !output.is_json() {
+            output.line(&format!("no {}{}", if cursor.is_some() { "more " } else { "" }, feed.as_str()))?;
         }
     }
     let mut events = None;

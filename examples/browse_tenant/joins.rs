@@ -7,6 +7,7 @@ use serde_json::json;
 use tenantry::model::{ConflictReason, CustomerId, EndpointName, Identity, ObjectKind, Record, RecordId, SourceId};
 use tenantry::{Error, ErrorKind};
 
+use crate::args::at_least_one;
 use crate::conflict::why;
 use crate::output::Output;
 use crate::place::{Place, blocking, unknown};
@@ -48,8 +49,8 @@ pub(crate) struct Moved {
 #[derive(Debug, Args)]
 pub(crate) struct Pairs {
     /// At most so many.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: u32,
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one)]
+    pub(crate) limit: u64,
 }
 
 async fn user(place: &Place, text: &str) -> Result<(CustomerId, RecordId), Ended> {
@@ -144,7 +145,7 @@ pub(crate) async fn probable(place: &Place, pairs: &Pairs, output: &mut Output) 
         }
     }
     if none && !output.is_json() {
-        output.line("nobody: no users that are not joined seem to be one person")?;
+        output.line("no users seem to be one person and are not joined")?;
     }
     Ok(())
 }

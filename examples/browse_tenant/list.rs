@@ -31,6 +31,7 @@ pub(crate) async fn computers(place: &Place, list: &ThingList, output: &mut Outp
 }
 
 async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> Result<(), Ended> {
+    query::check(place, &query).await?;
     let cursor = list.cursor.clone().map(PageCursor::new);
     if list.csv {
         // Page by page: nothing is kept of it.
