@@ -127,7 +127,7 @@ pub(crate) async fn act(place: &Place, state: &Path, acting: &Acting, output: &m
                 Ok(()) = tokio::signal::ctrl_c(), if !cancel.is_cancelled() => cancel.cancel(),
                 () = clock.sleep(QUIET), if quiet => {
                     quiet = false;
-                    eprintln!("still asking; an endpoint that is not reached is tried again for about a minute");
+                    eprintln!("still asking; an endpoint that is not reached is tried again for a minute or two");
                 }
             }
         }
