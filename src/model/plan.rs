@@ -137,7 +137,7 @@ pub struct HeldChange {
 /// The figures of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlanSummary {
-    /// Records that would be created.
+    /// Objects that would come in: each founds a record, or joins the one of somebody whom another endpoint shows.
     pub created: u64,
     /// Records that would change.
     pub updated: u64,

@@ -100,7 +100,7 @@ pub struct RunReport {
     pub error: Option<String>,
     /// The failure's kind.
     pub error_kind: Option<String>,
-    /// Records created.
+    /// Objects that came in: each founds a record, or joins the one of somebody whom another endpoint shows.
     pub created: u64,
     /// Records changed.
     pub updated: u64,

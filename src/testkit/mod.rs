@@ -1,16 +1,23 @@
-//! For tests of connectors, sinks and hosts: a directory that is a script, and an endpoint that can lie about it.
+//! For tests of connectors, sinks and hosts: a directory that is a script, an endpoint that can lie about it, and what an
+//! endpoint under test told.
 //!
 //! Behind the feature `testkit`. It knows nothing of any provider.
 
+mod changes;
 pub mod conformance;
 mod delta;
 mod directory;
 mod lies;
+mod listing;
+mod objects;
 mod scripted;
 
+pub use changes::Changes;
 pub use delta::Telling;
 pub use directory::{ScriptedDirectory, ScriptedObject};
 pub use lies::Lie;
+pub use listing::{Listing, PageSize};
+pub use objects::{Members, Objects};
 pub use scripted::ScriptedEndpoint;
 
 /// Calls something before and behind each commit of this process, from now on: a test that wants to die there can.

@@ -327,6 +327,10 @@ fn erase_one(
         .query_row("SELECT state FROM records WHERE record_no = ?1", [record_no], |row| row.get(0))
         .map_err(step())?;
     let record = if state == 0 { load_record(transaction, record_no)? } else { None };
+    // As long as those that it absorbed are known: some were given to them.
+    let mut events = Writer::begin(transaction, customer_no, None, super::edit::NO_RUN, now)?;
+    erased.members_removed += super::edit::end_memberships(transaction, customer_no, record_no, &mut events)?;
+    events.finish()?;
     for trace in traces(transaction, customer_no, id)? {
         let mut events = Writer::begin(transaction, customer_no, Some(&trace.endpoint), run, now)?;
         erased.members_removed += end_memberships(transaction, &trace, id, people, &mut events)?;
@@ -335,7 +339,7 @@ fn erase_one(
         if standing.is_some_and(super::Standing::is_present) {
             add_count(transaction, trace.endpoint_no, kind_number(ObjectKind::User), -1)?;
         }
-        remove_object(transaction, trace.endpoint_no, trace.object_no, &trace.source_id)?;
+        remove_object(transaction, &mut events, (trace.endpoint_no, trace.object_no), &trace.source_id)?;
         transaction
             .execute(
                 "DELETE FROM quarantine WHERE endpoint_no = ?1 AND source_id = ?2",
@@ -351,9 +355,6 @@ fn erase_one(
         }
         events.finish()?;
     }
-    let mut events = Writer::begin(transaction, customer_no, None, super::edit::NO_RUN, now)?;
-    erased.members_removed += super::edit::end_memberships(transaction, customer_no, record_no, &mut events)?;
-    events.finish()?;
     if let Some(record) = &record {
         super::edit::forget_addresses(transaction, &record.attributes)?;
     }

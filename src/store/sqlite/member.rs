@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::apply::standing_of;
 use super::join;
 use super::key_index::Found;
-use super::outbox::{MemberChange, MemberRecord};
+use super::outbox::{MemberChange, MemberRecord, Writer};
 use super::{Class, Standing, damaged, kind_from_number, sql};
 use crate::error::Result;
 use crate::model::{Member, MemberKind, ObjectKind, RecordId, SourceId};
@@ -143,9 +143,14 @@ pub(super) fn write_packed(
 }
 
 /// Removes an object and everything that was read of it; its memberships are gone by now.
-pub(super) fn remove_object(connection: &Connection, endpoint_no: i64, object_no: i64, id: &SourceId) -> Result<()> {
+pub(super) fn remove_object(
+    connection: &Connection,
+    events: &mut Writer<'_>,
+    (endpoint_no, object_no): (i64, i64),
+    id: &SourceId,
+) -> Result<()> {
     let step = || sql("remove an object");
-    join::forget_object(connection, object_no)?;
+    join::forget_object(connection, events, object_no)?;
     for statement in [
         "DELETE FROM objects WHERE object_no = ?1",
         "DELETE FROM facets WHERE object_no = ?1",

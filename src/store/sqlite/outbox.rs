@@ -165,6 +165,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Adds events that are no endpoint's and of no run: of what local editors made.
+    pub(super) fn of_nobody(&mut self, add: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.end_segment()?;
+        let (endpoint, run) = (self.endpoint.take(), std::mem::replace(&mut self.run, super::edit::NO_RUN));
+        self.start_segment();
+        add(self)?;
+        self.end_segment()?;
+        (self.endpoint, self.run) = (endpoint, run);
+        self.start_segment();
+        Ok(())
+    }
+
     /// Writes what is left, in the transaction that also holds the changes.
     pub(super) fn finish(mut self) -> Result<()> {
         self.end_segment()?;

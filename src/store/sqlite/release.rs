@@ -293,7 +293,7 @@ impl Release {
             .map_err(step())?;
         let live = matches!(row, Some((0, _)));
         let before = if live { load_record(transaction, record_no)? } else { None };
-        remove_object(transaction, target.endpoint_no, object_no, id)?;
+        remove_object(transaction, events, (target.endpoint_no, object_no), id)?;
         let Some(before) = before else {
             // What was removed before is not handed over. Local values are never lost, as little as what they belong to.
             if matches!(row, Some((_, false))) && !has_objects(transaction, record_no)? {

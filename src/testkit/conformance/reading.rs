@@ -1,6 +1,7 @@
 //! What came of reading a listing or a delta, whatever its pages looked like. It judges nothing but their number.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use super::report::{Verdict, failed};
 use super::stage::Stage;
@@ -8,9 +9,8 @@ use crate::endpoint::{
     Checkpoint, Cursor, DeltaPage, DeltaPager, DeltaStep, SnapshotPage, SnapshotPager, SnapshotStep,
 };
 use crate::error::{Error, Result};
-use crate::model::{
-    Edges, Facet, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Tombstone, Unreadable, Via,
-};
+use crate::model::{Edges, ObjectKey, Patch, Quarantined, Scope, SourceId, Tombstone, Via};
+use crate::testkit;
 
 /// Pages after which a listing counts as one without an end. Every object of a check may have a page of its own.
 const PAGES: usize = 2_000;
@@ -30,87 +30,54 @@ pub(super) enum Ending<T> {
 /// A listing, as far as it was read.
 #[derive(Debug)]
 pub(super) struct Listing {
-    pub(super) objects: BTreeMap<ObjectKey, Patch>,
-    pub(super) members: Members,
-    pub(super) closed: Vec<Scope>,
-    pub(super) unreadable: Vec<Unreadable>,
-    pub(super) quarantined: Vec<Quarantined>,
-    /// With the number of pages that each covers.
-    pub(super) checkpoints: Vec<(usize, Checkpoint)>,
-    /// What came behind the page that closed its scope.
-    pub(super) late: Vec<String>,
-    pub(super) pages: usize,
+    told: testkit::Listing,
+    /// The number of pages that each checkpoint covers.
+    covered: Vec<usize>,
     pub(super) ending: Ending<Option<Cursor>>,
 }
 
 impl Default for Listing {
     fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            members: Members::new(),
-            closed: Vec::new(),
-            unreadable: Vec::new(),
-            quarantined: Vec::new(),
-            checkpoints: Vec::new(),
-            late: Vec::new(),
-            pages: 0,
-            ending: Ending::Open,
-        }
+        Self { told: testkit::Listing::default(), covered: Vec::new(), ending: Ending::Open }
+    }
+}
+
+impl Deref for Listing {
+    type Target = testkit::Listing;
+
+    fn deref(&self) -> &Self::Target {
+        &self.told
     }
 }
 
 impl Listing {
-    pub(super) fn has_closed(&self, scope: &Scope) -> bool {
-        self.closed.contains(scope)
-    }
-
-    pub(super) fn has(&self, kind: ObjectKind, id: &SourceId) -> bool {
-        self.objects.contains_key(&ObjectKey { kind, id: id.clone() })
-    }
-
     pub(super) fn keys(&self) -> BTreeSet<ObjectKey> {
         self.objects.keys().cloned().collect()
     }
 
+    /// Returns who is in which group, whatever they are said to be.
+    pub(super) fn members(&self) -> Members {
+        let members = self.told.members.iter();
+        members.map(|(group, members)| (group.clone(), members.keys().cloned().collect())).collect()
+    }
+
+    /// Returns the checkpoints, each with the number of pages that it covers.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (usize, &Checkpoint)> {
+        self.covered.iter().copied().zip(&self.told.checkpoints)
+    }
+
     fn take(&mut self, page: SnapshotPage) {
-        self.pages += 1;
-        for patch in page.patches {
-            // A facet makes no object; it may come early, or behind everything else.
-            if patch.facet != Facet::Core {
-                continue;
-            }
-            let scope = Scope::of(patch.object.kind);
-            if self.has_closed(&scope) {
-                self.late.push(format!("{} {} behind the close of {scope}", patch.object.kind, patch.object.id));
-            }
-            self.objects.insert(patch.object.clone(), patch);
+        let marked = page.checkpoint.is_some();
+        self.told.take(page);
+        if marked {
+            self.covered.push(self.pages.len());
         }
-        for edges in page.edges {
-            let scope = Scope::Members(edges.group.clone(), edges.via);
-            if self.has_closed(&scope) {
-                self.late.push(format!("{} members behind the close of {scope}", edges.members.len()));
-            }
-            add(&mut self.members, edges);
-        }
-        for object in page.withdrawn {
-            self.members.remove(&object.id);
-            self.objects.remove(&object);
-        }
-        for scope in page.closed {
-            if self.has_closed(&scope) {
-                self.late.push(format!("{scope} closed twice"));
-            }
-            self.closed.push(scope);
-        }
-        self.unreadable.extend(page.unreadable);
-        self.quarantined.extend(page.quarantined);
-        self.checkpoints.extend(page.checkpoint.map(|checkpoint| (self.pages, checkpoint)));
     }
 
     /// Reads on until the listing ends, fails, or has so many pages.
     pub(super) async fn read(&mut self, stage: &Stage, pager: &mut dyn SnapshotPager, until: usize) -> Verdict {
-        while self.pages < until {
-            if self.pages >= PAGES {
+        while self.pages.len() < until {
+            if self.pages.len() >= PAGES {
                 return failed("the listing ends", format!("{PAGES} pages, and no end"));
             }
             match stage.wait("the listing's `next`", pager.next()).await? {
@@ -144,7 +111,7 @@ impl Listing {
     }
 }
 
-pub(super) fn add(members: &mut Members, edges: Edges) {
+fn add(members: &mut Members, edges: Edges) {
     let of = members.entry(edges.group).or_default();
     if edges.via == Via::Explicit {
         of.extend(edges.members.into_iter().map(|member| member.id));

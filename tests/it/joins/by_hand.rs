@@ -1,6 +1,6 @@
 //! Joins made, undone and moved by hand: refused where they cannot be, remembered, and inverse to each other.
 
-use tenantry::model::{Draft, Edit, EventType, Identity, JoinReason, RecordId, names};
+use tenantry::model::{Draft, Edit, EventType, Identity, JoinReason, RecordId, TombstoneKind, names};
 use tenantry::testkit::ScriptedDirectory;
 use tenantry::{Directory, ErrorKind};
 
@@ -157,6 +157,30 @@ async fn an_identity_is_moved_to_whom_it_belongs() {
     assert_eq!(stage.store().record(&customer, record).unwrap(), None, "absorbed");
     assert_eq!(ann(&stage, 1).identities.len(), 1);
     assert_eq!(count(&stage.events(0), EventType::UserRemoved), 0);
+}
+
+#[tokio::test]
+async fn the_last_living_identity_of_a_record_moves_to_the_next_account_of_its_person() {
+    let mut stage = ann_at(2).await;
+    stage.import_all().await;
+    let (customer, directory) = (stage.customer.clone(), stage.service.directory());
+    // She left the first directory, and is back there as somebody whom nothing shows to be her.
+    stage.endpoints[0].change(|ad| ad.delete_as(&ann_id(0), TombstoneKind::Soft));
+    stage.import(0).await;
+    let (record, next) = (ann(&stage, 1).id, user(&stage, "ad", &ScriptedDirectory::id(900)).id);
+    let moved = directory.reanchor(&customer, &identity(1), next).await.unwrap();
+    stage.check("moved");
+    assert_eq!((moved.id, moved.identities.len()), (next, 2));
+    assert_eq!(stage.store().record(&customer, record).unwrap(), None, "absorbed");
+    assert_eq!(count(&stage.events(0), EventType::UserRemoved), 0);
+    // The account that is gone may come back: it is nobody else's by then.
+    stage.endpoints[0].change(|ad| assert!(ad.restore(&ann_id(0))));
+    for endpoint in [0, 1, 0] {
+        stage.import(endpoint).await;
+        stage.check("imported again");
+    }
+    assert_eq!(ann(&stage, 0).identities.len(), 1);
+    assert_eq!(ann(&stage, 1).id, next);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tenantry::endpoint::{Action, ActionOutcome, Actor, Endpoint};
-use tenantry::model::{ObjectKey, ObjectKind, SourceId};
+use tenantry::model::{ObjectKey, ObjectKind};
 use tenantry::{Error, ErrorKind, Secret};
 use tenantry_active_directory::{ActiveDirectory, Contacts};
 use tenantry_fakes::ldap::{ComputerKind, Directory, Fault, Guid, Request, Target, TokenGroups, When, WriteRights};
@@ -23,7 +23,7 @@ async fn writable(directory: Directory) -> Domain {
 }
 
 fn key(guid: Guid) -> ObjectKey {
-    ObjectKey { kind: ObjectKind::User, id: SourceId::Guid(id(guid)) }
+    ObjectKey { kind: ObjectKind::User, id: id(guid) }
 }
 
 fn actor(endpoint: &ActiveDirectory) -> &dyn Actor {

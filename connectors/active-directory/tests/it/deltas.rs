@@ -11,16 +11,14 @@ use tenantry_active_directory::{Contacts, DeltaMethod};
 use tenantry_fakes::ldap::{ComputerKind, Guid, Logged, Settings};
 use uuid::Uuid;
 
-use crate::domain::{GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, running, start, start_with, text, timed_context};
+use crate::domain::{
+    GROUPS, OLD, OUTSIDE, PEOPLE, directory, id, ids, names_of, running, start, start_with, text, timed_context,
+};
 use crate::known::{follow, key};
 
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.
 const START: i64 = 1_768_478_400;
 const HOUR: i64 = 3600;
-
-fn ids(guids: &[Guid]) -> BTreeSet<Uuid> {
-    guids.iter().map(|guid| id(*guid)).collect()
-}
 
 #[tokio::test]
 async fn an_empty_delta_takes_two_searches_and_is_empty() {
@@ -40,7 +38,7 @@ async fn one_changed_user_takes_as_few_searches_as_there_are_questions() {
     directory.set("anna", "title", ["Manager"]);
     follower.domain.fake.log().clear();
     let told = follower.tell().await;
-    assert_eq!(told.names(ObjectKind::User), BTreeSet::from(["anna".to_owned()]));
+    assert_eq!(names_of(&told.objects, ObjectKind::User), BTreeSet::from(["anna".to_owned()]));
     // Position, domain, three classes, containers, expired accounts, the primary group, twice for deleted objects.
     assert_eq!(follower.domain.fake.log().searches().len(), 10);
 }
@@ -61,11 +59,11 @@ async fn what_is_created_changed_renamed_or_moved_comes_whole_and_nobody_else() 
     directory.set("Staff", "description", ["Everybody"]);
     let told = follower.changes().await;
     let expected = ["anna", "bert", "cleo", "emil"].map(str::to_owned);
-    assert_eq!(told.names(ObjectKind::User), BTreeSet::from(expected));
-    assert_eq!(told.names(ObjectKind::Computer), BTreeSet::from(["PC9".to_owned()]));
-    assert_eq!(told.names(ObjectKind::Group), BTreeSet::from(["Staff".to_owned()]));
+    assert_eq!(names_of(&told.objects, ObjectKind::User), BTreeSet::from(expected));
+    assert_eq!(names_of(&told.objects, ObjectKind::Computer), BTreeSet::from(["PC9".to_owned()]));
+    assert_eq!(names_of(&told.objects, ObjectKind::Group), BTreeSet::from(["Staff".to_owned()]));
     assert!(told.tombstones.is_empty() && told.out_of_scope.is_empty());
-    let anna = &told.patches[&id(directory.guid_of("anna"))];
+    let anna = told.objects.patch(id(directory.guid_of("anna")));
     assert_eq!(
         (text(anna, "attributes.department").as_deref(), text(anna, "attributes.title").as_deref()),
         (Some("Sales"), Some("Manager"))
@@ -131,14 +129,14 @@ async fn who_is_deleted_is_told_gone_where_deleted_objects_can_be_read() {
         ];
         expected.sort_by_key(|(object, _)| object.kind as u8);
         assert_eq!(found, expected);
-        assert!(told.patches.is_empty() && told.out_of_scope.is_empty(), "{told:?}");
+        assert!(told.objects.is_empty() && told.out_of_scope.is_empty(), "{told:?}");
         assert_eq!(follower.known.members.get(&id(other)), None);
         if bin {
             directory.recycle(anna);
             assert_eq!(follower.changes().await.tombstones[0].kind, TombstoneKind::Hard);
             directory.undelete(staff);
             let told = follower.changes().await;
-            assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), ids(&[staff]));
+            assert_eq!(told.objects.ids(), ids(&[staff]));
         }
     }
 }
@@ -181,8 +179,8 @@ async fn who_leaves_base_or_filter_or_enters_what_is_excluded_is_out_of_scope_an
     directory.set(stranger, "title", ["Manager"]);
     directory.move_to(group, OUTSIDE);
     let told = follower.changes().await;
-    assert_eq!(told.out_of_scope, ids(&[moved, excluded, unmatched, both, stranger, group]));
-    assert_eq!(told.names(ObjectKind::User), BTreeSet::from(["stays".to_owned()]));
+    assert_eq!(told.outside(), ids(&[moved, excluded, unmatched, both, stranger, group]));
+    assert_eq!(names_of(&told.objects, ObjectKind::User), BTreeSet::from(["stays".to_owned()]));
     assert!(told.tombstones.is_empty());
 
     directory.move_to(moved, PEOPLE);
@@ -190,8 +188,8 @@ async fn who_leaves_base_or_filter_or_enters_what_is_excluded_is_out_of_scope_an
     directory.set(unmatched, "department", ["IT"]);
     directory.move_to(group, PEOPLE);
     let told = follower.changes().await;
-    assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), ids(&[moved, excluded, unmatched, group]));
-    assert_eq!(told.members_of(group), ids(&[moved, excluded]));
+    assert_eq!(told.objects.ids(), ids(&[moved, excluded, unmatched, group]));
+    assert_eq!(told.began.of(id(group)), ids(&[moved, excluded]));
 
     // Moved out and deleted between two runs: known, and gone.
     directory.move_to(moved, OUTSIDE);
@@ -211,7 +209,7 @@ async fn a_base_that_is_spelled_otherwise_puts_nobody_out_of_scope() {
         let mut follower = follow(domain).await;
         directory.set("anna", "title", [Uuid::new_v4().to_string()]);
         let told = follower.changes().await;
-        assert!(told.out_of_scope.is_empty() && told.patches.len() == 1, "{told:?}");
+        assert!(told.out_of_scope.is_empty() && told.objects.len() == 1, "{told:?}");
     }
 }
 
@@ -237,20 +235,20 @@ async fn what_lies_in_a_unit_that_is_renamed_or_moved_is_told_with_it() {
     directory.rename_ou(unit, "Renamed");
     let told = follower.changes().await;
     let all = ids(&[anna, bert, team]);
-    assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), all);
-    assert!(told.patches[&id(bert)].container.as_deref().unwrap().contains("renamed"));
+    assert_eq!(told.objects.ids(), all);
+    assert!(told.objects.patch(id(bert)).container.as_deref().unwrap().contains("renamed"));
 
     directory.move_to("OU=Renamed,OU=People,DC=corp,DC=example", OUTSIDE);
     let told = follower.changes().await;
-    assert_eq!((told.out_of_scope.clone(), told.patches.len()), (all.clone(), 0), "out of the base");
+    assert_eq!((told.outside(), told.objects.len()), (all.clone(), 0), "out of the base");
 
     directory.move_to(format!("OU=Renamed,{OUTSIDE}"), OLD);
-    assert_eq!(follower.changes().await.out_of_scope, all, "into what is excluded");
+    assert_eq!(follower.changes().await.outside(), all, "into what is excluded");
 
     directory.rename_ou(OLD, "No Longer Old");
     let told = follower.changes().await;
-    assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), all, "no longer excluded");
-    assert_eq!(told.members_of(team), ids(&[anna]));
+    assert_eq!(told.objects.ids(), all, "no longer excluded");
+    assert_eq!(told.began.of(id(team)), ids(&[anna]));
 
     // A unit that changes in any other way costs a listing of it, and that is all.
     directory.set(PEOPLE, "description", ["the base itself"]);
@@ -269,7 +267,7 @@ async fn nested_units_that_change_together_are_listed_once() {
     directory.rename_ou(&format!("OU=Inner,{outer}"), "Renamed");
     directory.rename_ou(outer, "Moved");
     follower.domain.fake.log().clear();
-    assert_eq!(follower.changes().await.patches.len(), 1);
+    assert_eq!(follower.changes().await.objects.len(), 1);
     let moved = |line: &Logged| format!("{:?}", line.request).contains("<GUID=");
     assert_eq!(follower.domain.fake.log().searches().iter().filter(|line| moved(line)).count(), 3);
 }
@@ -287,11 +285,11 @@ async fn a_large_group_is_read_anew_and_closed_and_others_are_left_alone() {
     directory.remove_member(large, users[7]);
     directory.add_member(large, users[39]);
     let told = follower.changes().await;
-    assert_eq!((told.closed.clone(), told.members.len()), (ids(&[large]), 1));
-    assert_eq!(told.members_of(large).len(), 39);
+    assert_eq!((told.closed_groups(), told.began.len()), (ids(&[large]), 1));
+    assert_eq!(told.began.of(id(large)).len(), 39);
     directory.remove_member(small, users[0]);
     let told = follower.changes().await;
-    assert_eq!((told.closed.clone(), told.members.len()), (ids(&[small]), 0), "the last member");
+    assert_eq!((told.closed_groups(), told.began.len()), (ids(&[small]), 0), "the last member");
 }
 
 #[tokio::test]
@@ -315,9 +313,9 @@ async fn a_group_nested_into_domain_users_leaves_primary_memberships_alone() {
     let mut follower = follow(start(directory.clone()).await).await;
     directory.add_member(domain_users, nested);
     let told = follower.changes().await;
-    assert_eq!(told.closed, ids(&[domain_users]));
-    assert_eq!(told.members_of(domain_users), ids(&[nested]));
-    assert!(!told.patches.contains_key(&id(anna)));
+    assert_eq!(told.closed_groups(), ids(&[domain_users]));
+    assert_eq!(told.began.of(id(domain_users)), ids(&[nested]));
+    assert!(!told.objects.has(id(anna)));
 }
 
 #[tokio::test]
@@ -333,9 +331,9 @@ async fn contacts_are_told_as_such_imported_or_not() {
         directory.add_member(team, partner);
         directory.set(partner, "mail", ["partner@other.example"]);
         let told = follower.changes().await;
-        assert_eq!(told.patches.contains_key(&id(partner)), contacts == Contacts::Imported);
+        assert_eq!(told.objects.has(id(partner)), contacts == Contacts::Imported);
         let kind = if contacts == Contacts::Imported { MemberKind::Unknown } else { MemberKind::Contact };
-        assert_eq!(told.members[&id(team)][&id(partner)], kind);
+        assert_eq!(told.began[&id(team)][&id(partner)], kind);
         directory.delete(partner);
         assert_eq!(follower.changes().await.gone(), ids(&[partner]));
     }
@@ -374,11 +372,11 @@ async fn accounts_that_end_by_time_alone_are_told() {
     let mut follower = follow(domain).await;
     assert!(follower.changes().await.is_empty());
     at(1);
-    assert_eq!(follower.changes().await.names(ObjectKind::User), BTreeSet::from(["locked".to_owned()]));
+    assert_eq!(names_of(&follower.changes().await.objects, ObjectKind::User), BTreeSet::from(["locked".to_owned()]));
     at(3);
     let told = follower.changes().await;
-    assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), ids(&[expiring, aged]));
-    assert_eq!(text(&told.patches[&id(expiring)], "state").as_deref(), Some("suspended"));
+    assert_eq!(told.objects.ids(), ids(&[expiring, aged]));
+    assert_eq!(text(told.objects.patch(id(expiring)), "state").as_deref(), Some("suspended"));
     at(4);
     assert!(follower.changes().await.is_empty());
     // The same by another policy: nobody can say whom it concerns without asking for all.

@@ -4,14 +4,12 @@
 
 mod cursors;
 
-use std::collections::BTreeSet;
-
-use tenantry::endpoint::{DeltaPage, Endpoint};
+use tenantry::endpoint::Endpoint;
 use tenantry::model::{ObjectKind, TombstoneKind, Value};
+use tenantry::testkit::Changes;
 use tenantry_fakes::ldap::{Directory, Guid};
-use uuid::Uuid;
 
-use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, text};
+use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, ids, text};
 use crate::followed::{Known, delta, start_by_rounds_of};
 
 /// 2026-01-15T12:00:00Z, when the fake's time stands still.
@@ -21,8 +19,10 @@ async fn start(directory: Directory) -> Domain {
     start_by_rounds_of(directory, 1000).await
 }
 
-fn ids(guids: &[Guid]) -> BTreeSet<Uuid> {
-    guids.iter().map(|guid| id(*guid)).collect()
+/// Tells how an object ended.
+fn ended(delta: &Changes, guid: Guid) -> (ObjectKind, TombstoneKind) {
+    let tombstone = delta.tombstone(id(guid)).unwrap();
+    (tombstone.object.kind, tombstone.kind)
 }
 
 #[tokio::test]
@@ -32,12 +32,12 @@ async fn nothing_changed_is_a_silent_delta_and_the_next_one_goes_on() {
     let domain = start(directory.clone()).await;
     let mut known = Known::listed(&domain).await;
     for _ in 0..2 {
-        assert!(known.follow(&domain).await.is_silent());
+        assert!(known.follow(&domain).await.is_empty());
     }
     let bert = directory.add_user(PEOPLE, "bert").create();
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.patches().into_keys().collect::<BTreeSet<_>>(), ids(&[bert]));
-    assert!(known.follow(&domain).await.is_silent());
+    assert_eq!(delta.objects.ids(), ids(&[bert]));
+    assert!(known.follow(&domain).await.is_empty());
     known.check(&domain).await;
 }
 
@@ -47,12 +47,11 @@ async fn what_changes_while_it_is_listed_comes_in_the_delta() {
     let anna = directory.add_user(PEOPLE, "anna").create();
     let domain = start(directory.clone()).await;
     let mut pager = domain.endpoint().snapshot(&domain.cx, None).await.unwrap();
-    crate::domain::read_until(&mut pager, anna).await;
+    crate::domain::read_until(&mut *pager, anna).await;
     directory.set(anna, "title", ["Head"]);
-    let mut listing = crate::domain::Listing::default();
-    crate::domain::read(pager, &mut listing).await.unwrap();
-    let delta = delta(&domain.endpoint(), &domain, &listing.cursor.unwrap()).await.unwrap().unwrap();
-    assert_eq!(text(delta.patches()[&id(anna)], "attributes.title").as_deref(), Some("Head"));
+    let cursor = crate::domain::rest(pager).await.cursor.unwrap();
+    let delta = delta(&domain.endpoint(), &domain, &cursor).await.unwrap().unwrap();
+    assert_eq!(text(delta.objects.patch(id(anna)), "attributes.title").as_deref(), Some("Head"));
 }
 
 #[tokio::test]
@@ -65,7 +64,7 @@ async fn a_changed_object_comes_whole_and_a_cleared_attribute_is_empty() {
     // The state follows from two attributes of which one changed.
     directory.set(anna, "accountExpires", ["0"]);
     let delta = known.follow(&domain).await;
-    let patch = delta.patches()[&id(anna)];
+    let patch = delta.objects.patch(id(anna));
     let name = tenantry::model::AttributeName::parse("attributes.title");
     assert_eq!(patch.attributes.get(&name), Some(&Value::Empty));
     assert_eq!(text(patch, "state").as_deref(), Some("suspended"));
@@ -89,9 +88,9 @@ async fn single_members_come_and_go_by_their_ids_and_the_list_is_not_read() {
     directory.add_member(team, users[26]);
     directory.remove_member(team, users[26]);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.added(), [(id(team), id(users[25]))].into());
-    assert!(delta.removed().contains(&(id(team), id(users[3]))));
-    assert!(delta.pages.iter().all(|page| page.closed.is_empty()));
+    assert_eq!(delta.began.pairs(), [(id(team), id(users[25]))].into());
+    assert!(delta.ended.has(id(team), id(users[3])));
+    assert!(delta.closed.is_empty());
     known.check(&domain).await;
 }
 
@@ -108,8 +107,8 @@ async fn a_member_that_was_removed_and_then_deleted_is_removed_by_its_id() {
     directory.delete(anna);
     directory.delete(bert);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.removed(), [(id(team), id(anna))].into());
-    assert_eq!(delta.tombstones()[&id(anna)], (ObjectKind::User, TombstoneKind::Soft));
+    assert_eq!(delta.ended.pairs(), [(id(team), id(anna))].into());
+    assert_eq!(ended(&delta, anna), (ObjectKind::User, TombstoneKind::Soft));
     known.check(&domain).await;
     assert!(!known.members.contains_key(&id(team)));
 }
@@ -126,10 +125,10 @@ async fn tombstones_tell_what_they_were_by_their_class() {
     for guid in [anna, team, server, unit] {
         directory.delete(guid);
     }
-    let tombstones = known.follow(&domain).await.tombstones();
-    assert_eq!(tombstones.keys().copied().collect::<BTreeSet<_>>(), ids(&[anna, team, server]));
-    assert_eq!(tombstones[&id(team)], (ObjectKind::Group, TombstoneKind::Hard));
-    assert_eq!(tombstones[&id(server)], (ObjectKind::Computer, TombstoneKind::Hard));
+    let delta = known.follow(&domain).await;
+    assert_eq!(delta.gone(), ids(&[anna, team, server]));
+    assert_eq!(ended(&delta, team), (ObjectKind::Group, TombstoneKind::Hard));
+    assert_eq!(ended(&delta, server), (ObjectKind::Computer, TombstoneKind::Hard));
     known.check(&domain).await;
 }
 
@@ -142,7 +141,7 @@ async fn a_tombstone_that_cannot_be_read_is_told_all_the_same() {
     directory.delete(anna);
     directory.rights("reader").read_deleted(false);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.tombstones()[&id(anna)].1, TombstoneKind::Hard);
+    assert_eq!(delta.tombstone(id(anna)).unwrap().kind, TombstoneKind::Hard);
 }
 
 #[tokio::test]
@@ -158,7 +157,7 @@ async fn who_comes_back_from_the_recycle_bin_comes_with_his_memberships() {
     known.check(&domain).await;
     directory.undelete(anna);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.added(), [(id(team), id(anna))].into());
+    assert_eq!(delta.began.pairs(), [(id(team), id(anna))].into());
     known.check(&domain).await;
 }
 
@@ -174,7 +173,7 @@ async fn what_lies_below_a_moved_or_renamed_container_is_listed() {
     let mut domain = start(directory.clone()).await;
     domain.config.domain.base = Some(PEOPLE.into());
     let mut known = Known::listed(&domain).await;
-    let container = |known: &Known, guid: Guid| known.objects[&id(guid)].container.clone();
+    let container = |known: &Known, guid: Guid| known.objects.patch(id(guid)).container.clone();
     let before = container(&known, bert);
     directory.rename_ou("OU=North,OU=People", "South");
     known.follow(&domain).await;
@@ -182,14 +181,14 @@ async fn what_lies_below_a_moved_or_renamed_container_is_listed() {
     known.check(&domain).await;
     directory.move_to(unit, "OU=Elsewhere");
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.out_of_scope(), ids(&[anna, bert, team]));
+    assert_eq!(delta.outside(), ids(&[anna, bert, team]));
     known.check(&domain).await;
     directory.move_to(unit, "OU=People");
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.added(), [(id(team), id(anna))].into(), "the list of a group that came into scope is read");
+    assert_eq!(delta.began.pairs(), [(id(team), id(anna))].into(), "the list of a group that came into scope is read");
     known.check(&domain).await;
     directory.move_to(deep, "OU=Elsewhere");
-    assert_eq!(known.follow(&domain).await.out_of_scope(), ids(&[bert]));
+    assert_eq!(known.follow(&domain).await.outside(), ids(&[bert]));
     known.check(&domain).await;
 }
 
@@ -210,8 +209,8 @@ async fn what_leaves_base_filter_or_falls_under_an_exclusion_is_out_of_scope() {
     directory.clear(left, "department");
     directory.set(here, "title", ["Head"]);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.out_of_scope(), ids(&[moved, excluded, left]));
-    assert_eq!(delta.patches().into_keys().collect::<BTreeSet<_>>(), ids(&[here]));
+    assert_eq!(delta.outside(), ids(&[moved, excluded, left]));
+    assert_eq!(delta.objects.ids(), ids(&[here]));
     known.check(&domain).await;
 }
 
@@ -226,12 +225,12 @@ async fn a_group_that_comes_into_scope_by_the_filter_brings_members_that_never_c
     assert!(!known.members.contains_key(&id(team)));
     directory.set(team, "info", ["import"]);
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.added(), [(id(team), id(anna))].into());
+    assert_eq!(delta.began.pairs(), [(id(team), id(anna))].into());
     known.check(&domain).await;
     directory.clear(team, "info");
     directory.remove_member(team, anna);
     let delta = known.follow(&domain).await;
-    assert!(delta.removed().is_empty(), "a group out of scope tells nothing of its members");
+    assert!(delta.ended.is_empty(), "a group out of scope tells nothing of its members");
     known.check(&domain).await;
 }
 
@@ -245,8 +244,8 @@ async fn another_primary_group_is_told() {
     let mut known = Known::listed(&domain).await;
     directory.set(anna, "primaryGroupID", [rid.to_string()]);
     let delta = known.follow(&domain).await;
-    let primary = Some(Some(tenantry::model::SourceId::Guid(id(team))));
-    assert_eq!(delta.patches()[&id(anna)].primary_group, primary);
+    let primary = Some(Some(id(team)));
+    assert_eq!(delta.objects.patch(id(anna)).primary_group, primary);
     known.check(&domain).await;
 }
 
@@ -259,7 +258,7 @@ async fn an_object_that_goes_out_of_sight_is_no_statement_at_all() {
     let mut known = Known::listed(&domain).await;
     directory.set(anna, "title", ["Head"]);
     directory.rights("reader").hide(anna);
-    assert!(known.follow(&domain).await.is_silent());
+    assert!(known.follow(&domain).await.is_empty());
 }
 
 #[tokio::test]
@@ -274,7 +273,7 @@ async fn all_rounds_are_read_however_the_answer_is_cut() {
             directory.add_member(team, user);
         }
         let delta = known.follow(&domain).await;
-        assert_eq!(delta.patches().len(), 121);
+        assert_eq!(delta.objects.len(), 121);
         known.check(&domain).await;
     }
 }
@@ -286,7 +285,7 @@ async fn a_delta_behind_which_nothing_was_committed_asks_for_no_changes() {
     let endpoint = domain.endpoint();
     endpoint.coverage(&domain.cx).await.unwrap();
     domain.fake.log().clear();
-    assert!(delta(&endpoint, &domain, &known.cursor).await.unwrap().unwrap().is_silent());
+    assert!(delta(&endpoint, &domain, &known.cursor).await.unwrap().unwrap().is_empty());
     assert_eq!(domain.fake.log().searches().len(), 2, "the position, and whose account came to its end");
     known.follow(&domain).await;
 }
@@ -301,11 +300,11 @@ async fn an_account_that_ends_by_time_alone_is_told() {
     clock.set_unix_millis(START * 1000);
     directory.set_now(START);
     let mut known = Known::listed(&domain).await;
-    assert!(known.follow(&domain).await.is_silent());
+    assert!(known.follow(&domain).await.is_empty());
     clock.set_unix_millis((START + 3 * 3600) * 1000);
     directory.set_now(START + 3 * 3600);
     let delta = known.follow(&domain).await;
-    assert_eq!(text(delta.patches()[&id(anna)], "state").as_deref(), Some("suspended"));
+    assert_eq!(text(delta.objects.patch(id(anna)), "state").as_deref(), Some("suspended"));
     known.check(&domain).await;
 }
 
@@ -320,8 +319,7 @@ async fn many_members_that_come_at_once_come_in_pieces() {
         directory.add_member(team, user);
     }
     let delta = known.follow(&domain).await;
-    assert_eq!(delta.added().len(), users.len());
-    let of_page = |page: &DeltaPage| page.edges_added.iter().map(|edges| edges.members.len()).sum::<usize>();
-    assert!(delta.pages.iter().all(|page| of_page(page) <= 5000));
+    assert_eq!(delta.began.pairs().len(), users.len());
+    assert!(delta.pages.iter().all(|page| page.members <= 5000));
     assert_eq!(known.members[&id(team)].len(), users.len());
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use tenantry::endpoint::Endpoint;
-use tenantry::model::{ObjectKind, Scope, SourceId, Value, names};
+use tenantry::model::{ObjectKind, Scope, Value, names};
+use tenantry::testkit::Listing;
 use tenantry_active_directory::{BuiltinGroups, Contacts};
 use tenantry_fakes::ldap::ComputerKind;
 
-use crate::domain::{GROUPS, Listing, PEOPLE, directory, id, list, read, start, text};
+use crate::domain::{GROUPS, PEOPLE, directory, id, ids, list, names_of, rest, start, text};
 
 fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -28,9 +29,9 @@ async fn people_groups_and_computers_come_and_accounts_of_the_system_do_not() {
     directory.add_group(GROUPS, "Staff").create();
     let domain = start(directory).await;
     let listing = domain.listing().await;
-    assert_eq!(listing.names(ObjectKind::User), set(&["Administrator", "anna", "inet", "reader"]));
-    assert_eq!(listing.names(ObjectKind::Computer), set(&["DC1", "PC1"]));
-    let groups = listing.names(ObjectKind::Group);
+    assert_eq!(names_of(&listing.objects, ObjectKind::User), set(&["Administrator", "anna", "inet", "reader"]));
+    assert_eq!(names_of(&listing.objects, ObjectKind::Computer), set(&["DC1", "PC1"]));
+    let groups = names_of(&listing.objects, ObjectKind::Group);
     assert!(groups.contains("Staff") && groups.contains("Domain Users") && !groups.contains("Administrators"));
     let whole = [Scope::Users, Scope::Groups, Scope::Computers];
     assert!(whole.iter().all(|scope| listing.closed.contains(scope)));
@@ -45,8 +46,8 @@ async fn contacts_and_builtin_groups_come_when_they_are_asked_for() {
     domain.config.contacts = Contacts::Imported;
     domain.config.builtin_groups = BuiltinGroups::Imported;
     let listing = domain.listing().await;
-    assert_eq!(text(&listing.objects[&id(partner)], "kind").as_deref(), Some("contact"));
-    assert!(listing.names(ObjectKind::Group).contains("Administrators"));
+    assert_eq!(text(listing.objects.patch(id(partner)), "kind").as_deref(), Some("contact"));
+    assert!(names_of(&listing.objects, ObjectKind::Group).contains("Administrators"));
 }
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn base_filter_and_exclusion_bound_what_comes() {
     domain.config.domain.users = Some("(department=*)".into());
     domain.config.domain.exclude = vec!["ou=old, ou=people, dc=corp, dc=example".into()];
     let listing = domain.listing().await;
-    assert_eq!(listing.objects.keys().copied().collect::<Vec<_>>(), [id(new)]);
+    assert_eq!(listing.objects.ids(), ids(&[new]));
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn everything_comes_whatever_the_size_of_pages_and_slices() {
     for page_size in [1, 3, 50, 1000] {
         domain.config.domain.page_size = page_size;
         let listing = domain.listing().await;
-        assert_eq!(listing.names(ObjectKind::User).len(), 302);
+        assert_eq!(names_of(&listing.objects, ObjectKind::User).len(), 302);
         if let Some(reference) = &reference {
             assert_eq!(listing.objects, reference.objects);
             assert_eq!(listing.members, reference.members);
@@ -104,18 +105,10 @@ async fn behind_each_checkpoint_comes_exactly_what_did_not_come_before_it() {
     for checkpoint in &whole.checkpoints {
         let mut before = Listing::default();
         let mut pager = endpoint.snapshot(&domain.cx, None).await.unwrap();
-        'until: loop {
-            let tenantry::endpoint::SnapshotStep::Page(page) = pager.next().await.unwrap() else { panic!("not found") };
-            before.closed.extend(page.closed);
-            for patch in page.patches {
-                before.objects.insert(crate::domain::uuid(&patch.object.id), patch);
-            }
-            if page.checkpoint.as_ref() == Some(checkpoint) {
-                break 'until;
-            }
-        }
+        before.read_until(&mut *pager, |before| before.checkpoints.last() == Some(checkpoint)).await.unwrap();
+        assert!(!before.has_ended(), "not found");
         let after = list(&endpoint, &domain.cx, Some(checkpoint)).await.unwrap();
-        assert!(before.objects.keys().all(|guid| !after.objects.contains_key(guid)), "an object on both sides");
+        assert!(before.objects.keys().all(|object| !after.objects.contains_key(object)), "an object on both sides");
         before.objects.extend(after.objects);
         assert_eq!(before.objects, whole.objects);
         before.closed.extend(after.closed);
@@ -136,9 +129,8 @@ async fn what_is_created_while_it_is_listed_is_not_lost_to_listing_and_delta_ali
     let mut pager = endpoint.snapshot(&domain.cx, None).await.unwrap();
     pager.next().await.unwrap();
     let late = domain.directory.add_user(PEOPLE, "late").create();
-    let mut listing = Listing::default();
-    read(pager, &mut listing).await.unwrap();
-    assert!(listing.objects.contains_key(&id(late)));
+    let listing = rest(pager).await;
+    assert!(listing.objects.has(id(late)));
 }
 
 #[tokio::test]
@@ -148,7 +140,7 @@ async fn an_object_whose_creation_number_cannot_be_read_comes_all_the_same() {
     directory.rights("reader").hide_attribute_of(PEOPLE, "uSNCreated");
     let mut domain = start(directory).await;
     domain.config.domain.page_size = 4;
-    assert!(domain.listing().await.objects.contains_key(&id(hidden)));
+    assert!(domain.listing().await.objects.has(id(hidden)));
 }
 
 #[tokio::test]
@@ -162,9 +154,9 @@ async fn the_primary_group_comes_with_the_user_and_the_computer() {
     let mut domain = start(directory).await;
     domain.config.domain.groups = Some("(cn=Nobody*)".into());
     let listing = domain.listing().await;
-    let primary = |user| listing.objects[&id(user)].primary_group.clone();
-    assert_eq!(primary(anna), Some(Some(SourceId::Guid(id(staff)))), "also when the group itself is not imported");
-    assert_eq!(primary(bert), Some(Some(SourceId::Guid(id(domain_users)))));
+    let primary = |user| listing.objects.patch(id(user)).primary_group.clone();
+    assert_eq!(primary(anna), Some(Some(id(staff))), "also when the group itself is not imported");
+    assert_eq!(primary(bert), Some(Some(id(domain_users))));
 }
 
 #[tokio::test]
@@ -173,7 +165,7 @@ async fn a_primary_group_that_cannot_be_seen_is_unknown_and_not_none() {
     let anna = directory.add_user(PEOPLE, "anna").create();
     directory.rights("reader").hide("Domain Users");
     let listing = start(directory).await.listing().await;
-    assert_eq!(listing.objects[&id(anna)].primary_group, None);
+    assert_eq!(listing.objects.patch(id(anna)).primary_group, None);
 }
 
 #[tokio::test]
@@ -183,8 +175,7 @@ async fn a_listing_of_ids_has_every_object_and_no_attribute() {
     directory.add_group(GROUPS, "Staff").member(anna).create();
     let domain = start(directory).await;
     let whole = domain.listing().await;
-    let mut ids = Listing::default();
-    read(domain.endpoint().id_listing(&domain.cx).await.unwrap(), &mut ids).await.unwrap();
+    let ids = rest(domain.endpoint().id_listing(&domain.cx).await.unwrap()).await;
     assert!(ids.objects.keys().eq(whole.objects.keys()));
     assert!(ids.objects.values().all(|patch| patch.attributes.is_empty() && patch.container.is_some()));
     assert!(ids.members.is_empty() && ids.closed.len() == 3);
@@ -198,9 +189,9 @@ async fn a_damaged_value_sets_one_record_aside_and_nothing_else() {
     let good = directory.add_user(PEOPLE, "good").attribute("description", "first").create();
     let listing = start(directory).await.listing().await;
     let aside: BTreeSet<_> = listing.quarantined.iter().filter_map(|record| record.id.clone()).collect();
-    assert_eq!(aside, [bad, clash].map(|guid| SourceId::Guid(id(guid))).into());
+    assert_eq!(aside, [bad, clash].map(id).into());
     assert!(listing.quarantined.iter().any(|record| record.reason.starts_with("sn: ")));
-    assert!(listing.objects.contains_key(&id(good)) && listing.closed.contains(&Scope::Users));
+    assert!(listing.objects.has(id(good)) && listing.closed.contains(&Scope::Users));
 }
 
 #[tokio::test]
@@ -209,7 +200,7 @@ async fn an_attribute_without_a_value_is_empty_and_one_of_every_account_is_unkno
     let anna = directory.add_user(PEOPLE, "anna").create();
     directory.rights("reader").hide_attribute("userAccountControl");
     let listing = start(directory).await.listing().await;
-    let attributes = &listing.objects[&id(anna)].attributes;
+    let attributes = &listing.objects.patch(id(anna)).attributes;
     assert_eq!(attributes.get(&names::LAST_NAME), Some(&Value::Empty));
     assert_eq!(attributes.get(&names::PRIMARY_EMAIL), Some(&Value::Empty));
     assert_eq!(attributes.get(&names::STATE), None);
@@ -223,8 +214,8 @@ async fn the_manager_and_the_owner_are_told_by_their_ids() {
     let owned = directory.add_computer(PEOPLE, "PC1", ComputerKind::Workstation).create();
     directory.set(owned, "managedBy", [directory.dn_of(anna)]);
     let listing = start(directory).await.listing().await;
-    assert_eq!(text(&listing.objects[&id(anna)], "attributes.manager"), Some(id(boss).to_string()));
-    assert_eq!(text(&listing.objects[&id(owned)], "owner"), Some(id(anna).to_string()));
-    let container = listing.objects[&id(anna)].container.as_deref();
+    assert_eq!(text(listing.objects.patch(id(anna)), "attributes.manager"), Some(id(boss).to_string()));
+    assert_eq!(text(listing.objects.patch(id(owned)), "owner"), Some(id(anna).to_string()));
+    let container = listing.objects.patch(id(anna)).container.as_deref();
     assert_eq!(container, Some(PEOPLE.to_lowercase().as_str()));
 }

@@ -24,7 +24,7 @@ async fn present_moved_excluded_and_no_longer_matching_are_told_apart() {
     let asked = [moved, here, excluded, left].map(|guid| object(ObjectKind::User, guid));
     let answer = domain.endpoint().lookup(&domain.cx, &asked).await.unwrap();
     let Presence::Present(Some(patch)) = &answer[1] else { panic!("{:?}", answer[1]) };
-    assert_eq!(**patch, domain.listing().await.objects[&crate::domain::id(here)]);
+    assert_eq!(**patch, *domain.listing().await.objects.patch(crate::domain::id(here)));
     for at in [0, 2, 3] {
         assert_eq!(answer[at], Presence::OutOfScope, "{at}");
     }

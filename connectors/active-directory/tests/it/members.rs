@@ -1,14 +1,10 @@
 //! Members of groups: all of them, or it is said that it is not all.
 
-use std::collections::BTreeSet;
-
 use tenantry::endpoint::{Endpoint, Membership};
-use tenantry::model::{MemberKind, ObjectKind, SourceId};
+use tenantry::model::{MemberKind, ObjectKind};
 use tenantry_fakes::ldap::{Directory, Fault, Guid, Logged, RangeEnd, RangeSpelling, Request, Settings, When};
 
-use crate::domain::{
-    GROUPS, Listing, PEOPLE, directory, id, members_scope, object, read, read_until, start, start_with,
-};
+use crate::domain::{GROUPS, PEOPLE, directory, id, ids, members_scope, object, read_until, rest, start, start_with};
 
 fn with_large_group(members: usize) -> (Directory, Guid, Vec<Guid>) {
     let directory = directory();
@@ -20,10 +16,6 @@ fn with_large_group(members: usize) -> (Directory, Guid, Vec<Guid>) {
     (directory, group, users)
 }
 
-fn ids(guids: &[Guid]) -> BTreeSet<uuid::Uuid> {
-    guids.iter().map(|guid| id(*guid)).collect()
-}
-
 #[tokio::test]
 async fn all_members_come_however_the_server_cuts_and_spells_its_ranges() {
     let (directory, group, users) = with_large_group(60);
@@ -33,8 +25,8 @@ async fn all_members_come_however_the_server_cuts_and_spells_its_ranges() {
             for max_val_range in [1, 7, 20, 59, 60] {
                 let settings = Settings { max_val_range, range_end, range_spelling, ..Settings::default() };
                 let listing = start_with(directory.clone(), settings).await.listing().await;
-                assert_eq!(listing.members_of(group), ids(&users), "{range_end:?} {max_val_range}");
-                assert!(listing.has_closed(group));
+                assert_eq!(listing.members.of(id(group)), ids(&users), "{range_end:?} {max_val_range}");
+                assert!(listing.has_closed_members_of(id(group)));
             }
         }
     }
@@ -44,9 +36,9 @@ async fn all_members_come_however_the_server_cuts_and_spells_its_ranges() {
 async fn a_large_group_is_given_out_in_pieces() {
     let (directory, group, users) = with_large_group(6100);
     let listing = start(directory).await.listing().await;
-    assert_eq!(listing.members_of(group).len(), users.len());
-    assert!(listing.has_closed(group));
-    assert!(listing.most_members_on_a_page <= 5000);
+    assert_eq!(listing.members.of(id(group)).len(), users.len());
+    assert!(listing.has_closed_members_of(id(group)));
+    assert!(listing.pages.iter().all(|page| page.members <= 5000));
 }
 
 #[tokio::test]
@@ -58,7 +50,7 @@ async fn a_member_that_is_deleted_while_the_list_is_read_hides_nobody_else() {
         for searches in 1..=5 {
             let mut pager = domain.endpoint().snapshot(&domain.cx, None).await.unwrap();
             // The page of the groups is given out before long lists are read.
-            read_until(&mut pager, group).await;
+            read_until(&mut *pager, group).await;
             let log = domain.fake.log();
             let (until, victim) = (log.searches().len() + searches, users[deleted]);
             let editor = directory.clone();
@@ -68,14 +60,13 @@ async fn a_member_that_is_deleted_while_the_list_is_read_hides_nobody_else() {
                 }
                 editor.delete(victim);
             });
-            let mut listing = Listing::default();
-            read(pager, &mut listing).await.unwrap();
+            let listing = rest(pager).await;
             deleting.await.unwrap();
             let mut others = ids(&users);
             others.remove(&id(victim));
-            let got = listing.members_of(group);
+            let got = listing.members.of(id(group));
             assert!(got.is_superset(&others), "{deleted} deleted after {searches} searches: {} of 39", got.len());
-            assert!(listing.has_closed(group));
+            assert!(listing.has_closed_members_of(id(group)));
             directory.undelete(victim);
             directory.add_member(group, victim);
         }
@@ -88,12 +79,11 @@ async fn a_group_that_vanishes_while_its_list_is_read_is_withdrawn() {
     let settings = Settings { max_val_range: 10, ..Settings::default() };
     let domain = start_with(directory, settings).await;
     let mut pager = domain.endpoint().snapshot(&domain.cx, None).await.unwrap();
-    read_until(&mut pager, group).await;
+    read_until(&mut *pager, group).await;
     domain.directory.delete(group);
-    let mut listing = Listing::default();
-    read(pager, &mut listing).await.unwrap();
+    let listing = rest(pager).await;
     assert_eq!(listing.withdrawn, [object(ObjectKind::Group, group).key]);
-    assert!(!listing.has_closed(group));
+    assert!(!listing.has_closed_members_of(id(group)));
 }
 
 #[tokio::test]
@@ -101,10 +91,10 @@ async fn a_group_without_members_is_closed_only_if_members_can_be_read() {
     let directory = directory();
     let empty = directory.add_group(GROUPS, "Empty").create();
     let domain = start(directory).await;
-    assert!(domain.listing().await.has_closed(empty));
+    assert!(domain.listing().await.has_closed_members_of(id(empty)));
     domain.directory.rights("reader").hide_attribute("member");
     let listing = domain.listing().await;
-    assert!(!listing.has_closed(empty));
+    assert!(!listing.has_closed_members_of(id(empty)));
     assert!(listing.unreadable.iter().any(|unreadable| unreadable.scope == members_scope(empty)));
 }
 
@@ -117,7 +107,7 @@ async fn groups_without_members_are_asked_about_together_whatever_page_they_came
     // Small pages of the server's own choice: slices are cut by what is asked for.
     domain.fake.edit_settings(|settings| settings.max_page_size = 3);
     let listing = domain.listing().await;
-    assert!(empty.iter().all(|group| listing.has_closed(*group)));
+    assert!(empty.iter().all(|group| listing.has_closed_members_of(id(*group))));
     let about_members = |line: &Logged| match &line.request {
         Request::Search { filter, .. } => filter.to_lowercase().contains("(memberof="),
         _ => false,
@@ -134,10 +124,10 @@ async fn a_unit_whose_groups_hide_their_members_closes_none_that_somebody_names(
     directory.rights("reader").hide_attribute_of(GROUPS, "member");
     let domain = start(directory).await;
     let listing = domain.listing().await;
-    assert!(!listing.has_closed(staff) && listing.has_closed(empty));
+    assert!(!listing.has_closed_members_of(id(staff)) && listing.has_closed_members_of(id(empty)));
     assert!(listing.unreadable.iter().any(|unreadable| unreadable.scope == members_scope(staff)));
     let group = object(ObjectKind::Group, staff);
-    let answer = domain.endpoint().check_members(&domain.cx, &group, &[SourceId::Guid(id(anna))]).await.unwrap();
+    let answer = domain.endpoint().check_members(&domain.cx, &group, &[id(anna)]).await.unwrap();
     assert_eq!(answer, [Membership::Member]);
 }
 
@@ -166,7 +156,7 @@ async fn nested_groups_that_hold_each_other_come_as_they_are() {
     let two = directory.add_group(GROUPS, "Two").member(one).create();
     directory.add_member(one, two);
     let listing = start(directory).await.listing().await;
-    assert_eq!((listing.members_of(one), listing.members_of(two)), (ids(&[two]), ids(&[one])));
+    assert_eq!((listing.members.of(id(one)), listing.members.of(id(two))), (ids(&[two]), ids(&[one])));
 }
 
 #[tokio::test]
@@ -175,7 +165,7 @@ async fn a_second_reading_tells_who_is_a_member_and_who_is_not() {
     let stranger = directory.add_user(PEOPLE, "stranger").create();
     let settings = Settings { max_val_range: 10, ..Settings::default() };
     let domain = start_with(directory, settings).await;
-    let asked = [users[29], stranger, users[0]].map(|guid| SourceId::Guid(id(guid)));
+    let asked = [users[29], stranger, users[0]].map(id);
     let answer = domain.endpoint().check_members(&domain.cx, &object(ObjectKind::Group, group), &asked).await.unwrap();
     assert_eq!(answer, [Membership::Member, Membership::NotMember, Membership::Member]);
 }
@@ -187,7 +177,7 @@ async fn a_list_that_ends_early_is_found_out_by_asking_the_members() {
     let dn = directory.dn_of(group);
     let domain = start(directory).await;
     domain.fake.faults().on(When::Always, Fault::TruncateLinks { dn, keep: 15 });
-    let asked = [users[0], users[19], stranger].map(|guid| SourceId::Guid(id(guid)));
+    let asked = [users[0], users[19], stranger].map(id);
     let answer = domain.endpoint().check_members(&domain.cx, &object(ObjectKind::Group, group), &asked).await.unwrap();
     assert_eq!(answer, [Membership::Member, Membership::Member, Membership::Unknown]);
 }

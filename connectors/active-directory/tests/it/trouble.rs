@@ -4,9 +4,10 @@ use tenantry::ErrorKind;
 use tenantry::Secret;
 use tenantry::endpoint::{Endpoint, SnapshotStep};
 use tenantry::model::{ObjectKind, Scope};
+use tenantry::testkit::Listing;
 use tenantry_fakes::ldap::{Directory, FakeLdap, Fault, When};
 
-use crate::domain::{Domain, GROUPS, Listing, PEOPLE, directory, list, read, start};
+use crate::domain::{Domain, GROUPS, PEOPLE, directory, list, names_of, start};
 
 fn populated(users: usize) -> Directory {
     let directory = directory();
@@ -86,8 +87,9 @@ async fn an_error_in_the_middle_closes_nothing_and_the_checkpoint_goes_on() {
         .faults()
         .on(When::Search(searches * 2 / 3), Fault::Answer { code: 53, text: "0000052D: SvcErr: DSID-031A12D2".into() });
     let mut broken = Listing::default();
-    let outcome = read(endpoint.snapshot(&domain.cx, None).await.unwrap(), &mut broken).await;
-    outcome.unwrap_err();
+    let mut pager = endpoint.snapshot(&domain.cx, None).await.unwrap();
+    broken.read(&mut *pager).await.unwrap_err();
+    broken.assert_once();
     assert!(!broken.closed.contains(&Scope::Computers));
     let checkpoint = broken.checkpoints.last().unwrap();
     let rest = list(&endpoint, &domain.cx, Some(checkpoint)).await.unwrap();
@@ -127,7 +129,7 @@ async fn a_server_that_changes_during_a_listing_is_a_conflict_and_the_next_one_t
         }
     };
     assert_eq!(*error.kind(), ErrorKind::Conflict, "{error}");
-    assert_eq!(list(&endpoint, &domain.cx, None).await.unwrap().names(ObjectKind::User).len(), 62);
+    assert_eq!(list(&endpoint, &domain.cx, None).await.unwrap().objects.of(ObjectKind::User).count(), 62);
 }
 
 #[tokio::test]
@@ -166,7 +168,7 @@ async fn a_container_that_turns_unreadable_is_absent_here_and_not_gone_on_look_u
     let domain = start(directory).await;
     domain.fake.faults().on(When::Always, Fault::HideContainer(PEOPLE.into()));
     let listing = domain.listing().await;
-    assert!(!listing.names(ObjectKind::User).contains("user1"));
+    assert!(!names_of(&listing.objects, ObjectKind::User).contains("user1"));
     let asked = [crate::domain::object(ObjectKind::User, anna)];
     let answer = domain.endpoint().lookup(&domain.cx, &asked).await.unwrap();
     assert!(matches!(answer[0], tenantry::endpoint::Presence::Unknown(_)));

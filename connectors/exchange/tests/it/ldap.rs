@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use tenantry::Endpoint;
 use tenantry::endpoint::Presence;
-use tenantry::model::{ObjectKind, Scope};
+use tenantry::model::{ObjectKind, Scope, SourceId};
+use tenantry::testkit::Listing;
 use tenantry_fakes::ldap::{Directory, MailType};
-use uuid::Uuid;
 
-use crate::domain::{Domain, GROUPS, Listing, PEOPLE, directory, id, members_scope, object, running, start, text};
+use crate::domain::{Domain, GROUPS, PEOPLE, directory, id, members_scope, object, running, start, text};
 use crate::known::follow;
 use crate::view::Config;
 
@@ -92,19 +92,19 @@ async fn members_of_a_dynamic_group_are_unknown_and_not_none() {
     let domain = started().await;
     let listing = domain.listing().await;
     let everybody = domain.directory.guid_of(format!("CN=Everybody,{GROUPS}"));
-    assert!(listing.objects.contains_key(&id(everybody)));
+    assert!(listing.objects.has(id(everybody)));
     assert!(!listing.closed.contains(&members_scope(everybody)));
-    assert_eq!(listing.members_of(everybody), BTreeSet::new());
+    assert_eq!(listing.members.of(id(everybody)), BTreeSet::new());
     let team = domain.directory.guid_of("Team");
     assert!(listing.closed.contains(&members_scope(team)));
-    assert_eq!(listing.members_of(team).len(), 3, "also who is no recipient");
+    assert_eq!(listing.members.of(id(team)).len(), 3, "also who is no recipient");
 }
 
 #[tokio::test]
 async fn the_way_to_the_cloud_is_not_the_address_and_the_id_is_that_of_the_directory() {
     let domain = started().await;
     let listing = domain.listing().await;
-    let remote = &listing.objects[&id(domain.directory.guid_of("remote"))];
+    let remote = listing.objects.patch(id(domain.directory.guid_of("remote")));
     assert_eq!(text(remote, "primary_email").as_deref(), Some("remote@corp.example"));
     assert_eq!(text(remote, "attributes.target_address").as_deref(), Some("remote@cloud.example"));
     let anchors: Vec<_> = remote.anchors.iter().map(|anchor| &*anchor.name).collect();
@@ -118,7 +118,7 @@ async fn becoming_and_ceasing_to_be_a_recipient_is_told_by_deltas() {
     organisation(&directory);
     let mut follower = follow(start(directory.clone()).await).await;
     let guid = |name: &str| directory.guid_of(name);
-    let ids = |names: &[&str]| names.iter().map(|name| id(guid(name))).collect::<BTreeSet<Uuid>>();
+    let ids = |names: &[&str]| names.iter().map(|name| id(guid(name))).collect::<BTreeSet<SourceId>>();
 
     directory.enable_mail("nobody", "nobody", MailType::Mailbox);
     directory.enable_mail("Rights", "rights", MailType::Group);
@@ -129,9 +129,9 @@ async fn becoming_and_ceasing_to_be_a_recipient_is_told_by_deltas() {
     directory.set("info", "msExchRecipientTypeDetails", ["8388608"]);
     directory.set("anna", "msExchHideFromAddressLists", ["TRUE"]);
     let told = follower.changes().await;
-    assert_eq!(told.patches.keys().copied().collect::<BTreeSet<_>>(), ids(&["nobody", "Rights", "anna"]));
-    assert_eq!(told.members_of(guid("Rights")), ids(&["anna"]));
-    let gone = told.out_of_scope.clone();
+    assert_eq!(told.objects.ids(), ids(&["nobody", "Rights", "anna"]));
+    assert_eq!(told.began.of(id(guid("Rights"))), ids(&["anna"]));
+    let gone = told.outside();
     assert!(gone.is_superset(&ids(&["elsewhere", "old", "info"])), "{gone:?}");
     assert!(told.tombstones.is_empty());
 

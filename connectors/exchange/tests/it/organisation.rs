@@ -1,13 +1,12 @@
-//! An organisation to test against, and what a listing of it gave. It knows no promise.
+//! An organisation to test against. It knows no promise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tenantry::endpoint::{Checkpoint, Endpoint, ObjectRef, Presence, SnapshotPager, SnapshotStep};
+use tenantry::endpoint::{Checkpoint, Endpoint, ObjectRef, Presence};
 use tenantry::gate::{Gate, RetryPolicy};
-use tenantry::model::{
-    EndpointName, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable,
-};
+use tenantry::model::{EndpointName, ObjectKey, ObjectKind, Scope, SourceId};
+use tenantry::testkit::Listing;
 use tenantry::{Context, EndpointInfo, Result, Secret};
 use tenantry_exchange::{Ews, EwsAuth, EwsConfig};
 use tenantry_fakes::ews::{FakeEws, Organisation};
@@ -65,57 +64,18 @@ impl Site {
     }
 }
 
-/// What a listing gave.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) objects: BTreeMap<(ObjectKind, String), Patch>,
-    pub(crate) members: BTreeMap<String, BTreeMap<String, MemberKind>>,
-    pub(crate) quarantined: Vec<Quarantined>,
-    pub(crate) closed: BTreeSet<Scope>,
-    pub(crate) unreadable: Vec<Unreadable>,
-    pub(crate) checkpoints: Vec<Checkpoint>,
-}
-
-impl Listing {
-    pub(crate) fn addresses(&self) -> BTreeSet<String> {
-        self.objects.keys().map(|(_, address)| address.clone()).collect()
-    }
-
-    pub(crate) fn is_whole(&self) -> bool {
-        self.closed.contains(&Scope::Users) && self.closed.contains(&Scope::Groups)
-    }
-}
-
 pub(crate) async fn list(endpoint: &Ews, cx: &Context, from: Option<&Checkpoint>) -> Result<Listing> {
-    let mut listing = Listing::default();
-    read(endpoint.snapshot(cx, from).await?, &mut listing).await?;
+    let listing = Listing::of(endpoint, cx, from).await?;
+    listing.assert_once();
+    assert!(listing.cursor.is_none(), "there are no deltas");
     Ok(listing)
 }
 
-/// Reads a listing to its end, or until it fails; what came so far stays.
-pub(crate) async fn read(mut pager: Box<dyn SnapshotPager>, listing: &mut Listing) -> Result<()> {
-    loop {
-        let page = match pager.next().await? {
-            SnapshotStep::End { cursor } => {
-                assert!(cursor.is_none());
-                return Ok(());
-            }
-            SnapshotStep::Page(page) => page,
-        };
-        for patch in page.patches {
-            let key = (patch.object.kind, patch.object.id.to_string());
-            let known = listing.objects.insert(key, patch);
-            assert!(known.is_none(), "an object came twice: {known:?}");
-        }
-        for edges in page.edges {
-            let members = listing.members.entry(edges.group.to_string()).or_default();
-            members.extend(edges.members.into_iter().map(|member| (member.id.to_string(), member.kind)));
-        }
-        listing.quarantined.extend(page.quarantined);
-        for scope in page.closed {
-            assert!(listing.closed.insert(scope.clone()), "closed twice: {scope}");
-        }
-        listing.unreadable.extend(page.unreadable);
-        listing.checkpoints.extend(page.checkpoint);
-    }
+/// Returns who was listed, by address.
+pub(crate) fn addresses(listing: &Listing) -> BTreeSet<String> {
+    listing.objects.keys().map(|object| object.id.to_string()).collect()
+}
+
+pub(crate) fn is_whole(listing: &Listing) -> bool {
+    listing.has_closed(&Scope::Users) && listing.has_closed(&Scope::Groups)
 }

@@ -1,13 +1,11 @@
-//! An account to test against, and what a listing of it gave. It knows no promise.
+//! An account to test against. It knows no promise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tenantry::endpoint::{Checkpoint, Cursor, Endpoint, ObjectRef, SnapshotPager, SnapshotStep};
+use tenantry::endpoint::{Checkpoint, ObjectRef};
 use tenantry::gate::{Gate, RetryPolicy};
-use tenantry::model::{
-    AttributeName, EndpointName, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable,
-    Via,
-};
+use tenantry::model::{AttributeName, EndpointName, ObjectKey, ObjectKind, Patch, SourceId};
+use tenantry::testkit::Listing;
 use tenantry::{Context, EndpointInfo, Result, Secret};
 use tenantry_fakes::google::{Account, Clock, FakeGoogle, Settings};
 use tenantry_gsuite::{Gsuite, GsuiteConfig};
@@ -72,73 +70,23 @@ impl Tenant {
     }
 }
 
-/// What a listing gave.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) objects: BTreeMap<(ObjectKind, String), Patch>,
-    pub(crate) members: BTreeMap<String, BTreeMap<String, MemberKind>>,
-    pub(crate) quarantined: Vec<Quarantined>,
-    pub(crate) closed: BTreeSet<Scope>,
-    pub(crate) unreadable: Vec<Unreadable>,
-    pub(crate) withdrawn: Vec<ObjectKey>,
-    pub(crate) checkpoints: Vec<Checkpoint>,
-    pub(crate) cursor: Option<Cursor>,
-}
-
 pub(crate) async fn list(endpoint: &Gsuite, cx: &Context, from: Option<&Checkpoint>) -> Result<Listing> {
-    let mut listing = Listing::default();
-    read(endpoint.snapshot(cx, from).await?, &mut listing).await?;
+    let listing = Listing::of(endpoint, cx, from).await?;
+    listing.assert_once();
     Ok(listing)
 }
 
-/// Reads a listing to its end, or until it fails; what came so far stays.
-pub(crate) async fn read(mut pager: Box<dyn SnapshotPager>, listing: &mut Listing) -> Result<()> {
-    loop {
-        let page = match pager.next().await? {
-            SnapshotStep::End { cursor } => {
-                listing.cursor = cursor;
-                return Ok(());
-            }
-            SnapshotStep::Page(page) => page,
-        };
-        for patch in page.patches {
-            let key = (patch.object.kind, patch.object.id.to_string());
-            let known = listing.objects.insert(key, patch);
-            assert!(known.is_none(), "an object came twice: {known:?}");
-        }
-        for edges in page.edges {
-            let members = listing.members.entry(edges.group.to_string()).or_default();
-            for member in edges.members {
-                let known = members.insert(member.id.to_string(), member.kind);
-                assert!(known.is_none(), "a member came twice");
-            }
-        }
-        listing.quarantined.extend(page.quarantined);
-        for scope in page.closed {
-            assert!(listing.closed.insert(scope.clone()), "closed twice: {scope}");
-        }
-        listing.unreadable.extend(page.unreadable);
-        listing.withdrawn.extend(page.withdrawn);
-        listing.checkpoints.extend(page.checkpoint);
-    }
+/// Returns the ids of one kind, as Google spells them.
+pub(crate) fn ids(listing: &Listing, kind: ObjectKind) -> BTreeSet<String> {
+    listing.objects.of(kind).map(|patch| patch.object.id.to_string()).collect()
 }
 
-impl Listing {
-    pub(crate) fn ids(&self, kind: ObjectKind) -> BTreeSet<String> {
-        self.objects.keys().filter(|(of, _)| *of == kind).map(|(_, id)| id.clone()).collect()
-    }
+pub(crate) fn members_of(listing: &Listing, group: &str) -> BTreeSet<String> {
+    listing.members.of(source(group)).iter().map(ToString::to_string).collect()
+}
 
-    pub(crate) fn user(&self, id: &str) -> &Patch {
-        &self.objects[&(ObjectKind::User, id.to_owned())]
-    }
-
-    pub(crate) fn members_of(&self, group: &str) -> BTreeSet<String> {
-        self.members.get(group).map(|members| members.keys().cloned().collect()).unwrap_or_default()
-    }
-
-    pub(crate) fn has_closed(&self, group: &str) -> bool {
-        self.closed.contains(&Scope::Members(SourceId::Id(group.into()), Via::Explicit))
-    }
+pub(crate) fn source(id: &str) -> SourceId {
+    SourceId::Id(id.into())
 }
 
 pub(crate) fn text(patch: &Patch, name: &str) -> Option<String> {
@@ -146,5 +94,5 @@ pub(crate) fn text(patch: &Patch, name: &str) -> Option<String> {
 }
 
 pub(crate) fn object(kind: ObjectKind, id: &str) -> ObjectRef {
-    ObjectRef { key: ObjectKey { kind, id: SourceId::Id(id.into()) }, container: None }
+    ObjectRef { key: ObjectKey { kind, id: source(id) }, container: None }
 }

@@ -6,9 +6,10 @@ use serde_json::json;
 use tenantry::Endpoint;
 use tenantry::endpoint::{Evidence, Membership, Presence};
 use tenantry::model::{MemberKind, ObjectKind, Scope, SourceId, TombstoneKind};
+use tenantry::testkit::Listing;
 use tenantry_fakes::google::{Account, Clock, Fault, Member, Quota, Size, When};
 
-use crate::account::{Listing, list, object, read, small, start, text};
+use crate::account::{ids, list, members_of, object, small, source, start, text};
 
 fn generated() -> Account {
     let size = Size { users: 1300, groups: 420, memberships: 5000, orgunits: 30, chromeos: 130, mobile: 120 };
@@ -20,22 +21,22 @@ async fn everything_comes_once_and_every_scope_is_closed() {
     let tenant = start(generated()).await;
     let listing = tenant.listing().await;
     let account = &tenant.account;
-    assert_eq!(listing.ids(ObjectKind::User), account.user_ids().into_iter().collect());
-    assert_eq!(listing.ids(ObjectKind::Group), account.group_ids().into_iter().collect());
-    assert_eq!(listing.ids(ObjectKind::Computer).len(), 250);
+    assert_eq!(ids(&listing, ObjectKind::User), account.user_ids().into_iter().collect());
+    assert_eq!(ids(&listing, ObjectKind::Group), account.group_ids().into_iter().collect());
+    assert_eq!(ids(&listing, ObjectKind::Computer).len(), 250);
     for group in account.group_ids() {
-        assert_eq!(listing.members_of(&group), account.member_ids(&group).into_iter().collect(), "{group}");
-        assert!(listing.has_closed(&group));
+        assert_eq!(members_of(&listing, &group), account.member_ids(&group).into_iter().collect(), "{group}");
+        assert!(listing.has_closed_members_of(source(&group)));
     }
     for scope in [Scope::Users, Scope::Groups, Scope::Computers] {
         assert!(listing.closed.contains(&scope), "{scope}");
     }
-    let owned = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::Computer);
-    assert!(owned.clone().all(|patch| text(patch, "owner").is_some_and(|id| account.user(&id).is_some())));
+    let mut owned = listing.objects.of(ObjectKind::Computer);
+    assert!(owned.all(|patch| text(patch, "owner").is_some_and(|id| account.user(&id).is_some())));
     // Units below others have their ids, too.
-    let users = listing.objects.values().filter(|patch| patch.object.kind == ObjectKind::User);
-    assert!(users.clone().any(|patch| text(patch, "attributes.org_unit_path").unwrap().matches('/').count() > 1));
-    assert!(users.clone().all(|patch| text(patch, "attributes.org_unit_id").is_some()));
+    let users = || listing.objects.of(ObjectKind::User);
+    assert!(users().any(|patch| text(patch, "attributes.org_unit_path").unwrap().matches('/').count() > 1));
+    assert!(users().all(|patch| text(patch, "attributes.org_unit_id").is_some()));
     let guests = listing.objects.values().filter(|patch| text(patch, "kind").as_deref() == Some("guest")).count();
     let true_guests =
         account.user_ids().iter().filter(|id| account.user(id).unwrap().contains_key("isGuestUser")).count();
@@ -55,28 +56,11 @@ async fn a_listing_goes_on_behind_every_checkpoint_with_the_rest() {
     let endpoint = tenant.endpoint();
     for nth in (0..whole.checkpoints.len()).step_by(2) {
         let mut pager = endpoint.snapshot(&tenant.cx, None).await.unwrap();
-        let (mut first, mut seen) = (Listing::default(), 0);
-        let checkpoint = loop {
-            let tenantry::endpoint::SnapshotStep::Page(page) = pager.next().await.unwrap() else {
-                panic!("no checkpoint")
-            };
-            for patch in page.patches {
-                first.objects.insert((patch.object.kind, patch.object.id.to_string()), patch);
-            }
-            for edges in page.edges {
-                let members = edges.members.into_iter().map(|member| (member.id.to_string(), member.kind));
-                first.members.entry(edges.group.to_string()).or_default().extend(members);
-            }
-            first.closed.extend(page.closed);
-            if let Some(checkpoint) = page.checkpoint {
-                seen += 1;
-                if seen == nth + 1 {
-                    break checkpoint;
-                }
-            }
-        };
+        let mut first = Listing::default();
+        first.read_until(&mut *pager, |first| first.checkpoints.len() > nth).await.unwrap();
+        let checkpoint = first.checkpoints.get(nth).expect("it has as many checkpoints as before");
         // A new process: nothing that was learned is there.
-        let rest = list(&tenant.endpoint(), &tenant.cx, Some(&checkpoint)).await.unwrap();
+        let rest = list(&tenant.endpoint(), &tenant.cx, Some(checkpoint)).await.unwrap();
         assert!(rest.objects.keys().all(|key| !first.objects.contains_key(key)), "behind {nth}");
         first.objects.extend(rest.objects);
         for (group, members) in rest.members {
@@ -102,12 +86,12 @@ async fn members_of_every_type_come_as_edges_and_are_told_apart() {
     account.add_member(&all, Member::outside("900", "guest@elsewhere.example"));
     account.add_member(&all, Member::external("901", "other@elsewhere.example"));
     let listing = tenant.listing().await;
-    let mut kinds: Vec<_> = listing.members[&all].values().copied().collect();
+    let mut kinds: Vec<_> = listing.members[&source(&all)].values().copied().collect();
     kinds.sort_unstable();
     let expected =
         [MemberKind::User, MemberKind::Group, MemberKind::External, MemberKind::External, MemberKind::Everyone];
     assert_eq!(kinds, expected);
-    assert_eq!(listing.members[&all].get(&account.customer()), Some(&MemberKind::Everyone));
+    assert_eq!(listing.members[&source(&all)].get(&source(&account.customer())), Some(&MemberKind::Everyone));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +102,7 @@ async fn a_group_in_a_domain_of_the_account_that_has_no_users_is_no_stranger() {
     let list = account.add_group("news@lists.example", "News", |_| {});
     let all = account.group("all@corp.example").unwrap()["id"].as_str().unwrap().to_owned();
     account.add_member(&all, Member::group(&list));
-    assert_eq!(tenant.listing().await.members[&all].get(&list), Some(&MemberKind::Group));
+    assert_eq!(tenant.listing().await.members[&source(&all)].get(&source(&list)), Some(&MemberKind::Group));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,9 +120,9 @@ async fn a_member_of_a_domain_that_only_the_last_users_show_is_no_stranger_and_c
     account.add_member(&all, Member::user(&zoe));
     account.add_member(&all, Member::outside("900", "guest@elsewhere.example"));
     let listing = tenant.listing().await;
-    assert_eq!(listing.members[&all][&zoe], MemberKind::User);
-    assert_eq!(listing.members[&all]["900"], MemberKind::External);
-    assert!(listing.has_closed(&all));
+    assert_eq!(listing.members[&source(&all)][&source(&zoe)], MemberKind::User);
+    assert_eq!(listing.members[&source(&all)][&source("900")], MemberKind::External);
+    assert!(listing.has_closed_members_of(source(&all)));
     let log = tenant.fake.log();
     let first = |operation: &str| log.all().iter().position(|line| line.operation == operation);
     let last = log.all().iter().rposition(|line| line.operation == "users.list");
@@ -152,9 +136,8 @@ async fn users_that_take_longer_than_an_hour_are_listed_from_both_ends() {
     tenant.config.page_size = 100;
     // Behind its first page every listing has lasted too long.
     tenant.config.half_after = Duration::ZERO;
-    let mut listing = Listing::default();
-    read(tenant.endpoint().snapshot(&tenant.cx, None).await.unwrap(), &mut listing).await.unwrap();
-    assert_eq!(listing.ids(ObjectKind::User), tenant.account.user_ids().into_iter().collect());
+    let listing = tenant.listing().await;
+    assert_eq!(ids(&listing, ObjectKind::User), tenant.account.user_ids().into_iter().collect());
     assert!(listing.closed.contains(&Scope::Users));
     let backwards = tenant.fake.log().of("users.list").iter().filter(|line| line.target.contains("DESCENDING")).count();
     assert!(backwards >= 12, "{backwards}");
@@ -165,9 +148,9 @@ async fn one_domain_only_comes_where_the_configuration_says_so() {
     let mut tenant = start(small()).await;
     tenant.account.add_domain("sub.example");
     let outside = tenant.account.add_user("eva@sub.example", "Eva", "Falk", |_| {});
-    assert!(tenant.listing().await.ids(ObjectKind::User).contains(&outside));
+    assert!(tenant.listing().await.objects.has(source(&outside)));
     tenant.config.domain = Some("corp.example".to_owned());
-    assert!(!tenant.listing().await.ids(ObjectKind::User).contains(&outside));
+    assert!(!tenant.listing().await.objects.has(source(&outside)));
     let found = tenant.endpoint().lookup(&tenant.cx, &[object(ObjectKind::User, &outside)]).await.unwrap();
     assert_eq!(found, [Presence::OutOfScope]);
 }
@@ -256,7 +239,7 @@ async fn a_renamed_user_keeps_the_id_and_gains_an_alias() {
     tenant.account.rename_user("anna@corp.example", "anna.lind@corp.example");
     let listing = tenant.listing().await;
     let anna = tenant.account.user("anna@corp.example").unwrap();
-    let patch = listing.user(anna["id"].as_str().unwrap());
+    let patch = listing.objects.patch(source(anna["id"].as_str().unwrap()));
     assert_eq!(text(patch, "primary_email").as_deref(), Some("anna.lind@corp.example"));
     let aliases = patch.attributes.get(&tenantry::model::names::ALIASES);
     assert_eq!(aliases, Some(&tenantry::model::Value::list(["anna@corp.example"])));

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tenantry::endpoint::SnapshotStep;
 use tenantry::gate::Gate;
 use tenantry::model::{ObjectKind, Scope, SourceId};
+use tenantry::testkit::{Changes, Listing};
 use tenantry::{Context, Endpoint, ErrorKind};
 use tenantry_fakes::google::{Account, Clock, Logged, Quota, Settings, Size};
 use tenantry_gsuite::Writes;
 use tokio_util::sync::CancellationToken;
 
-use crate::account::{Tenant, object, small, start, start_with};
+use crate::account::{Tenant, ids, object, small, start, start_with};
 
 fn some() -> Account {
     let size = Size { users: 700, groups: 230, memberships: 3000, orgunits: 5, chromeos: 110, mobile: 110 };
@@ -25,13 +26,11 @@ async fn asked(tenant: &Tenant) -> Vec<Logged> {
     endpoint.coverage(&tenant.cx).await.unwrap();
     endpoint.verify(&tenant.cx).await.unwrap();
     let cursor = tenant.listing().await.cursor.unwrap();
-    let mut ids = endpoint.id_listing(&tenant.cx).await.unwrap();
-    while let SnapshotStep::Page(_) = ids.next().await.unwrap() {}
+    Listing::of_ids(&endpoint, &tenant.cx).await.unwrap();
     let group = tenant.account.group_ids().swap_remove(0);
     tenant.account.suspend_user(&tenant.account.user_ids().swap_remove(3), true);
     tenant.account.edit_group(&group, |group| drop(group.insert("name".to_owned(), "New".into())));
-    let mut delta = endpoint.as_delta().unwrap().delta(&tenant.cx, &cursor).await.unwrap();
-    while let tenantry::endpoint::DeltaStep::Page(_) = delta.next().await.unwrap() {}
+    Changes::of(&endpoint, &tenant.cx, &cursor).await.unwrap();
     let gone = object(ObjectKind::User, "117000000000000000000");
     endpoint.lookup(&tenant.cx, &[gone]).await.unwrap();
     let many: Vec<_> = (0..30).map(|number| SourceId::Id(number.to_string().into())).collect();
@@ -142,20 +141,16 @@ async fn a_listing_that_would_last_for_longer_than_an_hour_comes_to_its_end() {
     let _ = tenant.account.clone().with_clock(Clock::of(move || shared.now_unix_millis()));
     tenant.cx = Context::new(Gate::builder().clock(clock).build(), CancellationToken::new());
     let mut pager = tenant.endpoint().snapshot(&tenant.cx, None).await.unwrap();
-    let (mut users, mut groups) = (BTreeSet::new(), BTreeSet::new());
-    let mut closed = Vec::new();
+    let mut listing = Listing::default();
     while let SnapshotStep::Page(page) = pager.next().await.unwrap() {
-        let of = |kind| page.patches.iter().filter(move |patch| patch.object.kind == kind);
-        let listed = of(ObjectKind::User).count();
-        users.extend(of(ObjectKind::User).map(|patch| patch.object.id.to_string()));
-        groups.extend(of(ObjectKind::Group).map(|patch| patch.object.id.to_string()));
+        let listed = page.patches.iter().any(|patch| patch.object.kind == ObjectKind::User);
         // Ten pages of users, nine minutes each: the fake ends every listing after an hour, as the API does.
-        time.advance(Duration::from_mins(if listed > 0 { 9 } else { 0 }));
-        closed.extend(page.closed);
+        time.advance(Duration::from_mins(if listed { 9 } else { 0 }));
+        listing.take(page);
     }
-    assert_eq!(users, tenant.account.user_ids().into_iter().collect());
-    assert_eq!(groups, tenant.account.group_ids().into_iter().collect());
-    assert!(closed.contains(&Scope::Users));
+    assert_eq!(ids(&listing, ObjectKind::User), tenant.account.user_ids().into_iter().collect());
+    assert_eq!(ids(&listing, ObjectKind::Group), tenant.account.group_ids().into_iter().collect());
+    assert!(listing.has_closed(&Scope::Users));
     let backwards = tenant.fake.log().of("users.list").iter().filter(|line| line.target.contains("DESCENDING")).count();
     assert!(backwards > 0);
     // Nothing is refused on the way, but for a sign-in whose time is over.

@@ -1,10 +1,11 @@
 //! What goes wrong on the other side is waited for, named or refused, and never taken for an empty directory.
 
 use tenantry::model::{ObjectKind, Scope};
+use tenantry::testkit::{Changes, Listing};
 use tenantry::{Endpoint, ErrorKind, Result};
 use tenantry_fakes::google::{Account, Clock, Fault, Privilege, Quota, Refusal, Size, When};
 
-use crate::account::{Listing, Tenant, list, read, small, start};
+use crate::account::{Tenant, ids, list, small, source, start};
 
 fn some() -> Account {
     let size = Size { users: 700, groups: 30, memberships: 900, orgunits: 5, chromeos: 10, mobile: 10 };
@@ -14,7 +15,8 @@ fn some() -> Account {
 async fn fails(tenant: &Tenant) -> (tenantry::Error, Listing) {
     let mut listing = Listing::default();
     let failed: Result<()> =
-        async { read(tenant.endpoint().snapshot(&tenant.cx, None).await?, &mut listing).await }.await;
+        async { listing.read(&mut *tenant.endpoint().snapshot(&tenant.cx, None).await?).await }.await;
+    listing.assert_once();
     (failed.unwrap_err(), listing)
 }
 
@@ -37,7 +39,7 @@ async fn quotas_and_outages_are_waited_for_and_nothing_is_missing() {
     faults.on(When::Request(36), Fault::Html(200));
     let listing = tenant.listing().await;
     assert_eq!(faults.pending(), 0);
-    assert_eq!(listing.ids(ObjectKind::User), tenant.account.user_ids().into_iter().collect());
+    assert_eq!(ids(&listing, ObjectKind::User), tenant.account.user_ids().into_iter().collect());
     let edges: usize = listing.members.values().map(std::collections::BTreeMap::len).sum();
     assert_eq!(edges, tenant.account.memberships());
 }
@@ -78,7 +80,7 @@ async fn a_refused_page_token_ends_the_listing_without_closing_anything() {
     assert_eq!(*error.kind(), ErrorKind::Conflict);
     assert!(!listing.closed.contains(&Scope::Users) && !listing.closed.contains(&Scope::Computers));
     // It begins anew, and comes to its end.
-    assert_eq!(tenant.listing().await.ids(ObjectKind::User).len(), 700);
+    assert_eq!(tenant.listing().await.objects.of(ObjectKind::User).count(), 700);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,8 +110,8 @@ async fn pages_that_repeat_are_an_error_and_empty_ones_are_not() {
     // The last page has a token all the same, and the page behind it has nothing on it.
     tenant.fake.faults().on(When::Page("groups.list", 2), Fault::ExtraPage);
     let listing = tenant.listing().await;
-    assert_eq!(listing.ids(ObjectKind::User).len(), 700);
-    assert_eq!(listing.ids(ObjectKind::Group).len(), 30);
+    assert_eq!(listing.objects.of(ObjectKind::User).count(), 700);
+    assert_eq!(listing.objects.of(ObjectKind::Group).count(), 30);
     assert!(listing.closed.contains(&Scope::Groups));
 }
 
@@ -155,23 +157,19 @@ async fn a_group_that_goes_while_it_is_read_is_withdrawn_and_one_that_may_not_be
     assert_eq!(withdrawn, [(ObjectKind::Group, groups[3].clone())]);
     let unreadable: Vec<_> = listing.unreadable.iter().map(|unreadable| unreadable.scope.to_string()).collect();
     assert!(unreadable.len() == 1 && unreadable[0].contains(&groups[5]), "{unreadable:?}");
-    assert!(!listing.has_closed(&groups[3]) && !listing.has_closed(&groups[5]) && listing.has_closed(&groups[4]));
+    let closed = |group: &String| listing.has_closed_members_of(source(group));
+    assert!(!closed(&groups[3]) && !closed(&groups[5]) && closed(&groups[4]));
     // The same by turns, and where the log names a group.
-    let cursor = listing.cursor.unwrap();
+    let cursor = listing.cursor.as_ref().unwrap();
     for group in &groups {
         tenant.account.edit_group(group, |fields| drop(fields.insert("description".to_owned(), "new".into())));
     }
     tenant.fake.service().edit_settings(|settings| settings.audit_log.lag_seconds = 0);
-    let endpoint = tenant.endpoint();
-    let mut delta = endpoint.as_delta().unwrap().delta(&tenant.cx, &cursor).await.unwrap();
-    let (mut closed, mut unreadable) = (Vec::new(), Vec::new());
-    while let tenantry::endpoint::DeltaStep::Page(page) = delta.next().await.unwrap() {
-        closed.extend(page.closed.iter().map(ToString::to_string));
-        unreadable.extend(page.unreadable.iter().map(|unreadable| unreadable.scope.to_string()));
-    }
-    assert_eq!(closed.len(), groups.len() - 2);
-    assert!(closed.iter().all(|scope| !scope.contains(&groups[3]) && !scope.contains(&groups[5])), "{closed:?}");
-    assert_eq!(unreadable.len(), 1);
+    let told = Changes::of(&tenant.endpoint(), &tenant.cx, cursor).await.unwrap();
+    told.assert_once();
+    assert_eq!(told.closed.len(), groups.len() - 2);
+    assert!(!told.has_closed_members_of(source(&groups[3])) && !told.has_closed_members_of(source(&groups[5])));
+    assert_eq!(told.unreadable.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,7 +206,7 @@ async fn no_more_than_the_share_of_the_quota_is_asked_for_in_a_minute() {
     let cx = tenantry::Context::new(gate.build(), tokio_util::sync::CancellationToken::new());
     let begun = time.monotonic();
     let listing = list(&endpoint, &cx, None).await.unwrap();
-    assert_eq!(listing.ids(ObjectKind::User).len(), 700);
+    assert_eq!(listing.objects.of(ObjectKind::User).count(), 700);
     let counts = tenant.fake.log().counts();
     assert!(counts.keys().all(|(_, status)| *status == 200), "{counts:?}");
     let taken = time.monotonic().saturating_sub(begun);

@@ -66,7 +66,7 @@ impl Controller {
     /// Makes an object one that comes in.
     fn put(&mut self, guid: Guid) -> SourceId {
         view::enrol(self.directory(), guid, 0);
-        let source = SourceId::Guid(id(guid));
+        let source = id(guid);
         self.guids.insert(source.clone(), guid);
         source
     }

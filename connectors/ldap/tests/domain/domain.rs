@@ -1,14 +1,13 @@
-//! A domain to test against, and what a listing of it gave. It knows no promise.
+//! A domain to test against. It knows no promise.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tenantry::endpoint::{Checkpoint, Cursor, Endpoint, ObjectRef, SnapshotPager, SnapshotStep};
+use tenantry::endpoint::{Checkpoint, ObjectRef, SnapshotPager};
 use tenantry::gate::{Clock, Gate, ManualClock, RetryPolicy};
-use tenantry::model::{
-    EndpointName, MemberKind, ObjectKey, ObjectKind, Patch, Quarantined, Scope, SourceId, Unreadable, Via,
-};
+use tenantry::model::{AttributeName, EndpointName, ObjectKey, ObjectKind, Patch, Scope, SourceId, Via};
+use tenantry::testkit::{Listing, Objects};
 use tenantry::{Context, EndpointInfo, Result, Secret};
 use tenantry_fakes::ldap::{Directory, FakeLdap, Guid, Settings};
 use tokio_util::sync::CancellationToken;
@@ -90,108 +89,49 @@ pub(crate) fn endpoint(config: Config) -> View {
     View::new(info, config).unwrap()
 }
 
-/// What a listing gave.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) objects: BTreeMap<Uuid, Patch>,
-    pub(crate) members: BTreeMap<Uuid, BTreeMap<Uuid, MemberKind>>,
-    pub(crate) quarantined: Vec<Quarantined>,
-    pub(crate) withdrawn: Vec<ObjectKey>,
-    pub(crate) closed: BTreeSet<Scope>,
-    pub(crate) unreadable: Vec<Unreadable>,
-    pub(crate) checkpoints: Vec<Checkpoint>,
-    pub(crate) cursor: Option<Cursor>,
-    /// Objects of each page, by page.
-    pub(crate) pages: Vec<Vec<Uuid>>,
-    pub(crate) most_members_on_a_page: usize,
-}
-
 pub(crate) async fn list(endpoint: &View, cx: &Context, from: Option<&Checkpoint>) -> Result<Listing> {
-    let mut listing = Listing::default();
-    read(endpoint.snapshot(cx, from).await?, &mut listing).await?;
+    let listing = Listing::of(endpoint, cx, from).await?;
+    listing.assert_once();
     Ok(listing)
 }
 
-/// Reads a listing to its end, or until it fails; what came so far stays.
-pub(crate) async fn read(mut pager: Box<dyn SnapshotPager>, listing: &mut Listing) -> Result<()> {
-    loop {
-        let page = match pager.next().await? {
-            SnapshotStep::End { cursor } => {
-                listing.cursor = cursor;
-                return Ok(());
-            }
-            SnapshotStep::Page(page) => page,
-        };
-        listing.pages.push(page.patches.iter().map(|patch| uuid(&patch.object.id)).collect());
-        for patch in page.patches {
-            let known = listing.objects.insert(uuid(&patch.object.id), patch);
-            assert!(known.is_none(), "an object came twice: {known:?}");
-        }
-        listing.most_members_on_a_page =
-            listing.most_members_on_a_page.max(page.edges.iter().map(|edges| edges.members.len()).sum());
-        for edges in page.edges {
-            let members = listing.members.entry(uuid(&edges.group)).or_default();
-            for member in edges.members {
-                let known = members.insert(uuid(&member.id), member.kind);
-                assert!(known.is_none(), "a member came twice");
-            }
-        }
-        listing.quarantined.extend(page.quarantined);
-        listing.withdrawn.extend(page.withdrawn);
-        for scope in page.closed {
-            assert!(listing.closed.insert(scope.clone()), "closed twice: {scope}");
-        }
-        listing.unreadable.extend(page.unreadable);
-        listing.checkpoints.extend(page.checkpoint);
-    }
+/// Reads what is left in a pager.
+pub(crate) async fn rest(mut pager: Box<dyn SnapshotPager>) -> Listing {
+    let mut listing = Listing::default();
+    listing.read(&mut *pager).await.unwrap();
+    listing.assert_once();
+    listing
 }
 
 /// Reads pages until an object is on one; the rest stays in the pager.
-pub(crate) async fn read_until(pager: &mut Box<dyn SnapshotPager>, guid: Guid) {
-    loop {
-        let SnapshotStep::Page(page) = pager.next().await.unwrap() else { panic!("the object did not come") };
-        if page.patches.iter().any(|patch| uuid(&patch.object.id) == id(guid)) {
-            return;
-        }
-    }
+pub(crate) async fn read_until(pager: &mut dyn SnapshotPager, guid: Guid) {
+    let mut listing = Listing::default();
+    listing.read_until(pager, |listing| listing.objects.has(id(guid))).await.unwrap();
+    assert!(!listing.has_ended(), "the object did not come");
 }
 
-impl Listing {
-    /// Returns the login or computer names, or the names of groups, of one kind.
-    pub(crate) fn names(&self, kind: ObjectKind) -> BTreeSet<String> {
-        let name = if kind == ObjectKind::User { "username" } else { "name" };
-        let of_kind = self.objects.values().filter(|patch| patch.object.kind == kind);
-        of_kind.filter_map(|patch| text(patch, name)).collect()
-    }
-
-    pub(crate) fn members_of(&self, group: Guid) -> BTreeSet<Uuid> {
-        self.members.get(&id(group)).map(|members| members.keys().copied().collect()).unwrap_or_default()
-    }
-
-    pub(crate) fn has_closed(&self, group: Guid) -> bool {
-        self.closed.contains(&members_scope(group))
-    }
+/// Returns the login or computer names, or the names of groups, of one kind.
+pub(crate) fn names_of(objects: &Objects, kind: ObjectKind) -> BTreeSet<String> {
+    let name = if kind == ObjectKind::User { "username" } else { "name" };
+    objects.of(kind).filter_map(|patch| text(patch, name)).collect()
 }
 
 pub(crate) fn members_scope(group: Guid) -> Scope {
-    Scope::Members(SourceId::Guid(id(group)), Via::Explicit)
+    Scope::Members(id(group), Via::Explicit)
 }
 
 pub(crate) fn text(patch: &Patch, name: &str) -> Option<String> {
-    patch.attributes.text(&tenantry::model::AttributeName::parse(name)).map(str::to_owned)
+    patch.attributes.text(&AttributeName::parse(name)).map(str::to_owned)
 }
 
-pub(crate) fn uuid(id: &SourceId) -> Uuid {
-    match id {
-        SourceId::Guid(guid) => *guid,
-        other => panic!("{other:?} is no GUID"),
-    }
+pub(crate) fn id(guid: Guid) -> SourceId {
+    SourceId::Guid(Uuid::from_bytes_le(guid.to_wire()))
 }
 
-pub(crate) fn id(guid: Guid) -> Uuid {
-    Uuid::from_bytes_le(guid.to_wire())
+pub(crate) fn ids(guids: &[Guid]) -> BTreeSet<SourceId> {
+    guids.iter().map(|guid| id(*guid)).collect()
 }
 
 pub(crate) fn object(kind: ObjectKind, guid: Guid) -> ObjectRef {
-    ObjectRef { key: ObjectKey { kind, id: SourceId::Guid(id(guid)) }, container: None }
+    ObjectRef { key: ObjectKey { kind, id: id(guid) }, container: None }
 }

@@ -42,7 +42,7 @@ async fn deleted_members_of_any_kind_leave_by_change_numbers() {
         directory.delete(member);
     }
     follower.changes().await;
-    assert_eq!(follower.known.members[&id(team)].keys().copied().collect::<Vec<_>>(), [id(anna)]);
+    assert_eq!(follower.known.members.of(id(team)), BTreeSet::from([id(anna)]));
 }
 
 #[tokio::test]

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tenantry::endpoint::Endpoint;
-use tenantry::model::ObjectKind;
+use tenantry::model::{ObjectKind, SourceId};
 use tenantry_fakes::ldap::{ComputerKind, Directory, Fault, Guid, Settings, When};
-use uuid::Uuid;
 
 use crate::domain::{OLD, OUTSIDE, PEOPLE, ROOT, context, id, running, start_with};
 use crate::known::{Follower, Known, follow};
@@ -195,7 +194,7 @@ impl World {
     }
 
     /// Says what a listing has to give: ids by kind, and members of groups, from the domain alone.
-    fn truth(&self) -> BTreeMap<Uuid, Vec<Uuid>> {
+    fn truth(&self) -> BTreeMap<SourceId, Vec<SourceId>> {
         let mut truth = BTreeMap::new();
         for (guid, kind) in &self.objects {
             if !self.directory.exists(*guid) {
@@ -207,7 +206,7 @@ impl World {
             if !below(PEOPLE) || below(OLD) || !matches || !view::comes_in(&self.directory, *guid) {
                 continue;
             }
-            let mut members: Vec<Uuid> = match kind {
+            let mut members: Vec<SourceId> = match kind {
                 ObjectKind::Group => {
                     let members = self.directory.get(*guid, "member");
                     members.iter().map(|member| id(self.directory.guid_of(member))).collect()
@@ -222,9 +221,9 @@ impl World {
 
     #[track_caller]
     fn compare(&self, known: &Known) {
-        let members = |id: &Uuid| known.members.get(id).map(|members| members.keys().copied().collect());
-        let held: BTreeMap<Uuid, Vec<Uuid>> =
-            known.objects.keys().map(|id| (*id, members(id).unwrap_or_default())).collect();
+        let members = |id: &SourceId| known.members.of(id.clone()).into_iter().collect();
+        let held: BTreeMap<SourceId, Vec<SourceId>> =
+            known.objects.ids().into_iter().map(|id| (id.clone(), members(&id))).collect();
         assert_eq!(held, self.truth(), "the domain itself");
     }
 }

@@ -1,11 +1,12 @@
 //! A first import: complete, side by side, and honest about what it could not read.
 
 use tenantry::ErrorKind;
+use tenantry::endpoint::Endpoint;
 use tenantry::model::{MemberKind, ObjectKind, Scope};
+use tenantry::testkit::Listing;
 use tenantry_fakes::graph::{Call, Fault, GroupKind, Kind, On, Size, Tenant};
 
-use crate::running::{DOMAIN, Listing, list, members_of, read_page, source, start, text};
-use tenantry::endpoint::Endpoint;
+use crate::running::{DOMAIN, list, members_of, source, start, text};
 
 fn seeded() -> Tenant {
     let size = Size {
@@ -31,12 +32,12 @@ fn assert_complete(running: &crate::running::Running, listing: &Listing) {
     for (kind, of) in
         [(Kind::User, ObjectKind::User), (Kind::Group, ObjectKind::Group), (Kind::Device, ObjectKind::Computer)]
     {
-        assert_eq!(listing.count(of), tenant.count(kind) as usize, "{of}");
+        assert_eq!(listing.objects.of(of).count(), tenant.count(kind) as usize, "{of}");
         assert!(listing.closed.contains(&Scope::of(of)), "{of} are closed");
     }
     for group in tenant.ids(Kind::Group) {
         let expected = tenant.members(group).into_iter().map(|(_, id)| source(id)).collect();
-        assert_eq!(listing.members_of(group), expected);
+        assert_eq!(listing.members.of(source(group)), expected);
         assert!(listing.closed.contains(&members_of(group)));
     }
 }
@@ -46,11 +47,11 @@ async fn everything_comes_once_and_every_scope_is_closed() {
     let running = small_pages(seeded()).await;
     let listing = running.listing().await;
     assert_complete(&running, &listing);
-    assert!(listing.times.values().all(|times| *times == 1));
+    listing.assert_once();
     assert!(listing.unreadable.is_empty() && listing.quarantined.is_empty() && listing.withdrawn.is_empty());
     let device = running.tenant.ids(Kind::Device)[0];
     let owner = running.tenant.owners(device)[0];
-    assert_eq!(text(listing.patch(device), "owner"), Some(owner.to_string()));
+    assert_eq!(text(listing.objects.patch(source(device)), "owner"), Some(owner.to_string()));
     assert!(
         running.fake.log().all().iter().all(|line| line.status.is_some_and(|status| status < 400)),
         "nothing is refused"
@@ -76,21 +77,23 @@ async fn what_changes_meanwhile_comes_in_the_same_listing_and_once_more_behind_i
     let mut pager = endpoint.snapshot(&running.cx, None).await.unwrap();
     let mut listing = Listing::default();
     for _ in 0..4 {
-        read_page(&mut pager, &mut listing).await.unwrap();
+        listing.read_page(&mut *pager).await.unwrap();
     }
-    let gone = *running.tenant.ids(Kind::User).iter().find(|id| listing.objects.contains_key(&source(**id))).unwrap();
+    let gone = *running.tenant.ids(Kind::User).iter().find(|id| listing.objects.has(source(**id))).unwrap();
     running.tenant.delete(gone);
-    while running.tenant.ids(Kind::User).iter().any(|id| !listing.objects.contains_key(&source(*id))) {
-        assert!(read_page(&mut pager, &mut listing).await.unwrap(), "users are listed to their end");
+    while running.tenant.ids(Kind::User).iter().any(|id| !listing.objects.has(source(*id))) {
+        listing.read_page(&mut *pager).await.unwrap();
+        assert!(!listing.has_ended(), "users are listed to their end");
     }
     // No list brings it any more.
     let late = running.tenant.user("late").create();
-    while read_page(&mut pager, &mut listing).await.unwrap() {}
-    assert!(listing.objects.contains_key(&source(late)));
+    listing.read(&mut *pager).await.unwrap();
+    listing.assert_kept();
+    assert!(listing.objects.has(source(late)));
     assert_eq!(listing.withdrawn.iter().map(|key| &key.id).collect::<Vec<_>>(), [&source(gone)]);
     let changes = running.changes(listing.cursor.as_ref().unwrap()).await;
-    assert!(changes.objects.contains_key(&source(late)));
-    assert!(changes.tombstone(gone).is_some());
+    assert!(changes.objects.has(source(late)));
+    assert!(changes.tombstone(source(gone)).is_some());
 }
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn a_group_that_hides_its_members_is_unreadable_without_the_right_and_neve
     let group = tenant.group("Secret", GroupKind::Microsoft365).member(user).hidden_membership().create();
     let running = start(tenant).await;
     let with = running.listing().await;
-    assert!(with.closed.contains(&members_of(group)) && with.members_of(group).contains(&source(user)));
+    assert!(with.closed.contains(&members_of(group)) && with.members.has(source(group), source(user)));
     running.tenant.revoke("Member.Read.Hidden");
     let without = running.listing().await;
     assert!(!without.closed.contains(&members_of(group)));
@@ -193,7 +196,7 @@ async fn an_empty_page_is_not_the_end() {
     running.fake.faults().on(On::call(Call::Users).page(2), Fault::EmptyPage);
     let listing = running.listing().await;
     // Its rows are lost, those of the pages behind it are not.
-    assert_eq!(listing.count(ObjectKind::User), running.tenant.count(Kind::User) as usize - 40);
+    assert_eq!(listing.objects.of(ObjectKind::User).count(), running.tenant.count(Kind::User) as usize - 40);
 }
 
 #[tokio::test]
@@ -231,15 +234,14 @@ async fn at_its_first_checkpoint_a_listing_has_every_range_before_it_that_it_has
     let endpoint = running.endpoint();
     let mut pager = endpoint.snapshot(&running.cx, None).await.unwrap();
     let mut begun = Listing::default();
-    while begun.checkpoints.is_empty() {
-        assert!(read_page(&mut pager, &mut begun).await.unwrap(), "there is a checkpoint");
-    }
+    begun.read_until(&mut *pager, |begun| !begun.checkpoints.is_empty()).await.unwrap();
+    assert!(!begun.has_ended(), "there is a checkpoint");
     drop(pager);
     let rest = list(&endpoint, &running.cx, begun.checkpoints.last()).await.unwrap();
     for kind in [Kind::User, Kind::Group, Kind::Device] {
         let missing = running.tenant.ids(kind).into_iter().find(|id| {
             let id = source(*id);
-            !begun.objects.contains_key(&id) && !rest.objects.contains_key(&id)
+            !begun.objects.has(id.clone()) && !rest.objects.has(id)
         });
         assert_eq!(missing, None, "{kind:?}");
     }

@@ -144,7 +144,7 @@ async fn many_callers_sign_in_once() {
 async fn a_token_that_ends_too_early_is_renewed_once_and_the_listing_goes_on() {
     let running = running().await;
     let listing = running.listing().await;
-    assert_eq!(listing.count(tenantry::model::ObjectKind::User), 1);
+    assert_eq!(listing.objects.of(tenantry::model::ObjectKind::User).count(), 1);
     running.tenant.expire_access_tokens();
     let before = running.sign_ins();
     running.listing().await;

@@ -132,7 +132,7 @@ impl Apply {
     }
 
     /// Gives what is known of an object to the one that takes its place, and removes it.
-    fn hand_over(&self, chunk: &Chunk<'_>, old_no: i64, old_id: &SourceId, row: &Row) -> Result<()> {
+    fn hand_over(&self, chunk: &mut Chunk<'_>, old_no: i64, old_id: &SourceId, row: &Row) -> Result<()> {
         let step = || sql("store an object");
         let new_no = row.object_no();
         if chunk.ground.is_some() {
@@ -164,7 +164,7 @@ impl Apply {
                 update.execute(params![self.target.endpoint_no, old_id.key().0, row.source_id.key().0, new_no])
             })
             .map_err(step())?;
-        remove_object(chunk.transaction, self.target.endpoint_no, old_no, old_id)
+        remove_object(chunk.transaction, &mut chunk.events, (self.target.endpoint_no, old_no), old_id)
     }
 
     /// Has the id that the object would have founded lead to the record that it is in.

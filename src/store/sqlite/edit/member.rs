@@ -99,6 +99,40 @@ pub(in super::super) fn groups_by_hand(connection: &Connection, member_no: i64) 
     )
 }
 
+/// Hands the memberships that a record was given by hand on to the one that absorbed it: its row is about to go, and they
+/// are told by the record that they were given to.
+pub(in super::super) fn hand_on_memberships(
+    connection: &Connection,
+    events: &mut Writer<'_>,
+    from_no: i64,
+    into_no: i64,
+) -> Result<()> {
+    let step = || sql("hand memberships on");
+    let customer_no: i64 = connection
+        .prepare_cached("SELECT customer_no FROM records WHERE record_no = ?1")
+        .and_then(|mut query| query.query_row([from_no], |row| row.get(0)))
+        .map_err(step())?;
+    let given = read(connection, "WHERE member_no = ?1 ORDER BY group_no", [from_no])?;
+    if given.is_empty() {
+        return Ok(());
+    }
+    events.of_nobody(|events| {
+        for one in given {
+            tell(events, EventType::MemberRemoved, &one)?;
+            delete(connection, customer_no, one.at)?;
+            let at = (one.at.0, into_no);
+            let new = connection
+                .prepare_cached("INSERT OR IGNORE INTO manual_members VALUES (?1, ?2, ?3)")
+                .and_then(|mut insert| insert.execute([customer_no, at.0, at.1]))
+                .map_err(step())?;
+            if new > 0 {
+                tell(events, EventType::MemberAdded, &ManualMember { at, given: one.member, ..one })?;
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Ends all memberships made by hand of a record and in it, with their events; returns how many.
 pub(in super::super) fn end_memberships(
     connection: &Connection,

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub(super) use change::write_local;
 pub(super) use domain::{forget_addresses, store_domains};
-pub(super) use member::{end_memberships, groups_by_hand, manual_after, members_by_hand};
+pub(super) use member::{end_memberships, groups_by_hand, hand_on_memberships, manual_after, members_by_hand};
 pub(super) use natural::{adopt, look_for, note_conflict, owns_nobody, remember_key, take_over};
 
 use super::join::{Joiner, joins_of, probable};

@@ -11,6 +11,7 @@ use crate::model::{Attributes, Value, names};
 use crate::store::codec;
 use crate::store::sqlite::apply::record_row;
 use crate::store::sqlite::edit;
+use crate::store::sqlite::outbox::Writer;
 use crate::store::sqlite::{damaged, sql};
 
 /// A record that absorbed another, in row form.
@@ -38,7 +39,7 @@ pub(super) fn absorbed_into(connection: &Connection, record_no: i64) -> Result<V
 
 /// Makes records that would have left with an object part of the record that they were absorbed by, for good: the object is
 /// about to be removed, and nothing could be taken apart any more.
-pub(super) fn settle_absorbed(connection: &Connection, object_no: i64) -> Result<()> {
+pub(super) fn settle_absorbed(connection: &Connection, events: &mut Writer<'_>, object_no: i64) -> Result<()> {
     let step = || sql("store local values");
     let found: Vec<(i64, i64)> = connection
         .prepare_cached(
@@ -50,14 +51,13 @@ pub(super) fn settle_absorbed(connection: &Connection, object_no: i64) -> Result
     for (record_no, into_no) in found {
         let Some(kept) = record_row(connection, into_no)? else { continue };
         let Some(gone) = record_row(connection, record_no)? else { continue };
+        edit::hand_on_memberships(connection, events, record_no, into_no)?;
         // Together they show what they showed before.
         edit::write_local(connection, into_no, &kept.local)?;
         for (statement, with) in [
             ("UPDATE absorbed SET parent_no = ?1 WHERE parent_no = ?2", params![into_no, record_no]),
             ("INSERT OR IGNORE INTO adopted_ids VALUES (?1, ?2)", params![into_no, gone.id.0.as_bytes()]),
             ("INSERT OR REPLACE INTO record_ids VALUES (?2, ?1)", params![into_no, gone.id.0.as_bytes()]),
-            ("UPDATE OR IGNORE manual_members SET member_no = ?1 WHERE member_no = ?2", params![into_no, record_no]),
-            ("DELETE FROM manual_members WHERE member_no = ?1", params![record_no]),
             ("DELETE FROM tags WHERE record_no = ?1", params![record_no]),
             ("DELETE FROM conflicts WHERE record_no = ?1 OR other_no = ?1", params![record_no]),
             ("DELETE FROM absorbed WHERE record_no = ?1", params![record_no]),

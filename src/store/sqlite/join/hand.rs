@@ -108,6 +108,10 @@ impl Joiner<'_, '_> {
         if record_of(self.connection, object_no)? != record.0 {
             return Err(unknown_identity(endpoint, source_id).with_context("record", record.1));
         }
+        let mut others = parts(self.connection, None, record.0)?.into_iter().filter(|part| part.object_no != object_no);
+        if !others.any(|part| part.present) && !self.was_added_by_hand(record.0)? {
+            return Err(Error::config("the record has no other identity; there is nothing to take apart"));
+        }
         let (old, new) = self.part_with(record.0, object_no)?;
         let read = |no| load_record(self.connection, no)?.ok_or_else(|| damaged("a record"));
         Ok((read(old)?, read(new)?))
@@ -116,12 +120,8 @@ impl Joiner<'_, '_> {
     /// Splits an object off, and remembers that it does not belong to the others.
     fn part_with(&mut self, record_no: i64, object_no: i64) -> Result<(i64, i64)> {
         let all = parts(self.connection, None, record_no)?;
-        let there: Vec<&Part> = all.iter().filter(|part| part.present).collect();
-        if !there.iter().any(|part| part.object_no == object_no) {
+        if !all.iter().any(|part| part.present && part.object_no == object_no) {
             return Err(Error::config("the identity is gone from its endpoint; there is nothing to take apart"));
-        }
-        if there.len() < 2 && !self.was_added_by_hand(record_no)? {
-            return Err(Error::config("the record has no other identity; there is nothing to take apart"));
         }
         let split = self.split(record_no, &BTreeSet::from([object_no]))?;
         for part in all.iter().filter(|part| part.object_no != object_no) {
@@ -161,6 +161,7 @@ impl Joiner<'_, '_> {
         let all = parts(self.connection, None, from)?;
         let moving: Vec<Part> = all.iter().filter(|part| part.object_no == object_no).cloned().collect();
         check_room(self.connection, &moving, &parts(self.connection, None, to.0)?)?;
+        // Of who is gone nothing is told: the living keeps the record, and is joined with it.
         if all.len() > 1 || self.was_added_by_hand(from)? {
             self.part_with(from, object_no)?;
         }

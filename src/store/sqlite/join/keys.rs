@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::{Anchor, Attributes, ObjectKind};
 use crate::rules::evidence::Persona;
 use crate::store::codec;
+use crate::store::sqlite::outbox::Writer;
 use crate::store::sqlite::{damaged, kind_from_number, sql};
 
 /// Objects of one transaction: each takes a few keys, and each transaction passes all pages of the index.
@@ -140,7 +141,7 @@ pub(in super::super) fn stored_keys(connection: &Connection, object_no: i64) -> 
 }
 
 /// Forgets all that is known of an object's joins: it is about to be removed.
-pub(in super::super) fn forget_object(connection: &Connection, object_no: i64) -> Result<()> {
+pub(in super::super) fn forget_object(connection: &Connection, events: &mut Writer<'_>, object_no: i64) -> Result<()> {
     let step = || sql("forget the joins of an object");
     let keyed: Option<i64> = connection
         .prepare_cached(
@@ -159,5 +160,5 @@ pub(in super::super) fn forget_object(connection: &Connection, object_no: i64) -
     ] {
         connection.prepare_cached(statement).and_then(|mut delete| delete.execute([object_no])).map_err(step())?;
     }
-    super::absorbed::settle_absorbed(connection, object_no)
+    super::absorbed::settle_absorbed(connection, events, object_no)
 }

@@ -14,7 +14,6 @@ use crate::store::sqlite::{damaged, sql};
 pub(super) struct Source {
     pub(super) no: i64,
     name: String,
-    rank: i64,
     /// The name of its own group, once it has one.
     title: Option<String>,
 }
@@ -75,14 +74,12 @@ impl Standing {
         })?;
         let mut query = state
             .prepare_cached(
-                "SELECT endpoint_no, name, rank, group_title FROM endpoints WHERE customer_no = ?1
+                "SELECT endpoint_no, name, group_title FROM endpoints WHERE customer_no = ?1
                  ORDER BY endpoint_no",
             )
             .map_err(step())?;
         let rows = query
-            .query_map([no], |row| {
-                Ok(Source { no: row.get(0)?, name: row.get(1)?, rank: row.get(2)?, title: row.get(3)? })
-            })
+            .query_map([no], |row| Ok(Source { no: row.get(0)?, name: row.get(1)?, title: row.get(2)? }))
             .map_err(step())?;
         let sources = rows.collect::<Result<_, _>>().map_err(step())?;
         Ok(Self { customer: customer.clone(), no, last, dropped, sources })
@@ -102,7 +99,7 @@ impl Standing {
 
     /// Tells whether what is in the index was read from this history, and what follows it is still told.
     fn goes_on_from(&self, state: &Connection, place: &Place) -> Result<bool> {
-        if place.target > self.last || place.position < self.dropped || changes_order(&place.sources, &self.sources) {
+        if place.target > self.last || place.position < self.dropped {
             return Ok(false);
         }
         if place.position == 0 || place.position == self.dropped {
@@ -142,27 +139,6 @@ impl Standing {
         }
         Ok(groups)
     }
-}
-
-/// Tells whether endpoints that were known have another order: records may look different then, and no event says so.
-fn changes_order(before: &[Source], after: &[Source]) -> bool {
-    let order = |sources: &[Source], others: &[Source]| {
-        let mut known: Vec<&Source> =
-            sources.iter().filter(|source| others.iter().any(|other| other.no == source.no)).collect();
-        known.sort_by_key(|source| source.rank);
-        let mut order: Vec<(usize, i64)> = Vec::new();
-        for source in known {
-            let place = match order.last() {
-                Some((place, no)) if sources.iter().any(|s| s.no == *no && s.rank == source.rank) => *place,
-                Some((place, _)) => place + 1,
-                None => 0,
-            };
-            order.push((place, source.no));
-        }
-        order.sort_unstable();
-        order
-    };
-    order(before, after) != order(after, before)
 }
 
 impl Place {

@@ -64,10 +64,10 @@ struct Image {
 impl Image {
     fn of(listing: &Listing) -> Self {
         let mut bodies = BTreeMap::<ObjectKey, Body>::new();
-        for (key, patch) in &listing.objects {
+        for (key, patch) in listing.objects.iter() {
             bodies.entry(key.clone()).or_default().merge(patch);
         }
-        Self { bodies, members: listing.members.clone() }
+        Self { bodies, members: listing.members() }
     }
 
     fn apply(&mut self, changes: &Changes) {

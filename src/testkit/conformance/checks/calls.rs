@@ -67,7 +67,7 @@ pub(super) async fn obey_cancellation(stage: &mut Stage) -> Verdict {
     let mut listing = Listing::default();
     listing.read(stage, &mut *pager, 1).await?;
     stage.cx.cancel().cancel();
-    let until = listing.pages + 1;
+    let until = listing.pages.len() + 1;
     listing.read(stage, &mut *pager, until).await?;
     match &listing.ending {
         Ending::Badly(error) if *error.kind() == ErrorKind::Cancelled => {}
@@ -160,7 +160,7 @@ pub(super) async fn show_no_secret(stage: &mut Stage) -> Verdict {
     let asked = Asked::about(stage).await?;
     let listing = stage.list().await?;
     let cursors = asked.cursor.iter().chain(listing.cursor()).map(Cursor::bytes);
-    let checkpoints = listing.checkpoints.iter().map(|(_, checkpoint)| checkpoint.bytes());
+    let checkpoints = listing.checkpoints.iter().map(Checkpoint::bytes);
     let hidden: Vec<_> = secrets.iter().map(|secret| ("credential", secret.clone())).collect();
     let opaque = cursors.map(|bytes| ("cursor", bytes)).chain(checkpoints.map(|bytes| ("checkpoint", bytes)));
     let hidden = hidden
@@ -172,7 +172,7 @@ pub(super) async fn show_no_secret(stage: &mut Stage) -> Verdict {
     printed.push(format!("{:?}", stage.wait("coverage", stage.endpoint.coverage(&stage.cx)).await?));
     // Again: a token that was fetched meanwhile is to be kept as secret as a password.
     printed.push(format!("{:?}", stage.endpoint));
-    if let Some((_, checkpoint)) = listing.checkpoints.first() {
+    if let Some(checkpoint) = listing.checkpoints.first() {
         let unusable = Checkpoint::new(checkpoint.version().wrapping_add(1_000), checkpoint.bytes());
         let begun = stage.wait("snapshot", stage.endpoint.snapshot(&stage.cx, Some(&unusable))).await?;
         printed.push(format!("{:?} {:?}", begun.err(), stage.endpoint));
@@ -185,8 +185,7 @@ pub(super) async fn show_no_secret(stage: &mut Stage) -> Verdict {
         if made.is_ok() {
             stage.renew();
             printed.push(format!("{:?}", every_call(stage, &asked).await?));
-            let checkpoint = listing.checkpoints.first().map(|(_, checkpoint)| checkpoint);
-            let ending = stage.try_list(checkpoint).await?.ending;
+            let ending = stage.try_list(listing.checkpoints.first()).await?.ending;
             printed.push(format!("{ending:?} {:?}", stage.endpoint));
         }
     }

@@ -63,7 +63,7 @@ pub(super) async fn shows_a_right_lost_on_the_way(stage: &mut Stage) -> Verdict 
         let first = read(stage, &*stage.endpoint).await?;
         stage.remote.withdraw_rights_after(calls).await?;
         let listing = stage.try_list(None).await?;
-        if listing.pages == 0 && matches!(listing.ending, Ending::Badly(_)) {
+        if listing.pages.is_empty() && matches!(listing.ending, Ending::Badly(_)) {
             stage.remote.heal().await?;
             continue;
         }
@@ -99,7 +99,7 @@ pub(super) fn lost(
         }
     }
     for (group, members) in groups {
-        let listed = listing.members.get(group).map_or(0, |listed| listed.intersection(members).count());
+        let listed = listing.members.of(group.clone()).intersection(members).count();
         let scope = Scope::Members(group.clone(), Via::Explicit);
         if listing.has_closed(&scope) && listed < members.len() {
             return Some(format!("{scope} is closed with {listed} of {}", members.len()));

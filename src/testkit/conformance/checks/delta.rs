@@ -115,9 +115,9 @@ pub(super) async fn tells_memberships(stage: &mut Stage) -> Verdict {
         stage.remote.remove_members(small, &members.iter().cloned().collect::<Vec<_>>()).await?;
     }
     let (changes, _) = stage.changes(&cursor).await?;
-    let mut members = listing.members.clone();
+    let mut members = listing.members();
     apply_members(&mut members, &changes);
-    let expect = stage.list().await?.members;
+    let expect = stage.list().await?.members();
     for group in people.groups.keys() {
         let (seen, expected) = (members.get(group), expect.get(group));
         ensure(
@@ -286,7 +286,7 @@ pub(super) async fn closes_no_kind(stage: &mut Stage) -> Verdict {
     ensure(kind.is_none(), "no closed kind", || format!("{kind:?}"))?;
     for scope in &changes.closed {
         let Scope::Members(group, _) = scope else { continue };
-        let before = listing.members.get(group).cloned().unwrap_or_default();
+        let before = listing.members.of(group.clone());
         let came = changes.added.get(group).cloned().unwrap_or_default();
         ensure(before.is_subset(&came), format!("{scope} are closed with all of them"), || {
             format!("{} of {} came", before.intersection(&came).count(), before.len())

@@ -20,7 +20,7 @@ pub(super) async fn repeated_pages_are_an_error(stage: &mut Stage) -> Verdict {
     stage.remote.repeat_pages().await?;
     match stage.try_list(None).await {
         Ok(Listing { ending: Ending::Badly(_), .. }) => Ok(()),
-        Ok(listing) => failed("an error", format!("{:?} after {} pages", listing.ending, listing.pages)),
+        Ok(listing) => failed("an error", format!("{:?} after {} pages", listing.ending, listing.pages.len())),
         Err(Finding::Failed { seen, .. }) => failed("an error", seen),
         Err(other) => Err(other),
     }
@@ -69,7 +69,7 @@ pub(super) async fn id_listing_shows_what_a_snapshot_shows(stage: &mut Stage) ->
             format!("closed: {}", ids.has_closed(&kind))
         })?;
     }
-    ensure(ids.late.is_empty(), "nothing behind a close", || ids.late.join("; "))
+    ensure(ids.breaches.is_empty(), "nothing behind a close", || ids.breaches.join("; "))
 }
 
 /// Nothing but ids.
@@ -78,6 +78,6 @@ pub(super) async fn id_listing_has_no_bodies(stage: &mut Stage) -> Verdict {
     let ids = stage.try_list_ids().await?.ended()?;
     let body = ids.objects.values().find(|patch| !patch.attributes.is_empty());
     ensure(body.is_none(), "no attributes", || format!("{body:?}"))?;
-    let members: usize = ids.members.values().map(std::collections::BTreeSet::len).sum();
+    let members: usize = ids.members.values().map(std::collections::BTreeMap::len).sum();
     ensure(members == 0, "no memberships", || format!("{members}"))
 }

@@ -16,14 +16,14 @@ pub(super) async fn goes_on_behind_every_checkpoint(stage: &mut Stage) -> Verdic
     if whole.checkpoints.is_empty() {
         return not_checked("the listing has no checkpoints: an interruption repeats all of it");
     }
-    for (pages, _) in &whole.checkpoints {
+    for (pages, _) in whole.marks() {
         stage.renew();
         let mut before = Listing::default();
         let mut pager = stage.begin(None).await?;
-        before.read(stage, &mut *pager, *pages).await?;
+        before.read(stage, &mut *pager, pages).await?;
         drop(pager);
         // Where several lists are read side by side, each listing has its own order of pages, and its own checkpoints.
-        let Some((_, checkpoint)) = before.checkpoints.iter().find(|(at, _)| at == pages) else { continue };
+        let Some((_, checkpoint)) = before.marks().find(|(at, _)| *at == pages) else { continue };
         stage.renew();
         let rest = stage.try_list(Some(checkpoint)).await?.ended()?;
         let twice: Vec<_> = before.keys().intersection(&rest.keys()).cloned().collect();
@@ -32,12 +32,12 @@ pub(super) async fn goes_on_behind_every_checkpoint(stage: &mut Stage) -> Verdic
         ensure(missing.is_empty() && twice.is_empty(), format!("behind page {pages} exactly the rest"), || {
             format!("{} objects in neither part, {} in both: {missing:?} {twice:?}", missing.len(), twice.len())
         })?;
-        let mut members: Members = before.members.clone();
-        for (group, more) in &rest.members {
-            members.entry(group.clone()).or_default().extend(more.iter().cloned());
+        let mut members = before.members();
+        for (group, more) in rest.members() {
+            members.entry(group).or_default().extend(more);
         }
         members.retain(|_, members| !members.is_empty());
-        let mut all = whole.members.clone();
+        let mut all = whole.members();
         all.retain(|_, members| !members.is_empty());
         ensure(members == all, format!("the memberships around page {pages} add up"), || {
             format!("{} in both parts, {} in one listing", count(&members), count(&all))
@@ -57,7 +57,7 @@ fn count(members: &Members) -> usize {
 pub(super) async fn refuses_an_unusable_checkpoint(stage: &mut Stage) -> Verdict {
     stage.populate().await?;
     let listing = stage.list().await?;
-    let Some((_, good)) = listing.checkpoints.first() else {
+    let Some(good) = listing.checkpoints.first() else {
         return not_checked("the listing has no checkpoints");
     };
     let (version, bytes) = (good.version(), good.bytes());
@@ -96,7 +96,7 @@ pub(super) async fn takes_the_cursor_before_the_data(stage: &mut Stage) -> Verdi
         return not_checked("the endpoint has no deltas");
     }
     let people = stage.populate().await?;
-    let pages = stage.list().await?.pages;
+    let pages = stage.list().await?.pages.len();
     for at in 1..=pages {
         let mut pager = stage.begin(None).await?;
         let mut listing = Listing::default();
@@ -125,7 +125,7 @@ pub(super) async fn tells_the_first_cursor(stage: &mut Stage) -> Verdict {
         return not_checked("the endpoint has no deltas");
     }
     stage.populate().await?;
-    let pages: Vec<_> = stage.list().await?.checkpoints.iter().map(|(pages, _)| *pages).collect();
+    let pages: Vec<_> = stage.list().await?.marks().map(|(pages, _)| pages).collect();
     if pages.is_empty() {
         return not_checked("the listing has no checkpoints: an interruption repeats all of it");
     }
@@ -135,7 +135,7 @@ pub(super) async fn tells_the_first_cursor(stage: &mut Stage) -> Verdict {
         let mut pager = stage.begin(None).await?;
         before.read(stage, &mut *pager, at).await?;
         drop(pager);
-        let Some((_, checkpoint)) = before.checkpoints.last().cloned() else { continue };
+        let Some(checkpoint) = before.checkpoints.last().cloned() else { continue };
         let late = stage.remote.put_user(&person(5_000 + at)).await?;
         let mut changed = vec![late];
         let listed = before.keys().into_iter().find(|key| key.kind == ObjectKind::User);

@@ -2,7 +2,7 @@
 
 use super::super::reading::{Ending, Listing};
 use super::super::report::{Verdict, ensure, failed};
-use super::super::stage::{Population, Stage};
+use super::super::stage::{Population, Stage, key};
 use super::coverage::lost;
 use crate::model::{ObjectKind, Scope, Via};
 
@@ -49,7 +49,7 @@ fn every_end_is_whole(people: &Population, listings: &[(u32, Listing)]) -> Verdi
         if matches!(listing.ending, Ending::Well(_)) && missing > 0 {
             return failed(
                 format!("an error, as nobody answered from call {nth} on"),
-                format!("an end after {} pages, with {missing} objects missing", listing.pages),
+                format!("an end after {} pages, with {missing} objects missing", listing.pages.len()),
             );
         }
     }
@@ -117,6 +117,7 @@ pub(super) async fn changes_beside_lose_nothing(stage: &mut Stage) -> Verdict {
         listing.read(stage, &mut *pager, usize::MAX).await?;
     }
     let listing = listing.ended()?;
-    let missing: Vec<_> = left.iter().filter(|(_, user)| !listing.has(ObjectKind::User, user)).collect();
+    let missing: Vec<_> =
+        left.iter().filter(|(_, user)| !listing.objects.contains_key(&key(ObjectKind::User, user))).collect();
     ensure(missing.is_empty(), "everybody whom nobody touched", || format!("{} are missing", missing.len()))
 }

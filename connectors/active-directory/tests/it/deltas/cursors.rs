@@ -22,7 +22,7 @@ async fn a_cursor_of_another_or_a_restored_controller_has_expired_and_a_snapshot
     assert!(follower.has_expired(&follower.cursor).await);
     let mut next = follow(follower.domain).await;
     directory.set("anna", "title", ["Manager"]);
-    assert_eq!(next.changes().await.patches.len(), 1);
+    assert_eq!(next.changes().await.objects.len(), 1);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn of_several_controllers_the_one_of_the_last_run_is_asked() {
     endpoint.coverage(&domain.cx).await.unwrap();
     twin.log().clear();
     let told = changes(&endpoint, &domain.cx, &cursor).await.unwrap().expect("the other one was found");
-    assert_eq!(told.patches.len(), 1);
+    assert_eq!(told.objects.len(), 1);
     assert_eq!(twin.log().binds().len(), 1);
     // It stays there until the end of the run.
     twin.log().clear();

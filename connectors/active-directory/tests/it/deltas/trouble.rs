@@ -56,8 +56,8 @@ async fn a_connection_that_is_cut_at_any_search_of_a_delta_loses_and_repeats_not
             faults.clear();
             faults.on(When::Search(number), fault.clone());
             let told = follower.tell().await;
-            assert_eq!(told.patches, whole.patches, "{fault:?} at {number}");
-            assert_eq!(told.members, whole.members, "{fault:?} at {number}");
+            assert_eq!(told.objects, whole.objects, "{fault:?} at {number}");
+            assert_eq!(told.began, whole.began, "{fault:?} at {number}");
             assert_eq!(told.closed, whole.closed, "{fault:?} at {number}");
             assert_eq!(told.out_of_scope, whole.out_of_scope, "{fault:?} at {number}");
             assert_eq!(told.gone(), whole.gone(), "{fault:?} at {number}");

@@ -24,10 +24,10 @@ async fn without_the_right_to_replicate_what_can_be_read_is_told() {
         let mut known = Known::listed(&domain).await;
         directory.set(anna, "title", ["Head"]);
         let delta = known.follow(&domain).await;
-        assert!(delta.patches().contains_key(&id(anna)));
+        assert!(delta.objects.has(id(anna)));
         known.check(&domain).await;
         directory.delete(anna);
-        assert!(known.follow(&domain).await.tombstones().contains_key(&id(anna)));
+        assert!(known.follow(&domain).await.tombstone(id(anna)).is_some());
         known.check(&domain).await;
     }
 }
@@ -205,7 +205,7 @@ async fn an_answer_that_fails_is_an_error_and_moves_no_cursor() {
     domain.fake.faults().on(When::FilterContains("objectGUID".into()), fault);
     assert!(delta(&domain.endpoint(), &domain, &known.cursor).await.is_err());
     domain.fake.faults().clear();
-    assert!(known.follow(&domain).await.patches().contains_key(&id(anna)));
+    assert!(known.follow(&domain).await.objects.has(id(anna)));
 }
 
 #[tokio::test]
@@ -221,8 +221,7 @@ async fn a_filter_by_what_is_never_told_forbids_deltas() {
 async fn a_listing_of_ids_asks_for_no_cookie() {
     let domain = start(directory()).await;
     let endpoint = domain.endpoint();
-    let mut listing = crate::domain::Listing::default();
-    crate::domain::read(endpoint.id_listing(&domain.cx).await.unwrap(), &mut listing).await.unwrap();
+    let listing = crate::domain::rest(endpoint.id_listing(&domain.cx).await.unwrap()).await;
     assert!(listing.cursor.is_none() && !listing.objects.is_empty());
     let asked = domain.fake.log().searches();
     assert!(!format!("{asked:?}").contains("isCriticalSystemObject"));
