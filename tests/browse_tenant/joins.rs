@@ -113,4 +113,11 @@ fn a_conflict_is_told_in_words_with_the_names_of_both_and_what_can_be_done() {
     let feed = browse(&state, &["feed", "--user", &by_hand]);
     let merged = feed.lines().find(|line| line.contains("one person with")).unwrap_or_else(|| panic!("{feed}"));
     assert!(merged.contains(&brought), "{merged}");
+
+    // Whoever is named first: the one that was added by hand keeps its id.
+    browse(&state, &["unjoin", &by_hand, endpoint(&lines(&state, &["user", &by_hand])[0]["details"]["record"], 0)]);
+    let all = list(&state, &["users", "--search", address]).0;
+    let apart = all.iter().map(id).find(|one| *one != by_hand).unwrap();
+    let said = browse(&state, &["join", apart, &by_hand]);
+    assert!(said.starts_with(&by_hand) && said.contains(&format!("{apart} was absorbed")), "{said}");
 }
