@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tenantry::endpoint::Action;
-use tenantry::model::{ActionId, CustomerId, EndpointName, ObjectKind, RecordId};
-use tenantry::service::{ActionRequest, RecordResult};
-use tenantry::{Endpoint, Error, Result, Service};
+use tenantry::gate::Clock;
+use tenantry::model::{ActionId, Asked, CustomerId, EndpointName, Happening, ObjectKind, RecordId};
+use tenantry::service::{ActionRequest, ActionResult, RecordResult};
+use tenantry::{Endpoint, Error, ErrorKind, Result, Service};
 use tenantry_config::{EndpointConfig, TenantConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,9 @@ use crate::place::{Place, blocking};
 use crate::status::Ended;
 use crate::table::aligned;
 use crate::words::name_of;
+
+/// After so long it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// What is asked, and of whom.
 #[derive(Debug, Args)]
@@ -80,7 +85,7 @@ impl Wish {
 
 impl From {
     /// Builds the endpoints. Nothing is sent, and nothing written.
-    fn service(&self, place: &Place, state: &Path) -> Result<(Service, CustomerId)> {
+    fn service(&self, place: &Place, state: &Path, named: Option<&str>) -> Result<(Service, CustomerId)> {
         let file = self.config.clone().unwrap_or_else(|| state.with_file_name("tenant.toml"));
         let config = TenantConfig::load(&file)?;
         let customer = config.customer.id.clone();
@@ -91,6 +96,8 @@ impl From {
             .with_context("customer", &customer)
             .with_context("file", file.display()));
         }
+        // Told with those that there are.
+        named.map(|name| config.endpoint(name)).transpose()?;
         let endpoints: Vec<Arc<dyn Endpoint>> =
             config.endpoints.iter().map(EndpointConfig::build).collect::<Result<_>>()?;
         let service = Service::new(Arc::clone(&place.store));
@@ -100,7 +107,7 @@ impl From {
 }
 
 pub(crate) async fn act(place: &Place, state: &Path, acting: &Acting, output: &mut Output) -> Result<(), Ended> {
-    let (service, customer) = acting.from.service(place, state)?;
+    let (service, customer) = acting.from.service(place, state, acting.endpoint.as_deref())?;
     let mut records = Vec::new();
     for id in &acting.ids {
         records.push(find(place, &customer, id).await?);
@@ -109,17 +116,100 @@ pub(crate) async fn act(place: &Place, state: &Path, acting: &Acting, output: &m
     request.id = acting.request.map_or(request.id, ActionId);
     request.endpoint = acting.endpoint.as_ref().map(EndpointName::new).transpose()?;
     let cancel = CancellationToken::new();
-    let acting = service.act(&customer, &request, &records, &cancel);
-    tokio::pin!(acting);
-    let results = loop {
-        tokio::select! {
-            results = &mut acting => break results?,
-            // What is under way is brought to its end, and told.
-            Ok(()) = tokio::signal::ctrl_c(), if !cancel.is_cancelled() => cancel.cancel(),
+    let results = {
+        let (clock, mut quiet) = (Clock::system(), true);
+        let asking = service.act(&customer, &request, &records, &cancel);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                results = &mut asking => break results,
+                // What is under way is brought to its end, and told.
+                Ok(()) = tokio::signal::ctrl_c(), if !cancel.is_cancelled() => cancel.cancel(),
+                () = clock.sleep(QUIET), if quiet => {
+                    quiet = false;
+                    eprintln!("still asking; an endpoint that is not reached is tried again for a minute or two");
+                }
+            }
         }
     };
-    show(place, &customer, &request, &results, output).await?;
-    if results.iter().all(|result| result.result.is_so()) { Ok(()) } else { Err(Ended::NotAll) }
+    let told: Vec<Told> = match results {
+        Ok(results) => results.into_iter().map(Told::new).collect(),
+        Err(error) => {
+            let told = noted(place, &customer, &request, &records, &error).await?;
+            eprintln!("{error}");
+            told
+        }
+    };
+    show(place, &customer, &request, &told, output).await?;
+    if told.iter().all(Told::is_so) { Ok(()) } else { Err(Ended::NotAll) }
+}
+
+/// What became of one record.
+struct Told {
+    record: RecordId,
+    endpoint: Option<EndpointName>,
+    result: String,
+    reason: Option<String>,
+}
+
+impl Told {
+    fn new(of: RecordResult) -> Self {
+        let reason = of.result.error().map(ToString::to_string);
+        Self { record: of.record, endpoint: of.endpoint, result: of.result.as_str().to_owned(), reason }
+    }
+
+    fn is_so(&self) -> bool {
+        self.result == ActionResult::Done.as_str() || self.result == ActionResult::AlreadySo.as_str()
+    }
+}
+
+/// Reads what was noted of each record although the whole failed: an endpoint that could not be asked is the reason of all.
+///
+/// # Errors
+/// The same error again, if it came before anything was noted.
+async fn noted(
+    place: &Place,
+    customer: &CustomerId,
+    request: &ActionRequest,
+    records: &[RecordId],
+    error: &Error,
+) -> Result<Vec<Told>> {
+    if *error.kind() == ErrorKind::Store {
+        return Err(error.clone());
+    }
+    let mut told = Vec::new();
+    for record in records {
+        if told.iter().any(|told: &Told| told.record == *record) {
+            continue;
+        }
+        let asked = asked(place, customer, request, *record).await?.ok_or_else(|| error.clone())?;
+        let result = asked.result.ok_or_else(|| error.clone())?;
+        told.push(Told { record: *record, endpoint: asked.endpoint, result, reason: asked.reason });
+    }
+    Ok(told)
+}
+
+/// Finds what was noted of a record under an id.
+async fn asked(
+    place: &Place,
+    customer: &CustomerId,
+    request: &ActionRequest,
+    record: RecordId,
+) -> Result<Option<Asked>> {
+    let mut before = None;
+    loop {
+        let page = place.directory.happened(customer, Some(record), before.as_ref(), 100).await?;
+        let mut actions = page.entries.into_iter().filter_map(|entry| match entry {
+            Happening::Action(asked) => Some(asked),
+            Happening::Event(_) => None,
+        });
+        let found = actions
+            .find(|asked| asked.record == record && asked.request == request.id && asked.action == request.action);
+        before = page.next;
+        if found.is_some() || before.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Finds a record of the customer; an id that is nobody's is asked of nobody, and told as that.
@@ -135,12 +225,12 @@ async fn show(
     place: &Place,
     customer: &CustomerId,
     request: &ActionRequest,
-    results: &[RecordResult],
+    results: &[Told],
     output: &mut Output,
 ) -> Result<(), Ended> {
     let mut rows = Vec::new();
-    for RecordResult { record, endpoint, result, .. } in results {
-        let reason = result.error().map(ToString::to_string);
+    for told in results {
+        let Told { record, endpoint, result, reason } = told;
         if output.is_json() {
             output.json(&json!({
                 "type": "tenantry.action.result",
@@ -149,8 +239,8 @@ async fn show(
                 "action": request.action,
                 "record": record,
                 "endpoint": endpoint,
-                "result": result.as_str(),
-                "is_so": result.is_so(),
+                "result": result,
+                "is_so": told.is_so(),
                 "reason": reason,
             }))?;
             continue;
@@ -159,7 +249,7 @@ async fn show(
         let known = blocking(move || store.record(&owner, id)).await?;
         let name = known.map(|known| name_of(&known)).unwrap_or_default();
         let endpoint = endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
-        rows.push([record.to_string(), name, endpoint, result.as_str().to_owned(), reason.unwrap_or_default()]);
+        rows.push([record.to_string(), name, endpoint, result.clone(), reason.clone().unwrap_or_default()]);
     }
     if !output.is_json() {
         for line in aligned(["record", "name", "endpoint", "result", "reason"], &rows) {
@@ -176,7 +266,7 @@ pub(crate) async fn possible(
     possible: &Possible,
     output: &mut Output,
 ) -> Result<(), Ended> {
-    let (service, customer) = possible.from.service(place, state)?;
+    let (service, customer) = possible.from.service(place, state, None)?;
     let (_, id) = place.find(ObjectKind::User, &possible.id).await?;
     let available = service.available_actions(&customer, id).await?;
     if output.is_json() {

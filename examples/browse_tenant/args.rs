@@ -67,9 +67,10 @@ pub(crate) enum Command {
     Conflicts,
     /// List users of several endpoints who may be one person and are not joined.
     Probable(Pairs),
-    /// Make one user of two; `unjoin` undoes it.
+    /// Make one user of two, and print whose id stays; `unjoin` undoes it.
     Join(Two),
-    /// Take the identity of an endpoint out of a user: it is a user of its own from then on.
+    /// Take the identity of an endpoint out of a user, or the others, if the record was founded by that one: two users from
+    /// then on.
     Unjoin(Taken),
     /// Move the identity of an endpoint from one user to another.
     Reanchor(Moved),
@@ -93,8 +94,8 @@ pub(crate) enum Command {
 pub(crate) struct UserList {
     #[command(flatten)]
     pub(crate) list: List,
-    /// Only users in this state; may be repeated.
-    #[arg(long = "state", value_name = "STATE")]
+    /// Only users in this state: active, suspended or staged; may be repeated.
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
     pub(crate) states: Vec<State>,
     /// Only users whose second factor is enrolled, not enrolled, or unknown; may be repeated.
     #[arg(long, value_name = "MFA")]
@@ -151,7 +152,7 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) desc: bool,
     /// At most so many; default: 50, of --csv all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) limit: Option<u64>,
     /// Go on behind a page of the same query.
     #[arg(long)]
@@ -177,7 +178,7 @@ pub(crate) struct OneGroup {
     #[arg(long)]
     pub(crate) nested: bool,
     /// At most so many members of a kind.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one)]
     pub(crate) limit: u64,
 }
 
@@ -185,7 +186,7 @@ pub(crate) struct OneGroup {
 #[derive(Debug, Args)]
 pub(crate) struct Part {
     /// At most so many.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = some)]
     pub(crate) limit: u64,
 }
 
@@ -206,11 +207,36 @@ pub(crate) enum YesNo {
 }
 
 /// Whether an account may be used.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum State {
     Active,
     Suspended,
     Staged,
+}
+
+/// Where the state file is named, for those who name it behind the command.
+pub(crate) const STATE_FILE: &str = "the --state of the file goes before the command: browse_tenant --state FILE";
+
+fn state(text: &str) -> Result<State, String> {
+    match text {
+        "active" => Ok(State::Active),
+        "suspended" => Ok(State::Suspended),
+        "staged" => Ok(State::Staged),
+        _ => Err(format!("possible values: active, suspended, staged; {STATE_FILE} users")),
+    }
+}
+
+/// Reads how many records at most.
+pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number, 1 or more".to_owned())
+}
+
+/// Reads how many entries at most.
+pub(crate) fn some(text: &str) -> Result<u64, String> {
+    at_least_one(text)
+        .ok()
+        .filter(|number| *number <= 100_000)
+        .ok_or_else(|| "write a number from 1 to 100000".to_owned())
 }
 
 /// Whether a second factor is enrolled.

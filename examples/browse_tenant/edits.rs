@@ -6,7 +6,6 @@ use tenantry::model::names::{self, Shape};
 use tenantry::model::{AttributeName, CustomerId, Draft, Edit, ObjectKind, Record, Shelf, Value};
 use tenantry::{Error, Result};
 
-use crate::joins::reason;
 use crate::output::Output;
 use crate::place::Place;
 use crate::record::attribute;
@@ -126,21 +125,6 @@ pub(crate) async fn tag(place: &Place, tags: &Tags, output: &mut Output) -> Resu
     let (customer, id) = place.find(ObjectKind::User, &tags.id).await?;
     let record = place.directory.set_tags(&customer, id, &tags.tags).await?;
     show(&customer, &record, "tagged", output)
-}
-
-pub(crate) async fn conflicts(place: &Place, output: &mut Output) -> Result<(), Ended> {
-    for customer in &place.customers {
-        for conflict in place.directory.conflicts(customer).await? {
-            if output.is_json() {
-                output.json(&json!({ "customer": customer, "conflict": conflict }))?;
-                continue;
-            }
-            let others: Vec<String> = conflict.others.iter().map(ToString::to_string).collect();
-            let reason = reason(conflict.reason);
-            output.line(&format!("{}  {} and {}: {reason}", conflict.found_at, conflict.record, others.join(", ")))?;
-        }
-    }
-    Ok(())
 }
 
 fn show(customer: &CustomerId, record: &Record, what: &str, output: &mut Output) -> Result<(), Ended> {

@@ -10,11 +10,12 @@ use tenantry::model::{
 };
 use tenantry::{Error, Result};
 
-use crate::notices;
+use crate::args::some;
 use crate::output::Output;
 use crate::place::{Place, blocking};
 use crate::status::Ended;
 use crate::words::{name_in, name_of, say};
+use crate::{conflict, notices};
 
 /// Entries that are read at once.
 const PAGE: usize = 1000;
@@ -32,7 +33,7 @@ pub(crate) struct FeedPart {
     #[arg(long)]
     dismissed: bool,
     /// At most so many of each part.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = some)]
     limit: u64,
     /// Go on behind a page: of what happened, or of the one part that is named with --only.
     #[arg(long)]
@@ -87,10 +88,12 @@ pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) ->
         let Some(feed) = sort.feed() else { continue };
         let mut query = NoticeQuery { record, ..NoticeQuery::new(feed) };
         query.with_dismissed = part.dismissed;
+        let mut none = true;
         for customer in &customers {
             let (mut after, mut left) = (cursor.clone(), limit);
             loop {
                 let page = place.directory.notices(customer, &query, after.as_ref(), left.min(PAGE)).await?;
+                none &= page.entries.is_empty();
                 for notice in &page.entries {
                     notices::show(customer, customers.len() > 1, notice, output)?;
                 }
@@ -101,6 +104,9 @@ pub(crate) async fn show(place: &Place, part: &FeedPart, output: &mut Output) ->
                 }
             }
             next.insert(feed.as_str().into(), json!(after.filter(|_| customers.len() == 1)));
+        }
+        if none && !part.only.is_empty() && !output.is_json() {
+            output.line(&format!("no {}{}", if cursor.is_some() { "more " } else { "" }, feed.as_str()))?;
         }
     }
     let mut events = None;
@@ -200,7 +206,8 @@ impl<'a> Told<'a> {
         let mut names = HashMap::new();
         for (customer, entry) in entries {
             let Happening::Event(event) = entry else { continue };
-            if let Some(record) = event.data_value().get("record") {
+            // A conflict tells ids only.
+            if let Some(record) = event.data_value().get("record").filter(|record| record.is_object()) {
                 names.entry((customer.clone(), event.subject.clone())).or_insert_with(|| name_in(record));
             }
         }
@@ -230,11 +237,16 @@ impl<'a> Told<'a> {
             EventType::ComputerRemoved => format!("- computer {}", name()),
             EventType::MemberAdded => format!("+ member {}", self.membership(customer, &data).await),
             EventType::MemberRemoved => format!("- member {}", self.membership(customer, &data).await),
-            EventType::UserMerged => format!("~ user {} is the same person as {}", name(), say(&data["absorbed"])),
-            EventType::UserSplit => format!("~ user {} is another person than {}", name(), say(&data["from"])),
+            EventType::UserMerged => {
+                let absorbed = self.named(customer, &data["absorbed"]).await;
+                format!("~ user {}: one person with {absorbed}, which was absorbed", name())
+            }
+            EventType::UserSplit => {
+                format!("~ user {}: another person than {}", name(), self.named(customer, &data["from"]).await)
+            }
             EventType::RecordQuarantined => format!("? set aside a {}: {}", say(&data["kind"]), say(&data["reason"])),
             EventType::AlertRaised => format!("! alert: {}", say(&data["message"])),
-            EventType::ConflictFound => format!("! conflict: {}", say(&data["reason"])),
+            EventType::ConflictFound => format!("! conflict: {}", self.conflict(customer, &data).await),
             EventType::RemovalsParked => {
                 let held = data["held"].as_array().into_iter().flatten();
                 let count: u64 = held.filter_map(|held| held["count"].as_u64()).sum();
@@ -252,6 +264,23 @@ impl<'a> Told<'a> {
                 )
             }
         }
+    }
+
+    async fn conflict(&mut self, customer: &CustomerId, data: &Json) -> String {
+        let record = data["record"].as_str().unwrap_or_default();
+        let name = self.name(customer, record).await;
+        let mut others = Vec::new();
+        for id in data["others"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+            others.push((id.to_owned(), self.name(customer, id).await));
+        }
+        conflict::sentence((record, &name), &others, data["reason"].as_str().unwrap_or_default())
+    }
+
+    /// Returns the name and the id: whom two events tell of may have one name.
+    async fn named(&mut self, customer: &CustomerId, id: &Json) -> String {
+        let id = id.as_str().unwrap_or_default();
+        let name = self.name(customer, id).await;
+        if name == id { name } else { format!("{name} ({id})") }
     }
 
     async fn membership(&mut self, customer: &CustomerId, data: &Json) -> String {

@@ -1,20 +1,26 @@
 //! The commands that join users and take them apart, and who may be joined. The library decides what can be.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::json;
-use tenantry::model::{ConflictReason, CustomerId, EndpointName, Identity, ObjectKind, RecordId, SourceId};
+use tenantry::model::{ConflictReason, CustomerId, EndpointName, Identity, ObjectKind, Record, RecordId, SourceId};
+use tenantry::{Error, ErrorKind};
 
+use crate::args::at_least_one;
+use crate::conflict::why;
 use crate::output::Output;
-use crate::place::{Place, unknown};
+use crate::place::{Place, blocking, unknown};
 use crate::status::Ended;
 use crate::words::name_of;
 
 /// Two users.
 #[derive(Debug, Args)]
 pub(crate) struct Two {
-    /// The user that keeps its id: the id, or the primary address.
+    /// The user that keeps its id, unless it is one that endpoints own and the other one was added by hand: then that one
+    /// does. The id, or the primary address.
     pub(crate) kept: String,
-    /// The user that turned out to be the same person.
+    /// The user that turned out to be the same person; which of the two ids stays is printed.
     pub(crate) absorbed: String,
 }
 
@@ -23,7 +29,8 @@ pub(crate) struct Two {
 pub(crate) struct Taken {
     /// The user's id, or the primary address.
     pub(crate) id: String,
-    /// The endpoint of the identity that does not belong to it; `user` lists them.
+    /// The endpoint of the identity that does not belong to it; `user` lists them. If that one founded the record, it keeps
+    /// the record and its id, and the others leave: what each has then is printed. `NAME:SOURCEID` names one of several.
     pub(crate) endpoint: String,
 }
 
@@ -42,8 +49,8 @@ pub(crate) struct Moved {
 #[derive(Debug, Args)]
 pub(crate) struct Pairs {
     /// At most so many.
-    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: u32,
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one)]
+    pub(crate) limit: u64,
 }
 
 async fn user(place: &Place, text: &str) -> Result<(CustomerId, RecordId), Ended> {
@@ -58,10 +65,35 @@ async fn identity(place: &Place, customer: &CustomerId, id: RecordId, text: &str
     };
     let endpoint = EndpointName::new(endpoint)?;
     let details = place.directory.details(customer, id).await?.ok_or_else(|| unknown(&id.to_string()))?;
-    let found = details.record.identities.into_iter().find(|one| {
+    let all = details.record.identities;
+    let found = all.iter().find(|one| {
         one.endpoint == endpoint && source_id.as_ref().is_none_or(|id| id.to_string() == one.source_id.to_string())
     });
-    found.ok_or_else(|| unknown(text).into())
+    if let Some(found) = found {
+        return Ok(found.clone());
+    }
+    let mut error = Error::new(ErrorKind::NotFound, "the user has no identity of this endpoint")
+        .with_context("user", id)
+        .with_context("endpoint", text);
+    if all.iter().any(|one| one.endpoint == endpoint) {
+        error = Error::new(ErrorKind::NotFound, "the user has no such identity of this endpoint")
+            .with_context("user", id)
+            .with_context("asked", text);
+    }
+    let there: Vec<String> = if source_id.is_some() {
+        all.iter().map(|one| format!("{}:{}", one.endpoint, one.source_id)).collect()
+    } else {
+        all.iter().map(|one| one.endpoint.to_string()).collect()
+    };
+    let there = if there.is_empty() { "none: nobody owns it".to_owned() } else { there.join(", ") };
+    Err(error.with_context("there are", there).into())
+}
+
+/// Says whom a record stands for: its id, its name, and by which identities it is seen.
+fn who(record: &Record) -> String {
+    let of: Vec<String> = record.identities.iter().map(|one| format!("{} {}", one.endpoint, one.source_id)).collect();
+    let of = if of.is_empty() { "no endpoint sees it".to_owned() } else { of.join(", ") };
+    format!("{}  {}: {of}", record.id, name_of(record))
 }
 
 pub(crate) async fn join(place: &Place, two: &Two, output: &mut Output) -> Result<(), Ended> {
@@ -71,7 +103,8 @@ pub(crate) async fn join(place: &Place, two: &Two, output: &mut Output) -> Resul
     if output.is_json() {
         return output.json(&json!({ "customer": customer, "record": record }));
     }
-    output.line(&format!("{}  {}: one with {absorbed}", record.id, name_of(&record)))
+    let gone = if record.id == kept { absorbed } else { kept };
+    output.line(&format!("{}  {}: this id stays, {gone} was absorbed", record.id, name_of(&record)))
 }
 
 pub(crate) async fn unjoin(place: &Place, taken: &Taken, output: &mut Output) -> Result<(), Ended> {
@@ -81,8 +114,8 @@ pub(crate) async fn unjoin(place: &Place, taken: &Taken, output: &mut Output) ->
     if output.is_json() {
         return output.json(&json!({ "customer": customer, "record": kept, "split": split }));
     }
-    output.line(&format!("{}  {}", kept.id, name_of(&kept)))?;
-    output.line(&format!("{}  {}: taken apart", split.id, name_of(&split)))
+    output.line(&who(&kept))?;
+    output.line(&who(&split))
 }
 
 pub(crate) async fn reanchor(place: &Place, moved: &Moved, output: &mut Output) -> Result<(), Ended> {
@@ -93,26 +126,61 @@ pub(crate) async fn reanchor(place: &Place, moved: &Moved, output: &mut Output) 
     if output.is_json() {
         return output.json(&json!({ "customer": customer, "record": record }));
     }
-    output.line(&format!("{}  {}: has {} of {}", record.id, name_of(&record), identity.source_id, identity.endpoint))
+    output.line(&who(&record))
 }
 
 pub(crate) async fn probable(place: &Place, pairs: &Pairs, output: &mut Output) -> Result<(), Ended> {
+    let mut none = true;
     for customer in &place.customers {
         for pair in place.directory.probable_joins(customer, usize::try_from(pairs.limit).unwrap_or(usize::MAX)).await?
         {
+            none = false;
             if output.is_json() {
                 output.json(&json!({ "customer": customer, "probable": pair }))?;
                 continue;
             }
             let (one, other) = pair.records;
+            let (one, other) = (named(place, customer, one).await?, named(place, customer, other).await?);
             output.line(&format!("{one} and {other}: {}", reason(pair.reason)))?;
         }
+    }
+    if none && !output.is_json() {
+        output.line("no users seem to be one person and are not joined")?;
     }
     Ok(())
 }
 
+pub(crate) async fn conflicts(place: &Place, output: &mut Output) -> Result<(), Ended> {
+    let mut none = true;
+    for customer in &place.customers {
+        for conflict in place.directory.conflicts(customer).await? {
+            none = false;
+            if output.is_json() {
+                output.json(&json!({ "customer": customer, "conflict": conflict }))?;
+                continue;
+            }
+            let mut others = Vec::new();
+            for other in &conflict.others {
+                others.push(named(place, customer, *other).await?);
+            }
+            let (record, reason) = (named(place, customer, conflict.record).await?, reason(conflict.reason));
+            output.line(&format!("{}  {record} and {}: {reason}", conflict.found_at, others.join(", ")))?;
+        }
+    }
+    if none && !output.is_json() {
+        output.line("no conflicts")?;
+    }
+    Ok(())
+}
+
+/// Returns id and name of a record.
+async fn named(place: &Place, customer: &CustomerId, id: RecordId) -> Result<String, Ended> {
+    let (store, owner) = (Arc::clone(&place.store), customer.clone());
+    let record = blocking(move || store.record(&owner, id)).await?;
+    Ok(record.map_or_else(|| id.to_string(), |record| format!("{id} {}", name_of(&record))))
+}
+
 /// Spells a reason for people.
-pub(crate) fn reason(reason: ConflictReason) -> String {
-    let reason = serde_json::to_value(reason).unwrap_or_default();
-    reason.as_str().unwrap_or_default().replace('-', " ")
+fn reason(reason: ConflictReason) -> String {
+    why(serde_json::to_value(reason).unwrap_or_default().as_str().unwrap_or_default())
 }

@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::query;
 use crate::status::Ended;
 use crate::table::aligned;
-use crate::words::{cell, name_of};
+use crate::words::{cell, counted, name_of};
 
 /// Records of a page for people.
 const PAGE: u64 = 50;
@@ -31,6 +31,7 @@ pub(crate) async fn computers(place: &Place, list: &ThingList, output: &mut Outp
 }
 
 async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> Result<(), Ended> {
+    query::check(place, &query).await?;
     let cursor = list.cursor.clone().map(PageCursor::new);
     if list.csv {
         // Page by page: nothing is kept of it.
@@ -71,7 +72,7 @@ async fn show(place: &Place, query: Query, list: &List, output: &mut Output) -> 
         output.line(&line)?;
     }
     let about = if count.exact { "" } else { "about " };
-    output.line(&format!("{} of {about}{total} {}s", shown.len(), query.kind))?;
+    output.line(&format!("{} of {about}{}", shown.len(), counted(total, query.kind.as_str())))?;
     match last.next {
         Some(next) => output.line(&format!("more: the same with --cursor {}", next.as_str())),
         None => Ok(()),

@@ -6,6 +6,8 @@
 
 mod act;
 mod args;
+#[path = "../import_tenant/conflict.rs"]
+mod conflict;
 mod edits;
 mod feed;
 mod import_csv;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue};
 use output::Output;
 use place::Place;
 use status::{Ended, status_of};
@@ -33,7 +36,17 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // A wrong option ends the program here, with the status of a wrong configuration.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        // What is like it would be another option, not the one that was meant.
+        if error.kind() == clap::error::ErrorKind::UnknownArgument
+            && let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+            && argument == "--state"
+        {
+            eprintln!("error: {} …", args::STATE_FILE);
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    });
     let logs = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -80,7 +93,7 @@ async fn run(arguments: &Arguments) -> Result<(), Ended> {
         Command::Actions(possible) => act::possible(&place, &arguments.state, possible, &mut output).await?,
         Command::Runs(part) => runs::show(&place, part, &mut output).await?,
         Command::Explain(what) => record::explain(&place, what, &mut output).await?,
-        Command::Conflicts => edits::conflicts(&place, &mut output).await?,
+        Command::Conflicts => joins::conflicts(&place, &mut output).await?,
         Command::Probable(pairs) => joins::probable(&place, pairs, &mut output).await?,
         Command::Join(two) => joins::join(&place, two, &mut output).await?,
         Command::Unjoin(taken) => joins::unjoin(&place, taken, &mut output).await?,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tenantry::model::{AttributeName, CustomerId, ObjectKind, Query, Record, RecordId, SortBy, names};
+use tenantry::model::{
+    AttributeName, CustomerId, Event, EventType, Happening, ObjectKind, Query, Record, RecordId, SortBy, names,
+};
 use tenantry::{Directory, Error, ErrorKind, Result, SqliteStore, Store};
 
 /// An open state file.
@@ -97,8 +99,46 @@ impl Place {
                 return Ok((customer.clone(), id));
             }
         }
-        Err(unknown(text))
+        match self.stands_for(id).await {
+            Some(kept) => {
+                Err(Error::new(ErrorKind::NotFound, "this user was joined with another one and absorbed by it")
+                    .with_context("asked", text)
+                    .with_context("now", kept))
+            }
+            None => Err(unknown(text)),
+        }
     }
+
+    /// Returns the record that absorbed another one, as the newest events tell.
+    async fn stands_for(&self, gone: RecordId) -> Option<RecordId> {
+        for customer in &self.customers {
+            let mut now = gone;
+            // Who absorbed somebody may have been absorbed as well.
+            for _ in 0..8 {
+                let page = self.directory.happened(customer, Some(now), None, 50).await.ok()?;
+                let events = page.entries.iter().filter_map(|entry| match entry {
+                    Happening::Event(event) => Some(event),
+                    Happening::Action(_) => None,
+                });
+                let last = events.into_iter().find_map(|event| absorbed_by(event, now));
+                match last.and_then(|kept| kept.parse().ok()) {
+                    Some(kept) => now = RecordId(kept),
+                    None => break,
+                }
+            }
+            if now != gone {
+                return Some(now);
+            }
+        }
+        None
+    }
+}
+
+/// Returns who absorbed a record, if an event tells that.
+fn absorbed_by(event: &Event, record: RecordId) -> Option<String> {
+    let data = event.data_value();
+    let is = event.event_type == EventType::UserMerged && data["absorbed"] == record.to_string();
+    is.then(|| data["kept"].as_str().map(str::to_owned)).flatten()
 }
 
 fn same_text(a: &str, b: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::args::{One, OneGroup, What};
 use crate::output::Output;
 use crate::place::{Place, unknown};
 use crate::status::Ended;
-use crate::words::{cell, name_of, say};
+use crate::words::{cell, counted, name_of, say};
 
 pub(crate) async fn user(place: &Place, one: &One, output: &mut Output) -> Result<(), Ended> {
     let (customer, id) = place.find(ObjectKind::User, &one.id).await?;
@@ -47,7 +47,11 @@ pub(crate) async fn group(place: &Place, one: &OneGroup, output: &mut Output) ->
     }
     describe(&details, output)?;
     for (kind, total, page) in members.into_iter().filter(|(_, total, _)| *total > 0) {
-        output.line(&format!("{total} {kind}s{}", if one.nested { ", those of member groups too" } else { "" }))?;
+        output.line(&format!(
+            "{}{}",
+            counted(total, kind.as_str()),
+            if one.nested { ", those of member groups too" } else { "" }
+        ))?;
         for found in &page.found {
             let address = cell(&found.record, &names::PRIMARY_EMAIL);
             output.line(&format!("  {}  {} {address}", found.record.id, name_of(&found.record)))?;
@@ -82,7 +86,7 @@ fn describe(details: &Details, output: &mut Output) -> Result<(), Ended> {
     if let Some((imported, all)) = details.members {
         let others = all.saturating_sub(imported);
         let others = if others > 0 { format!(", {others} more that were not imported") } else { String::new() };
-        output.line(&format!("  {imported} direct members{others}"))?;
+        output.line(&format!("  {}{others}", counted(imported, "direct member")))?;
     }
     for group in &details.groups {
         let how = if group.nesting == Nesting::Nested { ", through another group" } else { "" };

@@ -33,6 +33,11 @@ pub(crate) fn cell(record: &Record, name: &AttributeName) -> String {
     }
 }
 
+/// Counts something.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Says a value.
 pub(crate) fn say(value: &Json) -> String {
     match value {

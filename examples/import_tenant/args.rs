@@ -11,7 +11,8 @@ Exit status: 0 done, also when single groups or kinds were not readable, which t
 
 /// Imports users, groups and computers from the directories of one customer into a local state file.
 ///
-/// Without --config it shows a demo tenant, served by a fake directory in this process: no network, nothing kept.
+/// Without --config it shows a demo tenant, served by fake directories in this process: no network is used and nothing
+/// is kept. With `--state FILE` the demo's directory is imported and kept in that file, for `browse_tenant`.
 #[expect(clippy::struct_excessive_bools, reason = "options of a command line are flags")]
 #[derive(Debug, Parser)]
 #[command(name = "import_tenant", after_help = EXIT_STATUS)]
@@ -19,7 +20,7 @@ pub(crate) struct Arguments {
     /// The configuration; see docs/configuration.md.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The state file; default: tenant.db beside the configuration.
+    /// The state file; default: tenant.db beside the configuration. Without --config the demo is kept in it.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Only this endpoint; may be repeated.

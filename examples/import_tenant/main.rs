@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, reason = "an example for the command line speaks to the person in front of it")]
 
 mod args;
+mod conflict;
 mod console;
 mod demo;
 mod demo_cloud;

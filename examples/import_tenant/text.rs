@@ -6,6 +6,7 @@ use serde_json::Value;
 use tenantry::model::{CustomerId, Event, EventType, HeldChange, Outcome, RecordId, names};
 use tenantry::{Result, Service};
 
+use crate::conflict;
 use crate::console::Console;
 use crate::summary::Ended;
 
@@ -141,8 +142,10 @@ impl<'a> Lines<'a> {
     pub(crate) fn new(service: &'a Service, customer: &'a CustomerId, events: &[Event]) -> Self {
         // A record that was removed is in its event only.
         let named = |event: &Event| {
-            let record = event.data_value().get("record").cloned()?;
-            Some((event.subject.clone(), name_of(&record)))
+            let data = event.data_value();
+            // A conflict tells ids only.
+            let record = data.get("record").filter(|record| record.is_object())?;
+            Some((event.subject.clone(), name_of(record)))
         };
         Self { service, customer, names: events.iter().filter_map(named).collect() }
     }
@@ -172,10 +175,37 @@ impl<'a> Lines<'a> {
                 format!("? set aside a {}: {}", text(&data["kind"]), text(&data["reason"]))
             }
             EventType::AlertRaised => format!("! alert     {}", text(&data["message"])),
-            EventType::ConflictFound => format!("! conflict  {data}"),
-            EventType::UserMerged | EventType::UserSplit => format!("~ user      {}", event.event_type.as_str()),
+            EventType::ConflictFound => format!("! conflict  {}", self.conflict(&data)),
+            EventType::UserMerged => {
+                let absorbed = self.named(&data["absorbed"]);
+                let changed = differences(&data);
+                let changed = if changed.is_empty() { changed } else { format!("; {changed}") };
+                format!(
+                    "~ user      {}: one person with {absorbed}, which was absorbed{changed}",
+                    name_of(&data["record"])
+                )
+            }
+            EventType::UserSplit => {
+                format!("~ user      {}: another person than {}", name_of(&data["record"]), self.named(&data["from"]))
+            }
             EventType::RemovalsParked | EventType::ImportFinished => return None,
         })
+    }
+
+    fn conflict(&mut self, data: &Value) -> String {
+        let record = data["record"].as_str().unwrap_or_default();
+        let name = self.name(record);
+        let others = data["others"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let others: Vec<(String, String)> =
+            others.iter().filter_map(Value::as_str).map(|id| (id.to_owned(), self.name(id))).collect();
+        conflict::sentence((record, &name), &others, data["reason"].as_str().unwrap_or_default())
+    }
+
+    /// Returns the name and the id: whom two events tell of may have one name.
+    fn named(&mut self, id: &Value) -> String {
+        let id = id.as_str().unwrap_or_default();
+        let name = self.name(id);
+        if name == id { name } else { format!("{name} ({id})") }
     }
 
     fn membership(&mut self, data: &Value) -> String {

@@ -1,9 +1,13 @@
 //! A check of each endpoint: who answers, which rights, what will not be seen, how much work. Nothing is stored.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use serde::Serialize;
-use tenantry::Error;
 use tenantry::endpoint::{Estimate, Verification};
+use tenantry::gate::Clock;
 use tenantry::store::Totals;
+use tenantry::{Error, ErrorKind};
 
 use crate::console::Console;
 use crate::json;
@@ -11,6 +15,12 @@ use crate::status::{Refusal, Status};
 use crate::summary::{self, Ended, Summary};
 use crate::tenant::{Tenant, temporary};
 use crate::text;
+
+/// After so long it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(3);
+/// And then after so long again.
+const LONG: Duration = Duration::from_secs(20);
+const REMEDY: &str = "check host and port in the url of the endpoint, and the network between";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -29,7 +39,10 @@ pub(crate) async fn run(tenant: &Tenant, console: &Console) -> Result<Status, Re
     let mut outcomes = Vec::new();
     let mut printed = Ok(());
     for chosen in tenant.chosen() {
-        let checked = service.verify(&tenant.customer.id, chosen.name()).await;
+        let checked = said_while_waiting(console, chosen.name().as_str(), async {
+            service.verify(&tenant.customer.id, chosen.name()).await
+        });
+        let checked = checked.await;
         if console.is_json() {
             let line = Line {
                 sort: "tenantry.verification",
@@ -56,10 +69,33 @@ pub(crate) async fn run(tenant: &Tenant, console: &Console) -> Result<Status, Re
     Ok(status)
 }
 
+/// Says now and then what is waited for: a server that is not reached is tried again for a while, in silence.
+async fn said_while_waiting<T>(console: &Console, name: &str, checking: impl Future<Output = T>) -> T {
+    let (clock, mut pause) = (Clock::system(), QUIET);
+    let mut checking = pin!(checking);
+    loop {
+        tokio::select! {
+            checked = &mut checking => return checked,
+            () = clock.sleep(pause) => {
+                console.note(&format!("{name}: no answer yet; what is not reached is tried again for a minute or two; {REMEDY}"));
+                pause = LONG;
+            }
+        }
+    }
+}
+
+/// Says what to do about an error, where it does not say so itself.
+fn remedy(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Unavailable => format!("\n  to do     {REMEDY}"),
+        _ => String::new(),
+    }
+}
+
 fn describe(name: &str, checked: Result<&Verification, &Error>) -> String {
     let verification = match checked {
         Ok(verification) => verification,
-        Err(error) => return format!("{name}: {error}\n"),
+        Err(error) => return format!("{name}: {error}{}\n", remedy(error)),
     };
     let mut lines = vec![
         format!("{name}: {}", verification.identity),

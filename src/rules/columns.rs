@@ -48,16 +48,16 @@ fn plain(name: &str) -> String {
 }
 
 /// Finds out what a column holds, by its name.
-pub(crate) fn column(header: &str, own: &Names) -> Result<Column, &'static str> {
-    let wanted = plain(header);
-    let named = own.iter().find(|(name, _)| plain(name) == wanted).map_or(header, |(_, stands_for)| stands_for);
+pub(crate) fn column(header: &str, own: &Names) -> Result<Column, String> {
+    let mapped = own.iter().find(|(name, _)| is_name_of(name, header)).map(|(_, stands_for)| stands_for.as_str());
+    let named = mapped.unwrap_or(header);
     if named.trim() == NOTHING {
         return Ok(Column::LeftOut);
     }
     if let Some(extra) = named.trim().strip_prefix("attributes.").filter(|extra| *extra != "tags") {
         let name = AttributeName::extra(extra);
         return match names::wrong(ObjectKind::User, &name) {
-            Some((_, remedy)) => Err(remedy),
+            Some((_, remedy)) => Err(remedy.to_owned()),
             None => Ok(Column::Attribute(name, Shape::Free)),
         };
     }
@@ -76,10 +76,22 @@ pub(crate) fn column(header: &str, own: &Names) -> Result<Column, &'static str> 
         .filter(|name| plain(name) == named)
         .map(|name| AttributeName::parse(name))
         .find_map(|name| names::shape(ObjectKind::User, &name).map(|shape| Column::Attribute(name, shape)))
-        .ok_or_else(|| {
-            names::meant(ObjectKind::User, named_as)
-                .unwrap_or("the column means nothing; give it a name of the sample, map it to one, or map it to -")
+        .ok_or_else(|| match (mapped, names::meant(ObjectKind::User, named_as)) {
+            // The column is right: what it was mapped to is not.
+            (Some(wrong), Some(meant)) => format!("it is mapped to {wrong:?}, which is no attribute; {meant}"),
+            (Some(wrong), None) => {
+                format!("it is mapped to {wrong:?}, which is no attribute; map it to a name of the sample, to attributes.NAME, or to -")
+            }
+            (None, Some(meant)) => meant.to_owned(),
+            (None, None) => {
+                "the column means nothing; give it a name of the sample, map it to one, or map it to -".to_owned()
+            }
         })
+}
+
+/// Tells whether an own name is that of a column.
+pub(crate) fn is_name_of(own: &str, header: &str) -> bool {
+    plain(own) == plain(header)
 }
 
 /// Reads a cell. `None` for an empty one, which says nothing.
@@ -139,6 +151,8 @@ mod tests {
             assert_eq!(matches!(found, Column::Tags), tags, "{header}");
             assert_eq!(matches!(found, Column::LeftOut), !tags, "{header}");
         }
+        let wrong: Names = [("Mail".to_owned(), "wrong_name".to_owned())].into();
+        assert!(column("Mail", &wrong).unwrap_err().contains("\"wrong_name\""));
         for (header, told) in [
             ("", "means nothing"),
             ("frist_name", "did you mean first_name?"),

@@ -181,7 +181,13 @@ async fn an_endpoint_that_cannot_be_asked_is_an_error_without_a_secret_and_stays
     let world = World::new().await;
     fs::write(world.folder.path().join("ad.secret"), "canary-wrong-never-print-me").unwrap();
     let (said, results) = world.act(&["suspend", "anna@corp.example"]);
-    assert_eq!((said.status, results.len()), (Some(1), 0), "{said:?}");
+    assert_eq!((said.status, words(&results)), (Some(3), vec!["not-tried"]), "{said:?}");
+    assert_eq!((&results[0]["endpoint"], &results[0]["is_so"]), (&"ad".into(), &false.into()));
+    assert!(results[0]["reason"].as_str().unwrap().contains("unauthenticated"), "{results:?}");
+    let table = run(world.browser(&["act", "suspend", "anna@corp.example", "bert@corp.example"]));
+    assert_eq!((table.status, table.out.matches("not-tried").count()), (Some(3), 2), "{table:?}");
+    let (other, _) = world.act(&["suspend", "anna@corp.example", "--endpoint", "clout"]);
+    assert!(other.status == Some(2) && other.err.contains("the endpoints are ad, cloud"), "{other:?}");
     assert!(said.err.contains("unauthenticated") && !said.err.contains("canary"), "{said:?}");
     assert!(!world.is_disabled("anna"));
     let feed = lines(&world.state(), &["feed", "--user", "anna@corp.example", "--only", "events"]);

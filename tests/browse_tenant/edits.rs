@@ -99,6 +99,31 @@ fn a_table_is_checked_and_added_and_what_is_wrong_is_told() {
     assert_eq!(found[0]["aliases"], serde_json::json!(["a.lee@corp.example", "ann@corp.example"]));
     let missing = run(browser(&state, &["import-csv", "/nowhere/people.csv"]));
     assert_eq!(missing.status, Some(2));
+    assert!(missing.err.contains("/nowhere/people.csv") && missing.err.contains("no such file"), "{missing:?}");
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_told_with_its_file_the_wrong_name_and_the_lines_in_order() {
+    let (folder, state) = copy();
+    let people = folder.path().join("people.csv");
+    let people = people.to_str().unwrap();
+    std::fs::write(people, "Mail,first_name\nbo.berg@corp.example,Bo\nnobody,N\nbo.berg@corp.example,B\n").unwrap();
+    for (arguments, words) in [
+        (&["import-csv", folder.path().to_str().unwrap()][..], &["it is a folder"][..]),
+        (&["import-csv", people, "--map", "Mail=wrong_name"], &["wrong_name", "people.csv"]),
+        (&["import-csv", people, "--map", "Nope=first_name"], &["--map: Nope", "people.csv"]),
+    ] {
+        let said = run(browser(&state, arguments));
+        assert_eq!((said.status, said.out.as_str()), (Some(2), ""), "{said:?}");
+        assert!(words.iter().all(|word| said.err.contains(word)), "{words:?} {said:?}");
+    }
+    std::fs::write(people, "Mail\nwho@corp.example\n").unwrap();
+    browse(&state, &["import-csv", people, "--map", "mail=primary_email"]);
+    // Who is there is found out at the end of a part, a cell that is wrong at once.
+    std::fs::write(people, "Mail\nwho@corp.example\nnobody\n").unwrap();
+    let said = run(browser(&state, &["import-csv", people]));
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines[0].starts_with("line 2") && lines[1].starts_with("line 3"), "{said:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Users of several endpoints that are joined, taken apart and moved by hand: each on a copy of the demo tenant.
 
 use crate::edits::copy;
-use crate::program::{browse, browser, lines, list, run};
+use crate::program::{browse, browser, import, lines, list, run};
 
 /// Users with so many identities, by id.
 fn users(state: &std::path::Path, identities: usize) -> Vec<serde_json::Value> {
@@ -25,7 +25,7 @@ fn users_are_joined_taken_apart_and_moved_by_hand() {
     let one = &single[0];
     let other = single.iter().find(|other| endpoint(other, 0) != endpoint(one, 0)).expect("two endpoints");
     let said = browse(&state, &["join", id(one), id(other)]);
-    assert!(said.contains(&format!("one with {}", id(other))), "{said}");
+    assert!(said.starts_with(id(one)) && said.contains(&format!("{} was absorbed", id(other))), "{said}");
     let joined = lines(&state, &["user", id(one)]);
     assert_eq!(joined[0]["details"]["record"]["identities"].as_array().unwrap().len(), 2);
     let told = browse(&state, &["user", id(one)]);
@@ -34,9 +34,18 @@ fn users_are_joined_taken_apart_and_moved_by_hand() {
     assert!(value.contains("the value of"), "{value}");
     let gone = run(browser(&state, &["user", id(other)]));
     assert_eq!(gone.status, Some(2), "{gone:?}");
+    assert!(gone.err.contains("absorbed") && gone.err.contains(id(one)), "{gone:?}");
 
     let apart = lines(&state, &["unjoin", id(one), endpoint(other, 0)]);
     assert_eq!((apart[0]["record"]["id"].as_str(), apart[0]["split"]["id"].as_str()), (Some(id(one)), Some(id(other))));
+    browse(&state, &["join", id(one), id(other)]);
+    let nope = run(browser(&state, &["unjoin", id(one), "nope"]));
+    let [both, nope] = [format!("{}, {}", endpoint(one, 0), endpoint(other, 0)), nope.err];
+    assert!(nope.contains("endpoint: nope") && nope.contains(&both), "{nope}");
+    let founder = browse(&state, &["unjoin", id(one), endpoint(one, 0)]);
+    let rows: Vec<&str> = founder.lines().collect();
+    assert!(rows[0].starts_with(id(one)) && rows[0].contains(&format!("{} ", endpoint(one, 0))), "{founder}");
+    assert!(rows[1].starts_with(id(other)) && rows[1].contains(&format!("{} ", endpoint(other, 0))), "{founder}");
     let third = single.iter().rev().find(|third| endpoint(third, 0) == endpoint(one, 0)).unwrap();
     let moved = lines(&state, &["reanchor", id(other), endpoint(other, 0), id(third)]);
     assert_eq!(moved[0]["record"]["id"], third["id"]);
@@ -73,4 +82,42 @@ fn whom_several_endpoints_of_the_demo_show_is_one_user() {
     for name in ["Lindqvist", "O'Connell", "Nair", "Fuller"] {
         assert_eq!(list(&state, &["users", "--search", name]).0.len(), 1, "{name}");
     }
+}
+
+#[test]
+fn a_conflict_is_told_in_words_with_the_names_of_both_and_what_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("tenant.db");
+    assert_eq!(import(&state, &["--endpoint", "ad"]).status, Some(0));
+    let address = "tadeyemi@harbour.example";
+    let added = lines(&state, &["add", "user", address, "--first", "Wrong", "--last", "Name"]);
+    let by_hand = id(&added[0]["record"]).to_owned();
+    let said = import(&state, &[]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let conflict = lines(&state, &["conflicts"]).swap_remove(0);
+    let brought = conflict["conflict"]["record"].as_str().unwrap().to_owned();
+    let name = lines(&state, &["user", &brought])[0]["details"]["record"]["display_name"].as_str().unwrap().to_owned();
+    let feed = browse(&state, &["feed", "--user", &by_hand]);
+    for told in [&said.out, &feed] {
+        let line = told.lines().find(|line| line.contains("! conflict")).unwrap_or_else(|| panic!("{told}"));
+        for word in
+            [&*name, "and other names", address, &format!("join {by_hand} {brought}"), "browse_tenant conflicts"]
+        {
+            assert!(line.contains(word), "{word} is not in {line}");
+        }
+        assert!(!line.contains('{'), "{line}");
+    }
+    assert!(!said.out.lines().any(|line| line.contains("+ member     in")), "{said:?}");
+
+    browse(&state, &["join", &by_hand, &brought]);
+    let feed = browse(&state, &["feed", "--user", &by_hand]);
+    let merged = feed.lines().find(|line| line.contains("one person with")).unwrap_or_else(|| panic!("{feed}"));
+    assert!(merged.contains(&brought), "{merged}");
+
+    // Whoever is named first: the one that was added by hand keeps its id.
+    browse(&state, &["unjoin", &by_hand, endpoint(&lines(&state, &["user", &by_hand])[0]["details"]["record"], 0)]);
+    let all = list(&state, &["users", "--search", address]).0;
+    let apart = all.iter().map(id).find(|one| *one != by_hand).unwrap();
+    let said = browse(&state, &["join", apart, &by_hand]);
+    assert!(said.starts_with(&by_hand) && said.contains(&format!("{apart} was absorbed")), "{said}");
 }

@@ -60,3 +60,30 @@ async fn what_would_be_a_formula_is_none_and_a_terminal_is_not_taken_over() {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_stand_below_each_other_whatever_the_names_are_written_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("tenant.db");
+    let mut directory = ScriptedDirectory::new("domain-1");
+    let names = ["Ann Lee", "\u{7530}\u{4e2d} \u{592a}\u{90ce}", &"\u{5c71}".repeat(30)];
+    for (number, name) in (1..).zip(names) {
+        let user = directory.add_user(number, "people");
+        directory.set(&user, names::DISPLAY_NAME, name);
+    }
+    let endpoint = ScriptedEndpoint::new("ad", directory, 500).unwrap();
+    let name = endpoint.info().name.clone();
+    let service = Service::new(Arc::new(SqliteStore::open(&state).unwrap()));
+    let customer = CustomerId::new("c1").unwrap();
+    service.register(Customer::new(customer.clone()), vec![Arc::new(endpoint) as Arc<dyn Endpoint>]).await.unwrap();
+    service.import(&customer, &name, ImportOptions::default()).await.unwrap();
+    let table = browse(&state, &["users"]);
+    // Of the names' characters, those from here on take two columns of a terminal.
+    let width = |text: &str| text.chars().map(|c| if c >= '\u{2e80}' { 2 } else { 1 }).sum::<usize>();
+    let rows = table.lines().filter(|line| line.contains("@corp.example"));
+    let at: Vec<usize> = rows.map(|row| width(&row[..row.find("user").unwrap()])).collect();
+    assert_eq!(at.len(), 3, "{table}");
+    assert!(at.iter().all(|column| *column == at[0]), "{at:?}\n{table}");
+    let group = table.lines().last().unwrap();
+    assert_eq!(group, "3 of 3 users");
+}

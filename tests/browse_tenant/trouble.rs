@@ -9,7 +9,7 @@ use tenantry::testkit::{ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, ImportOptions, Service, SqliteStore};
 
 use crate::demo;
-use crate::program::{browser, list, run};
+use crate::program::{browse, browser, lines, list, run};
 
 #[test]
 fn wrong_options_and_unknown_names_end_with_status_2_and_say_why() {
@@ -17,6 +17,11 @@ fn wrong_options_and_unknown_names_end_with_status_2_and_say_why() {
     let cursor = list(&state, &["users", "--limit", "2"]).1["next"].as_str().unwrap().to_owned();
     for (arguments, word) in [
         (&["users", "--state", "gone"][..], "possible values"),
+        (&["users", "--state", "tenant.db"], "goes before the command"),
+        (&["groups", "--state", "tenant.db"], "goes before the command"),
+        (&["users", "--source", "nope"], "there are: ad, cloud"),
+        (&["groups", "--source", "nope"], "there are: ad, cloud"),
+        (&["users", "--group", "00000000-0000-4000-8000-000000000000"], "nobody"),
         (&["users", "--customer", "nobody"], "harbour"),
         (&["user", "nobody@harbour.example"], "nobody"),
         (&["user", "00000000-0000-4000-8000-000000000000"], "nobody"),
@@ -25,7 +30,8 @@ fn wrong_options_and_unknown_names_end_with_status_2_and_say_why() {
         (&["users", "--group", "Everyone"], "by its id"),
         (&["users", "--nested"], "--group"),
         (&["users", "--csv", "--json"], "--json"),
-        (&["users", "--limit", "0"], "0"),
+        (&["users", "--limit", "0"], "write a number, 1 or more"),
+        (&["feed", "--limit", "100001"], "from 1 to 100000"),
         (&["runs", "--cursor", "5"], "unexpected argument"),
         (&["explain", "nobody", "state"], "nobody"),
         (&[], "Usage"),
@@ -34,6 +40,20 @@ fn wrong_options_and_unknown_names_end_with_status_2_and_say_why() {
         assert_eq!(said.status, Some(2), "{arguments:?}: {said:?}");
         assert!(said.err.contains(word) && said.out.is_empty(), "{arguments:?}: {said:?}");
     }
+}
+
+#[test]
+fn where_there_is_nothing_to_show_that_is_said_to_people() {
+    let state = demo();
+    for (arguments, line) in [
+        (&["conflicts"][..], "no conflicts\n"),
+        (&["feed", "--only", "alerts"], "no alerts\n"),
+        (&["probable"], "no users seem to be one person and are not joined\n"),
+    ] {
+        assert_eq!(browse(&state, arguments), line);
+    }
+    assert!(lines(&state, &["conflicts"]).is_empty());
+    assert!(browse(&state, &["users", "--source", "cloud"]).contains(" users\n"));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What goes wrong: configurations, passwords, one endpoint of two; and that no secret is told of any of it.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use tenantry_fakes::ldap::{FakeLdap, Fault, When};
 
 use crate::program::{command, events_and_summary, run};
@@ -97,6 +100,22 @@ async fn no_output_and_no_log_tells_the_password() {
             assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()), "{path:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_a_server_that_is_not_reached_says_what_it_waits_for() {
+    let world = World::new(1).await;
+    // A port that was just free, and that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = world.folder.path().join("tenant.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(&world.server.ldaps_url(), &format!("ldaps://{free}"))).unwrap();
+    let mut child = world.command(&["--verify"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.starts_with("ad: no answer yet") && line.contains("host and port"), "{line}");
 }
 
 #[test]

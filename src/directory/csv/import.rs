@@ -80,6 +80,8 @@ pub struct CsvReport {
     pub problems: Vec<CsvProblem>,
     /// Columns that a table of people may have and that are not read.
     pub left_out: Vec<String>,
+    /// Own names that are those of no column.
+    pub unused_names: Vec<String>,
     /// Whether the table was read to its end.
     pub complete: bool,
 }
@@ -339,6 +341,8 @@ fn headings(first: &csv::ByteRecord, own: &Names, report: &mut CsvReport) -> Res
             Err(message) => wrong.push(format!("column {title:?}: {message}")),
         }
     }
+    let unused = own.keys().filter(|name| !headings.iter().any(|heading| columns::is_name_of(name, &heading.title)));
+    report.unused_names = unused.cloned().collect();
     if wrong.is_empty() && !headings.iter().any(is_address_of) {
         wrong.push("there is no column primary_email; add it, or map one of yours to it".into());
     }

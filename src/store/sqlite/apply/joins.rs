@@ -11,11 +11,11 @@ use crate::model::{RecordId, SourceId};
 use crate::rules::precedence::Image;
 use crate::store::sqlite::join::{
     Ahead, Evidence, Joiner, Links, Newcomer, OBJECTS_A_CHUNK, backfill, forget_unless_several, has_room, parts,
-    put_keys, staged_persona, stored_keys,
+    persona_in_row, put_keys, stored_keys,
 };
 use crate::store::sqlite::member::record_id;
+use crate::store::sqlite::sql;
 use crate::store::sqlite::stage::{Disposition, Stage};
-use crate::store::sqlite::{damaged, sql};
 
 /// The position behind the last step that only indexes: staged objects have larger numbers.
 const INDEXED: i64 = 1;
@@ -58,30 +58,21 @@ impl Apply {
             return Ok(false);
         }
         let step = || sql("write the index of joins");
-        let staged: Vec<(i64, i64)> = {
-            let mut query = stage
-                .file
-                .prepare_cached(
-                    "SELECT stage_no, disposition FROM objects WHERE stage_no > ?1 AND stage_no % 4 = 0
-                     ORDER BY stage_no LIMIT ?2",
-                )
-                .map_err(step())?;
-            let rows = query
-                .query_map(params![at.unsigned_abs(), OBJECTS_A_CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))
-                .map_err(step())?;
-            rows.collect::<Result<_, _>>().map_err(step())?
-        };
-        let Some((last, _)) = staged.last() else {
-            *at = INDEXED;
-            return Ok(true);
-        };
-        *at = -last;
-        let (mut going, mut coming) = (Vec::new(), Vec::new());
-        for (stage_no, disposition) in staged {
+        let mut query = stage
+            .file
+            .prepare_cached(
+                "SELECT kind, body, anchors, held, stage_no, disposition FROM objects
+                 WHERE stage_no > ?1 AND stage_no % 4 = 0 ORDER BY stage_no LIMIT ?2",
+            )
+            .map_err(step())?;
+        let mut rows = query.query(params![at.unsigned_abs(), OBJECTS_A_CHUNK]).map_err(step())?;
+        let (mut last, mut going, mut coming) = (None, Vec::new(), Vec::new());
+        while let Some(row) = rows.next().map_err(step())? {
+            let stage_no: i64 = row.get(4).map_err(step())?;
+            last = Some(stage_no);
             let object_no = stage_no / 4;
-            let new = staged_persona(chunk.transaction, stage, object_no)?.ok_or_else(|| damaged("a staged object"))?;
-            let new = new.keys();
-            if Disposition::from_number(disposition)? == Disposition::New {
+            let new = persona_in_row(chunk.transaction, stage, object_no, row)?.keys();
+            if Disposition::from_number(row.get(5).map_err(step())?)? == Disposition::New {
                 coming.extend(new.into_iter().map(|key| (key, object_no)));
             } else {
                 let old = stored_keys(chunk.transaction, object_no)?;
@@ -89,6 +80,11 @@ impl Apply {
                 coming.extend(new.difference(&old).map(|key| (*key, object_no)));
             }
         }
+        let Some(last) = last else {
+            *at = INDEXED;
+            return Ok(true);
+        };
+        *at = -last;
         put_keys(chunk.transaction, customer_no, going, coming)?;
         Ok(false)
     }

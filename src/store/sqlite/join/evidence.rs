@@ -121,25 +121,21 @@ impl Ahead {
         let few = evidence.holders.values().filter(|holders| holders.len() <= FEW);
         let others: BTreeSet<i64> =
             few.flat_map(|holders| holders.iter().copied()).filter(|no| !evidence.known.contains_key(no)).collect();
-        let mut keys = BTreeSet::new();
-        for other in &others {
-            let found: Option<(i64, Vec<u8>)> = connection
-                .prepare_cached("SELECT endpoint_no, source_id FROM objects WHERE object_no = ?1")
-                .and_then(|mut query| query.query_row([other], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-                .map_err(sql("read an object"))?;
-            let Some((endpoint_no, id)) = found else { continue };
-            if endpoint_no != stage.endpoint_no {
-                let id = SourceId::from_stored(&id).ok_or_else(|| damaged("a source id"))?;
-                keys.insert((endpoint_no, id.key().0));
+        let (mut keys, mut stored) = (BTreeSet::new(), Vec::new());
+        for other in others {
+            let row = StoredRow::read(connection, other)?;
+            if let Some(row) = row.as_ref().filter(|row| row.endpoint_no != stage.endpoint_no) {
+                keys.insert((row.endpoint_no, row.source_id.key().0));
             }
+            stored.push((other, row));
         }
         let mut ahead = Self::default();
         for (endpoint_no, key) in keys {
             ahead.standings.insert((endpoint_no, key), standing_at(connection, endpoint_no, &SourceKey(key))?);
         }
         let mut found = Evidence::new(connection, Some(stage), ground, Some(&ahead));
-        for other in others {
-            found.known(other)?;
+        for (other, row) in stored {
+            found.know(other, row)?;
         }
         let mut others = found.known;
         ahead.known = evidence.known;
@@ -318,9 +314,11 @@ impl<'a> Evidence<'a> {
         }
         let mut holders: Vec<i64> = self
             .connection
-            .prepare_cached("SELECT object_no FROM join_keys WHERE customer_no = ?1 AND key = ?2 LIMIT ?3")
+            // Without a bound `LIMIT`, for which SQLite would prepare it anew each time.
+            .prepare_cached("SELECT object_no FROM join_keys WHERE customer_no = ?1 AND key = ?2")
             .and_then(|mut query| {
-                query.query_map(params![self.ground.customer_no, key, TOO_MANY + 1], |row| row.get(0))?.collect()
+                let holders = query.query_map(params![self.ground.customer_no, key], |row| row.get(0))?;
+                holders.take(TOO_MANY + 1).collect()
             })
             .map_err(sql("read the index of joins"))?;
         if holders.len() > TOO_MANY {
@@ -337,7 +335,12 @@ impl<'a> Evidence<'a> {
         if let Some(known) = ahead.or_else(|| self.known.get(&object_no)) {
             return Ok(known.clone());
         }
-        let known = match (self.stored(object_no)?, self.stage) {
+        self.know(object_no, StoredRow::read(self.connection, object_no)?)
+    }
+
+    /// The same, once it is known what is stored of it.
+    fn know(&mut self, object_no: i64, row: Option<StoredRow>) -> Result<Option<Rc<Known>>> {
+        let known = match (self.stored(object_no, row)?, self.stage) {
             // What other endpoints show is not staged.
             (Stored::Other(known), _) => known,
             (Stored::Own(known), Some(stage)) => match staged_persona(self.connection, stage, object_no)? {
@@ -354,22 +357,28 @@ impl<'a> Evidence<'a> {
 }
 
 /// Puts together what a staged object will be joined by; `None` if its core is not staged.
-pub(in super::super) fn staged_persona(
+fn staged_persona(connection: &Connection, stage: &Stage, object_no: i64) -> Result<Option<Persona>> {
+    let mut query = stage
+        .file
+        .prepare_cached("SELECT kind, body, anchors, held FROM objects WHERE stage_no = ?1")
+        .map_err(sql("read the stage"))?;
+    let mut rows = query.query([object_no * 4]).map_err(sql("read the stage"))?;
+    let row = rows.next().map_err(sql("read the stage"))?;
+    row.map(|row| persona_in_row(connection, stage, object_no, row)).transpose()
+}
+
+/// The same from a row that begins with kind, body, anchors and what is held back.
+pub(in super::super) fn persona_in_row(
     connection: &Connection,
     stage: &Stage,
     object_no: i64,
-) -> Result<Option<Persona>> {
-    type Row = (i64, Vec<u8>, Option<String>, Option<String>);
-    let row: Option<Row> = stage
-        .file
-        .prepare_cached("SELECT kind, body, anchors, held FROM objects WHERE stage_no = ?1")
-        .and_then(|mut query| {
-            query.query_row([object_no * 4], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()
-        })
-        .map_err(sql("read the stage"))?;
-    let Some((kind, body, anchors, held)) = row else { return Ok(None) };
-    let mut attributes = codec::read_attributes(&body)?;
-    if let Some(held) = held {
+    row: &rusqlite::Row<'_>,
+) -> Result<Persona> {
+    let step = || sql("read the stage");
+    let body = row.get_ref(1).map_err(step())?.as_blob().map_err(|_| damaged("a staged object"))?;
+    let anchors = row.get_ref(2).map_err(step())?.as_str_or_null().map_err(|_| damaged("anchors"))?;
+    let mut attributes = codec::read_attributes(body)?;
+    if let Some(held) = row.get::<_, Option<String>>(3).map_err(step())? {
         let stored: Option<Vec<u8>> = connection
             // Under its new number once it is stored, under the old one before.
             .prepare_cached("SELECT body FROM objects WHERE object_no IN (?1, ?2) ORDER BY object_no = ?1 DESC LIMIT 1")
@@ -383,7 +392,38 @@ pub(in super::super) fn staged_persona(
         let stored = stored.map(|stored| codec::read_attributes(&stored)).transpose()?.unwrap_or_default();
         diff::hold_back(&stored, &mut attributes, &held);
     }
-    persona(kind_from_number(kind)?, &attributes, anchors.as_deref()).map(Some)
+    persona(kind_from_number(row.get(0).map_err(step())?)?, &attributes, anchors)
+}
+
+/// What is stored of an object.
+struct StoredRow {
+    endpoint_no: i64,
+    source_id: SourceId,
+    body: Vec<u8>,
+    anchors: Option<String>,
+    kind: i64,
+}
+
+impl StoredRow {
+    fn read(connection: &Connection, object_no: i64) -> Result<Option<Self>> {
+        type Row = (i64, Vec<u8>, Vec<u8>, Option<String>, i64);
+        let row: Option<Row> = connection
+            .prepare_cached(
+                "SELECT o.endpoint_no, o.source_id, o.body, o.anchors, r.kind
+                 FROM objects o JOIN records r ON r.record_no = o.record_no WHERE object_no = ?1",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+                    .optional()
+            })
+            .map_err(sql("read an object"))?;
+        row.map(|(endpoint_no, source_id, body, anchors, kind)| {
+            let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
+            Ok(Self { endpoint_no, source_id, body, anchors, kind })
+        })
+        .transpose()
+    }
 }
 
 /// An object that is there, and stays, as it is stored.
@@ -395,22 +435,9 @@ enum Stored {
 }
 
 impl Evidence<'_> {
-    fn stored(&self, object_no: i64) -> Result<Stored> {
-        type Row = (i64, Vec<u8>, Vec<u8>, Option<String>, i64);
-        let row: Option<Row> = self
-            .connection
-            .prepare_cached(
-                "SELECT o.endpoint_no, o.source_id, o.body, o.anchors, r.kind
-                 FROM objects o JOIN records r ON r.record_no = o.record_no WHERE object_no = ?1",
-            )
-            .and_then(|mut query| {
-                query
-                    .query_row([object_no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
-                    .optional()
-            })
-            .map_err(sql("read an object"))?;
-        let Some((endpoint_no, source_id, body, anchors, kind)) = row else { return Ok(Stored::Own(None)) };
-        let source_id = SourceId::from_stored(&source_id).ok_or_else(|| damaged("a source id"))?;
+    fn stored(&self, object_no: i64, row: Option<StoredRow>) -> Result<Stored> {
+        let Some(row) = row else { return Ok(Stored::Own(None)) };
+        let StoredRow { endpoint_no, source_id, body, anchors, kind } = row;
         let own = self.stage.filter(|stage| stage.endpoint_no == endpoint_no);
         let known = if self.stays(own, endpoint_no, object_no, &source_id)? {
             let attributes = codec::read_attributes(&body)?;

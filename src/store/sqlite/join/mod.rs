@@ -12,7 +12,7 @@ mod reshape;
 
 pub(super) use absorbed::{absorbed_locals, local_with_absorbed};
 pub(super) use count::{has_joins, live};
-pub(super) use evidence::{Ahead, Evidence, Ground, Links, staged_persona};
+pub(super) use evidence::{Ahead, Evidence, Ground, Links, persona_in_row};
 pub(super) use hand::joins_of;
 pub(super) use keys::{
     OBJECTS_A_CHUNK, backfill, forget_object, forget_unless_several, is_several, put_keys, stored_keys,
