@@ -148,15 +148,18 @@ pub(crate) async fn explain(place: &Place, what: &What, output: &mut Output) -> 
             let before = previous.as_ref().map(|value| format!("; before: {}", say(value))).unwrap_or_default();
             output.line(&format!("  since {at} {by}{run}, event {position}{before}"))
         }
+        None if explained.all_kept && explained.value.is_none() => output.line("  it has never been known"),
+        None if explained.all_kept => output.line("  no event tells of a change"),
         None => output.line("  since when is no longer told: older events are not kept"),
     }
 }
 
-/// Takes the name of an attribute; what is not in the contract's list is one of the others.
+/// Takes the name of an attribute; what is not in the contract's list, and nearly no name of it, is one of the others.
 pub(crate) fn attribute(name: &str) -> AttributeName {
-    let own = ["archived", "missing_since", "lock", "identities"].contains(&name);
+    let own = ["id", "archived", "missing_since", "lock", "identities"].contains(&name);
     let listed = ObjectKind::ALL.iter().any(|kind| names::shape(*kind, &AttributeName::parse(name)).is_some());
-    if own || listed {
+    let slip = ObjectKind::ALL.iter().any(|kind| names::meant(*kind, name).is_some());
+    if own || listed || slip {
         AttributeName::parse(name)
     } else {
         AttributeName::extra(name.trim_start_matches("attributes."))

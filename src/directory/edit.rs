@@ -50,7 +50,9 @@ impl Directory {
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] with the contexts `owner` and `attribute` and a remedy for what an endpoint owns;
-    /// [`ErrorKind::Config`] for values of another sort; [`ErrorKind::NotFound`] for a record that is not there.
+    /// [`ErrorKind::Conflict`] with the context `record` if somebody else has one of the addresses already;
+    /// [`ErrorKind::Config`] for values of another sort and for what is no name of an attribute;
+    /// [`ErrorKind::NotFound`] for a record that is not there.
     pub async fn edit(&self, customer: &CustomerId, id: RecordId, edit: &Edit) -> Result<Record> {
         let edit = edit.clone();
         self.on_store(customer, move |store, customer, now| store.edit(customer, id, &edit, now)).await

@@ -52,7 +52,8 @@ impl Directory {
 
     /// Tells why an attribute has its value: whose it is, what others say, and when it changed last.
     ///
-    /// The last change is looked for among the events that are kept, newest first.
+    /// The last change is looked for among the events that are kept, newest first. Where there is none, `all_kept` tells
+    /// that there never was one from that it may be too long ago.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for an unknown customer.

@@ -282,4 +282,6 @@ pub struct Explained {
     pub overruled: BTreeMap<EndpointName, serde_json::Value>,
     /// Its last change, as far as events are kept.
     pub changed: Option<LastChange>,
+    /// Whether all events are kept: then no event has ever told of a change that is not here.
+    pub all_kept: bool,
 }

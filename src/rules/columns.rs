@@ -54,11 +54,14 @@ pub(crate) fn column(header: &str, own: &Names) -> Result<Column, String> {
     if named.trim() == NOTHING {
         return Ok(Column::LeftOut);
     }
-    if let Some(extra) = named.trim().strip_prefix("attributes.").filter(|extra| !extra.is_empty() && *extra != "tags")
-    {
-        return Ok(Column::Attribute(AttributeName::extra(extra), Shape::Free));
+    if let Some(extra) = named.trim().strip_prefix("attributes.").filter(|extra| *extra != "tags") {
+        let name = AttributeName::extra(extra);
+        return match names::wrong(ObjectKind::User, &name) {
+            Some((_, remedy)) => Err(remedy.to_owned()),
+            None => Ok(Column::Attribute(name, Shape::Free)),
+        };
     }
-    let named = plain(named);
+    let (named_as, named) = (named, plain(named));
     if ["tags", "attributes.tags"].contains(&named.as_str()) {
         return Ok(Column::Tags);
     }
@@ -73,12 +76,16 @@ pub(crate) fn column(header: &str, own: &Names) -> Result<Column, String> {
         .filter(|name| plain(name) == named)
         .map(|name| AttributeName::parse(name))
         .find_map(|name| names::shape(ObjectKind::User, &name).map(|shape| Column::Attribute(name, shape)))
-        .ok_or_else(|| match mapped {
+        .ok_or_else(|| match (mapped, names::meant(ObjectKind::User, named_as)) {
             // The column is right: what it was mapped to is not.
-            Some(wrong) => {
+            (Some(wrong), Some(meant)) => format!("it is mapped to {wrong:?}, which is no attribute; {meant}"),
+            (Some(wrong), None) => {
                 format!("it is mapped to {wrong:?}, which is no attribute; map it to a name of the sample, to attributes.NAME, or to -")
             }
-            None => "the column means nothing; give it a name of the sample, map it to one, or map it to -".to_owned(),
+            (None, Some(meant)) => meant.to_owned(),
+            (None, None) => {
+                "the column means nothing; give it a name of the sample, map it to one, or map it to -".to_owned()
+            }
         })
 }
 
@@ -122,7 +129,7 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_their_names_however_they_are_written_and_by_own_names() {
-        let own: Names = [("Vorname", "first_name"), ("Notiz", "-"), ("Raum", "attributes.Room 1")]
+        let own: Names = [("Vorname", "first_name"), ("Notiz", "-"), ("Raum", "attributes.Room-1")]
             .map(|(name, stands_for)| (name.to_owned(), stands_for.to_owned()))
             .into();
         for (header, expected) in [
@@ -132,7 +139,7 @@ mod tests {
             ("First Name", "first_name"),
             ("VORNAME", "first_name"),
             ("attributes.employee_number", "attributes.employee_number"),
-            ("raum", "attributes.Room 1"),
+            ("raum", "attributes.Room-1"),
         ] {
             let Ok(Column::Attribute(name, _)) = column(header, &own) else { panic!("{header}") };
             assert_eq!(name.as_str(), expected);
@@ -146,8 +153,17 @@ mod tests {
         }
         let wrong: Names = [("Mail".to_owned(), "wrong_name".to_owned())].into();
         assert!(column("Mail", &wrong).unwrap_err().contains("\"wrong_name\""));
-        for header in ["", "frist_name", "dns_name", "attributes."] {
-            assert!(column(header, &own).is_err(), "{header}");
+        for (header, told) in [
+            ("", "means nothing"),
+            ("frist_name", "did you mean first_name?"),
+            ("Frist Name", "did you mean first_name?"),
+            ("dns_name", "means nothing"),
+            ("attributes.", "behind attributes."),
+            ("attributes.room 1", "one word"),
+            ("attributes.first_name", "did you mean first_name?"),
+        ] {
+            let refused = column(header, &own).unwrap_err();
+            assert!(refused.contains(told), "{header}: {refused}");
         }
     }
 

@@ -48,8 +48,11 @@ pub(crate) fn refusal(
     if *name == names::TAGS {
         return refuse("tags are set as a whole", "set the record's tags");
     }
-    let Some(shape) = names::shape(kind, name) else {
-        return refuse("there is no such attribute", "name one of this kind of record, or one below attributes.");
+    let shape = match (names::shape(kind, name), names::wrong(kind, name)) {
+        // What is there of such a name can be taken back, and what an endpoint calls so is called so.
+        (Some(shape), Some(_)) if matches!(wish, Wish::Withdraw) || given.is_some() => shape,
+        (_, Some((reason, remedy))) => return refuse(reason, remedy),
+        (shape, None) => shape?,
     };
     if let Some(lock) = lock
         && is_locked(lock, given, name)
@@ -71,7 +74,24 @@ pub(crate) fn locked(owner: &EndpointName, name: &AttributeName) -> Refusal {
         attribute: name.clone(),
         owner: Some(owner.clone()),
         reason: "the attribute is locked by the endpoint that owns the record",
-        remedy: "change it there, or have the endpoint yield it",
+        remedy: if FACTS.contains(name) {
+            remedy_of_fact(name)
+        } else {
+            "change it there, or have the endpoint yield it"
+        },
+    }
+}
+
+/// Tells how somebody makes true what only the directory can say.
+fn remedy_of_fact(name: &AttributeName) -> &'static str {
+    if *name == names::STATE {
+        "change it there, or ask for it there: suspend or resume the account"
+    } else if *name == names::LOCKED_OUT {
+        "change it there, or ask for it there: unlock the account"
+    } else if *name == names::MUST_CHANGE_PASSWORD {
+        "change it there, or ask for it there: force-password-change"
+    } else {
+        "change it there"
     }
 }
 
@@ -128,10 +148,13 @@ pub(crate) fn unyieldable(name: &AttributeName) -> Option<Refusal> {
     if *name == names::TAGS {
         return refuse("tags never belong to an endpoint", "set the record's tags");
     }
-    if ObjectKind::ALL.iter().all(|kind| names::shape(*kind, name).is_none()) {
-        return refuse("there is no such attribute", "name one of the contract, or one below attributes.");
+    if name.as_extra().is_some_and(|extra| !extra.trim().is_empty()) {
+        // How endpoints call what they give is theirs.
+        return None;
     }
-    None
+    let mut wrong = ObjectKind::ALL.iter().map(|kind| names::wrong(*kind, name));
+    let first = wrong.next().flatten()?;
+    wrong.all(|wrong| wrong.is_some()).then_some(first).and_then(|(reason, remedy)| refuse(reason, remedy))
 }
 
 /// Tells what is wrong with one of these tags.
@@ -240,12 +263,92 @@ mod tests {
     }
 
     #[test]
+    fn names_that_nobody_can_read_or_that_the_contract_has_are_refused_and_own_ones_are_not() {
+        let (long, longest) = ("x".repeat(129), "x".repeat(128));
+        for (kind, name, remedy) in [
+            (ObjectKind::User, "", "attributes.NAME"),
+            (ObjectKind::User, "attributes.", "behind attributes."),
+            (ObjectKind::User, "attributes. ", "one word"),
+            (ObjectKind::User, "attributes.room 1", "one word"),
+            (ObjectKind::User, "attributes.room\u{1b}[2J", "one word"),
+            (ObjectKind::User, "attributes.room=1", "one word"),
+            (ObjectKind::User, &format!("attributes.{long}"), "128 bytes"),
+            (ObjectKind::User, "attributes.primary_email", "did you mean primary_email?"),
+            (ObjectKind::Group, "attributes.description", "did you mean description?"),
+            (ObjectKind::User, "attributes.id", "another name"),
+            (ObjectKind::User, "attributes.lock", "another name"),
+            (ObjectKind::User, "id", "leave it"),
+            (ObjectKind::User, "identities", "leave it"),
+            (ObjectKind::User, "archived", "archive the user"),
+            (ObjectKind::User, "frist_name", "did you mean first_name?"),
+            (ObjectKind::User, "First-Name", "did you mean first_name?"),
+            (ObjectKind::Group, "nmae", "did you mean name?"),
+            (ObjectKind::User, "dns_nmae", "attributes.NAME"),
+            (ObjectKind::User, "shoe_size", "attributes.NAME"),
+        ] {
+            let parsed = AttributeName::parse(name);
+            for wish in [Wish::Change, Wish::Set(&"x".into())] {
+                let refused = refusal(kind, None, None, &parsed, wish).unwrap_or_else(|| panic!("{name:?}"));
+                assert!(refused.remedy.contains(remedy), "{name:?}: {refused}");
+                assert_eq!((refused.attribute.as_str(), &refused.owner), (name, &None));
+            }
+            // What is there of such a name can be taken back.
+            let withdrawn = refusal(kind, None, None, &parsed, Wish::Withdraw);
+            assert_eq!(withdrawn.is_none(), name.starts_with("attributes."), "{name:?}");
+        }
+        for (kind, name) in [
+            (ObjectKind::User, "attributes.frist_name"),
+            (ObjectKind::User, "attributes.description"),
+            (ObjectKind::Group, "attributes.aliases"),
+            (ObjectKind::User, "attributes.b\u{fc}ro"),
+            (ObjectKind::User, "attributes.Badge.number-2"),
+            (ObjectKind::User, &format!("attributes.{longest}")),
+        ] {
+            assert_eq!(refusal(kind, None, None, &AttributeName::parse(name), Wish::Set(&"x".into())), None, "{name}");
+        }
+        let ad = EndpointName::new("ad").unwrap();
+        let given = Some(Given { by: &ad, yielded: true });
+        let named = AttributeName::extra("room 1");
+        assert_eq!(refusal(ObjectKind::User, Some(&lock(&[])), given, &named, Wish::Set(&"x".into())), None);
+        // What connectors tell beyond the contract is taken for no slip.
+        for extra in ["city", "company", "country", "manager", "mobile", "office", "room", "scope", "status", "title"] {
+            assert!(ObjectKind::ALL.iter().all(|kind| names::meant(*kind, extra).is_none()), "{extra}");
+        }
+    }
+
+    #[test]
+    fn the_remedy_for_what_only_a_directory_can_say_is_never_to_yield_it() {
+        let lock = lock(&[]);
+        let given = Some(Given { by: &lock.endpoint, yielded: false });
+        for (name, remedy) in [
+            (names::STATE, "suspend or resume"),
+            (names::LOCKED_OUT, "unlock"),
+            (names::MUST_CHANGE_PASSWORD, "force-password-change"),
+            (names::MFA, "change it there"),
+            (names::KIND, "change it there"),
+        ] {
+            let refused = refusal(ObjectKind::User, Some(&lock), given, &name, Wish::Change).expect("locked");
+            assert_eq!(refused.owner.as_ref(), Some(&lock.endpoint));
+            assert!(refused.remedy.contains(remedy) && !refused.remedy.contains("yield"), "{refused}");
+        }
+        for name in [names::OWNER, names::ENABLED] {
+            let refused = refusal(ObjectKind::Computer, Some(&lock), given, &name, Wish::Change).expect("locked");
+            assert_eq!(refused.remedy, "change it there");
+        }
+    }
+
+    #[test]
     fn what_only_a_directory_can_say_is_never_yielded() {
         for (name, allowed) in [
             (names::STATE, false),
             (names::MFA, false),
             (names::TAGS, false),
             (AttributeName::parse("lock"), false),
+            (AttributeName::parse("frist_name"), false),
+            (AttributeName::extra(""), false),
+            (AttributeName::extra(" "), false),
+            (AttributeName::extra("room 1"), true),
+            (AttributeName::extra("description"), true),
             (names::FIRST_NAME, true),
             (names::DESCRIPTION, true),
             (AttributeName::extra("room"), true),

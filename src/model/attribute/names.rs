@@ -9,6 +9,11 @@ macro_rules! names {
 
         /// Every name, in the order of the numbers under which the store keeps them: only ever appended to.
         pub(crate) const ALL: &[&str] = &[$($text),+];
+
+        /// What to ask whoever has mistyped one, by the same numbers.
+        const DID_YOU_MEAN: &[&str] = &[
+            $(concat!("did you mean ", $text, "? a name of your own is written as attributes.NAME")),+
+        ];
     };
 }
 
@@ -55,6 +60,12 @@ names! {
 
 /// The host's tags on a user: opaque, set by the host alone, a list. What an endpoint gives under this name is not shown.
 pub const TAGS: AttributeName = AttributeName::fixed("attributes.tags");
+
+/// What a record tells beside its attributes: nobody sets it by such a name.
+const OF_RECORDS: &[&str] = &["id", "archived", "missing_since", "lock", "identities", "attributes"];
+
+/// Bytes that a name outside the contract's list may have, behind `attributes.`.
+const LONGEST: usize = 128;
 
 /// The place of each name in the alphabet.
 pub(crate) const RANKS: [u8; ALL.len()] = {
@@ -158,4 +169,59 @@ const fn shape_of(kind: ObjectKind, name: &str) -> Option<Shape> {
         (ObjectKind::Computer, b"enabled") => Shape::Bool,
         _ => return None,
     })
+}
+
+/// Tells what is wrong with a name of this kind of object, and what to do: that it is nearly one of the
+/// contract's, that a record has it already, or that nobody could read it. `None` for a name that can be set.
+pub(crate) fn wrong(kind: ObjectKind, name: &AttributeName) -> Option<(&'static str, &'static str)> {
+    if shape(kind, name).is_none() {
+        return Some(unknown(kind, name.as_str()));
+    }
+    let extra = name.as_extra()?;
+    if extra.is_empty() {
+        return Some(("the attribute has no name", "write one behind attributes."));
+    }
+    if extra.len() > LONGEST {
+        return Some(("the name of the attribute is too long", "give it one of at most 128 bytes"));
+    }
+    if extra.chars().any(|c| c.is_whitespace() || c.is_control() || c == '=') {
+        return Some((
+            "the name of an attribute has no blanks, no control characters and no =",
+            "write it in one word, like attributes.room_1",
+        ));
+    }
+    if OF_RECORDS.contains(&extra) {
+        return Some(("a record has something of this name already", "choose another name"));
+    }
+    let number = usize::from(number_of(extra)?);
+    SHAPES[kind as usize][number].map(|_| ("the contract has an attribute of this name", DID_YOU_MEAN[number]))
+}
+
+/// Tells what is the matter with a name that is none.
+fn unknown(kind: ObjectKind, name: &str) -> (&'static str, &'static str) {
+    if name == "archived" {
+        return ("it is no attribute", "archive the user, or restore it");
+    }
+    if OF_RECORDS.contains(&name) {
+        return ("it is no attribute: it follows from elsewhere", "leave it as it is");
+    }
+    let remedy = meant(kind, name).unwrap_or("name one of this kind of record, or write it as attributes.NAME");
+    ("there is no such attribute", remedy)
+}
+
+/// Asks whoever has mistyped a name of the contract which one was meant; `None` where it is nearly none of this kind
+/// of object.
+pub fn meant(kind: ObjectKind, name: &str) -> Option<&'static str> {
+    // Far longer than any of them; the comparison is quadratic. And one of another kind of object is no mistake.
+    if name.is_empty() || name.len() > 64 || number_of(name).is_some() {
+        return None;
+    }
+    let plain = |name: &str| name.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    let wanted = plain(name);
+    (0..ALL.len())
+        .filter(|number| SHAPES[kind as usize][*number].is_some())
+        .map(|number| (strsim::osa_distance(&wanted, ALL[number]), number))
+        .filter(|(distance, number)| *distance <= (ALL[*number].len() / 4).max(1))
+        .min()
+        .map(|(_, number)| DID_YOU_MEAN[number])
 }

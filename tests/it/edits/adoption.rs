@@ -1,8 +1,8 @@
 //! An endpoint that brings somebody who was added by hand adopts the record; who is not the same person is a conflict.
 
 use tenantry::model::{
-    AttributeName, ConflictReason, Draft, Edit, EventType, HandOver, Outcome, RecordId, Shelf, TombstoneKind, Value,
-    names,
+    AttributeName, ConflictReason, Draft, Edit, EventType, HandOver, ObjectKind, Outcome, RecordId, Shelf,
+    TombstoneKind, Value, names,
 };
 use tenantry::testkit::ScriptedDirectory;
 use tenantry::{Directory, ErrorKind};
@@ -105,11 +105,19 @@ async fn an_address_without_the_names_and_two_candidates_are_conflicts_and_never
     stage.endpoints[0].change(|directory| {
         directory.set(&ScriptedDirectory::id(6), names::ALIASES, Value::list(["Info@corp.example"]));
     });
-    // Two of one natural key: the second gets its address by an edit.
-    let five = |email: &str| Draft::user(email).set(names::FIRST_NAME, "First5").set(names::LAST_NAME, "Last5");
-    let one = directory.add(&customer, &five("user5@corp.example")).await.unwrap();
-    let two = directory.add(&customer, &five("x@corp.example")).await.unwrap();
-    directory.edit(&customer, two.id, &Edit::new().set(names::PRIMARY_EMAIL, "user5@corp.example")).await.unwrap();
+    // Two of one natural key: an endpoint brought the second under another name, and left it behind.
+    let five = Draft::user("user5@corp.example").set(names::FIRST_NAME, "First5").set(names::LAST_NAME, "Last5");
+    let one = directory.add(&customer, &five).await.unwrap();
+    stage.endpoints[1].change(|cloud| {
+        cloud.set(&ScriptedDirectory::id(501), names::PRIMARY_EMAIL, "user5@corp.example");
+    });
+    stage.import(1).await;
+    let two = RecordId::founded_by(&customer, &name("cloud"), ObjectKind::User, &ScriptedDirectory::id(501).key());
+    stage.service.remove_endpoint(&customer, &name("cloud"), HandOver::Unlocked).await.unwrap();
+    stage.endpoints[1].change(|cloud| cloud.delete_as(&ScriptedDirectory::id(501), TombstoneKind::Soft));
+    stage.register().await;
+    let renamed = Edit::new().set(names::FIRST_NAME, "First5").set(names::LAST_NAME, "Last5");
+    let two = directory.edit(&customer, two, &renamed).await.unwrap();
     let before = stage.store().last_position(&customer).unwrap();
     stage.import_all().await;
     stage.check("imported");
@@ -121,6 +129,7 @@ async fn an_address_without_the_names_and_two_candidates_are_conflicts_and_never
     found.sort_unstable_by_key(|(record, ..)| *record);
     let both = |a: RecordId, b: RecordId| if a < b { vec![a, b] } else { vec![b, a] };
     let mut expected = vec![
+        (two.id, ConflictReason::AddressWithOtherNames, vec![one.id]),
         (user_of(&stage, 3), ConflictReason::AddressWithOtherNames, vec![other.id]),
         (user_of(&stage, 4), ConflictReason::AddressWithOtherNames, vec![bare.id]),
         (user_of(&stage, 5), ConflictReason::SeveralCandidates, both(one.id, two.id)),
@@ -134,13 +143,13 @@ async fn an_address_without_the_names_and_two_candidates_are_conflicts_and_never
     for by_hand in [other.id, bare.id, alias.id, one.id, two.id] {
         assert_eq!(record(&stage, by_hand).unwrap().lock, None);
     }
-    assert_eq!(stage.store().totals(&customer).unwrap().users, 33);
+    assert_eq!(stage.store().totals(&customer).unwrap().users, 32);
     // Told once; and over when one side is gone.
     let before = stage.store().last_position(&customer).unwrap();
     stage.import_all().await;
     assert_eq!(count(&stage.events(before), EventType::ConflictFound), 0);
     directory.remove(&customer, other.id).await.unwrap();
-    assert_eq!(directory.conflicts(&customer).await.unwrap().len(), 3);
+    assert_eq!(directory.conflicts(&customer).await.unwrap().len(), 4);
     stage.check("one is removed");
 }
 

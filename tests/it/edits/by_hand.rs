@@ -1,11 +1,13 @@
 //! Users and groups added by hand, and their memberships.
 
 use tenantry::ErrorKind;
-use tenantry::model::{Draft, Edit, EventType, HandOver, ObjectKind, RecordId, TombstoneKind, Value, names};
+use tenantry::model::{
+    AttributeName, Draft, Edit, EventType, HandOver, ObjectKind, RecordId, TombstoneKind, Value, names,
+};
 use tenantry::testkit::ScriptedDirectory;
 
 use super::locks::{imported, record, user_of};
-use crate::operations::name;
+use crate::operations::{Stage, name};
 use crate::world::count;
 
 #[tokio::test]
@@ -53,6 +55,114 @@ async fn an_address_is_somebodys_once() {
     assert_eq!(refused.context("record"), Some(eve.id.to_string().as_str()));
     let held = directory.holders(&customer, ["USER4@corp.example".to_owned(), "nobody@corp.example".into()]).await;
     assert_eq!(held.unwrap().into_values().collect::<Vec<_>>(), [user_of(&stage, 4)]);
+}
+
+#[tokio::test]
+async fn no_edit_gives_a_record_an_address_that_somebody_else_has() {
+    let (mut stage, directory) = imported().await;
+    let (customer, ann, cloud) = (stage.customer.clone(), user_of(&stage, 3), cloud_user(&stage, 501));
+    directory.set_yielded(&customer, &name("ad"), [names::PRIMARY_EMAIL, names::ALIASES]).await.unwrap();
+    let eve = directory.add(&customer, &Draft::user("eve@corp.example")).await.unwrap().id;
+    let bob = directory.add(&customer, &Draft::user("bob@corp.example")).await.unwrap().id;
+    let before = stage.store().last_position(&customer).unwrap();
+    let primary = |address: &str| Edit::new().set(names::PRIMARY_EMAIL, address);
+    let alias = |address: &str| Edit::new().set(names::ALIASES, Value::list([address, "new@corp.example"]));
+    // By going through everybody, and by the index.
+    for indexed in [false, true] {
+        if indexed {
+            directory.catch_up(&[customer.clone()].into()).await.unwrap();
+        }
+        for (who, edit, holder) in [
+            (eve, primary("User3@Corp.example"), ann),
+            (eve, alias("user3@corp.example"), ann),
+            (eve, primary("bob@corp.example"), bob),
+            (eve, alias("Bob@corp.example"), bob),
+            (ann, primary("eve@corp.example"), eve),
+            (ann, alias("EVE@corp.example"), eve),
+            (ann, alias("user4@corp.example"), user_of(&stage, 4)),
+        ] {
+            let refused = directory.edit(&customer, who, &edit).await.unwrap_err();
+            assert_eq!(*refused.kind(), ErrorKind::Conflict, "{edit:?}");
+            assert_eq!(refused.context("record"), Some(holder.to_string().as_str()), "{edit:?}");
+            assert!(refused.message().contains("somebody has this address already"), "{refused}");
+        }
+    }
+    assert_eq!(stage.store().last_position(&customer).unwrap(), before, "nothing is changed or told");
+    stage.check("refused");
+
+    // Its own addresses a record may have however they are written and wherever they stand.
+    let own = primary("EVE@corp.example").set(names::ALIASES, Value::list(["eve@corp.example", "e@corp.example"]));
+    directory.edit(&customer, eve, &own).await.unwrap();
+    directory.edit(&customer, eve, &primary("e@corp.example").withdraw(names::ALIASES)).await.unwrap();
+    // What one gives up another may take, also two of them each other's.
+    directory.edit(&customer, bob, &primary("eve@corp.example")).await.unwrap();
+    directory.edit(&customer, eve, &primary("bob@corp.example")).await.unwrap();
+    stage.check("swapped");
+    // What an endpoint says is still the person's, also while a local value covers it.
+    directory.edit(&customer, ann, &primary("local@corp.example")).await.unwrap();
+    let refused = directory.edit(&customer, eve, &primary("user3@corp.example")).await.unwrap_err();
+    assert_eq!(refused.context("record"), Some(ann.to_string().as_str()));
+    directory.edit(&customer, ann, &Edit::new().withdraw(names::PRIMARY_EMAIL)).await.unwrap();
+    assert_eq!(record(&stage, ann).unwrap().attributes.text(&names::PRIMARY_EMAIL), Some("user3@corp.example"));
+    // So it is of a record that two endpoints bring.
+    directory.join(&customer, ann, cloud).await.unwrap();
+    let refused = directory.edit(&customer, eve, &alias("user501@corp.example")).await.unwrap_err();
+    assert_eq!(refused.context("record"), Some(ann.to_string().as_str()));
+    directory.edit(&customer, ann, &primary("user501@corp.example")).await.unwrap();
+    stage.check("joined");
+}
+
+#[tokio::test]
+async fn neither_edit_nor_draft_takes_a_name_that_the_contract_has_or_that_nearly_is_one() {
+    let (stage, directory) = imported().await;
+    let customer = stage.customer.clone();
+    let eve = directory.add(&customer, &Draft::user("eve@corp.example")).await.unwrap();
+    for (wrong, remedy) in [
+        ("attributes.", "behind attributes."),
+        ("attributes.a b", "one word"),
+        ("attributes.primary_email", "did you mean primary_email?"),
+        ("attributes.identities", "another name"),
+        ("frist_name", "did you mean first_name?"),
+        ("lock", "leave it as it is"),
+    ] {
+        let name = AttributeName::parse(wrong);
+        let draft = Draft::user("new@corp.example").set(name.clone(), "x");
+        let edit = Edit::new().set(name.clone(), "x").set(names::LAST_NAME, "Ray");
+        for refused in [
+            directory.add(&customer, &draft).await.unwrap_err(),
+            directory.edit(&customer, eve.id, &edit).await.unwrap_err(),
+        ] {
+            assert_eq!((refused.kind(), refused.context("attribute")), (&ErrorKind::Config, Some(wrong)), "{refused}");
+            assert!(refused.message().contains(remedy), "{refused}");
+        }
+        let asked = directory.check_edit(&customer, eve.id, &[name]).await.unwrap();
+        assert_eq!(asked[0].attribute.as_str(), wrong);
+    }
+    assert_eq!(record(&stage, eve.id).unwrap(), eve);
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_tells_nothing() {
+    let (mut stage, directory) = imported().await;
+    let customer = stage.customer.clone();
+    let eve = directory.add(&customer, &Draft::user("eve@corp.example")).await.unwrap();
+    let before = stage.store().last_position(&customer).unwrap();
+    for edit in [
+        Edit::new(),
+        Edit::new().set(names::PRIMARY_EMAIL, "eve@corp.example").set(names::STATE, "active"),
+        Edit::new().withdraw(names::LAST_NAME).withdraw(AttributeName::extra("floor")),
+    ] {
+        assert_eq!(directory.edit(&customer, eve.id, &edit).await.unwrap(), eve, "{edit:?}");
+        let withdrawn = Edit::new().withdraw(AttributeName::extra("floor"));
+        directory.edit(&customer, user_of(&stage, 3), &withdrawn).await.unwrap();
+    }
+    assert_eq!(stage.store().last_position(&customer).unwrap(), before);
+    stage.check("nothing");
+}
+
+fn cloud_user(stage: &Stage, number: u128) -> RecordId {
+    let key = ScriptedDirectory::id(number).key();
+    RecordId::founded_by(&stage.customer, &name("cloud"), ObjectKind::User, &key)
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ async fn an_edit_of_what_an_endpoint_owns_is_refused_with_owner_attribute_and_re
     let refused = directory.check_edit(&stage.customer, ann, &asked).await.unwrap();
     let refused: Vec<_> = refused.iter().map(|refusal| refusal.attribute.as_str()).collect();
     assert_eq!(refused, ["last_name", "mfa"]);
+    let edit = Edit::new().set(names::STATE, "suspended");
+    let refused = directory.edit(&stage.customer, ann, &edit).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.context("owner")), (&ErrorKind::Locked, Some("ad")));
+    assert!(refused.message().ends_with("suspend or resume the account"), "{refused}");
     assert_eq!(*directory.remove(&stage.customer, ann).await.unwrap_err().kind(), ErrorKind::Locked);
     let nobody = directory.edit(&stage.customer, RecordId::random(), &edit).await.unwrap_err();
     assert_eq!(*nobody.kind(), ErrorKind::NotFound);

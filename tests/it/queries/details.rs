@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tenantry::model::{
-    AttributeName, CustomerId, EndpointName, Nesting, ObjectKind, Outcome, RecordId, Timestamp, ValueOwner, names,
+    AttributeName, CustomerId, EndpointName, Keep, Nesting, ObjectKind, Outcome, RecordId, Retention, Timestamp,
+    ValueOwner, names,
 };
 use tenantry::testkit::{Lie, ScriptedDirectory, ScriptedEndpoint};
 use tenantry::{Customer, Endpoint, Service, SqliteStore};
@@ -118,7 +119,25 @@ async fn an_attribute_is_explained_by_value_owner_time_and_run() {
     assert_eq!((kept.value, kept.owner, kept.changed.unwrap().run), (Some("First1".into()), ad, Some(first.run)));
     let unknown = explain(names::MFA).await;
     assert_eq!((unknown.value, unknown.owner, unknown.changed), (None, ValueOwner::Nobody, None));
+    assert!(unknown.all_kept, "it was never known");
     assert_eq!(explain(AttributeName::fixed("archived")).await.owner, ValueOwner::Local);
+}
+
+#[tokio::test]
+async fn what_was_never_known_is_told_from_what_changed_too_long_ago() {
+    let world = World::new(directory()).await;
+    world.import_done().await;
+    let person = id_of(&world, ObjectKind::User, 1);
+    let directory = world.service.directory();
+    for (name, dropped) in [(names::MFA, false), (names::FIRST_NAME, true), (names::MFA, true)] {
+        if dropped {
+            let retention = Retention { events: Keep::Last(0), ..Retention::default() };
+            let service = world.service.clone().with_retention(retention);
+            service.apply_retention(&world.customer).await.unwrap();
+        }
+        let told = directory.explain(&world.customer, person, &name).await.unwrap().unwrap();
+        assert_eq!((told.changed, told.all_kept), (None, !dropped), "{name} {dropped}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Values, tags and the shelf of one record, changed by hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{
     AttributeName, Attributes, Edit, EventType, ObjectKind, Record, RecordId, Refusal, Shelf, Timestamp, Value, names,
 };
+use crate::rules::join::addresses;
 use crate::rules::lock::{self, Given, Wish};
 use crate::rules::precedence::{self, Image, Own, compose};
 use crate::store::codec;
@@ -41,6 +42,15 @@ impl Known {
         lock::refusal(self.record.kind, self.record.lock.as_ref(), given, name, wish)
     }
 
+    /// Returns the addresses, folded, that an edit gives to the record and that it does not have.
+    pub(super) fn new_addresses(&self, edit: &Edit) -> BTreeSet<String> {
+        if self.record.kind != ObjectKind::User {
+            return BTreeSet::new();
+        }
+        let own = addresses(&self.record.attributes);
+        addresses(&edit.values).into_iter().filter(|address| !own.contains(address)).collect()
+    }
+
     /// Puts the record together with other local values.
     fn with(&self, local: Attributes, archived: bool) -> Result<Record> {
         let own = Own { id: self.row.id, kind: self.row.kind, local, archived };
@@ -61,7 +71,8 @@ impl Change<'_> {
         Ok((record_no, Known::read(self.transaction, record_no)?))
     }
 
-    pub(super) fn edit(&mut self, id: RecordId, edit: &Edit) -> Result<Record> {
+    /// Changes values. `held` are the addresses that were somebody else's when they were looked for.
+    pub(super) fn edit(&mut self, id: RecordId, edit: &Edit, held: &BTreeMap<String, RecordId>) -> Result<Record> {
         let (record_no, known) = self.read(id)?;
         let set = edit.values.iter().map(|(name, value)| (name, Wish::Set(value)));
         let withdrawn = edit.withdrawn.iter().map(|name| (name, Wish::Withdraw));
@@ -71,6 +82,7 @@ impl Change<'_> {
             let error = Error::from(first.clone()).with_context("record", id);
             return Err(if names.len() > 1 { error.with_context("all refused", names.join(", ")) } else { error });
         }
+        self.refuse_taken(&known.new_addresses(edit), held, Some(record_no))?;
         let mut local = known.row.own.clone();
         // What somebody says of the record now, nothing says from below.
         for name in edit.attributes() {

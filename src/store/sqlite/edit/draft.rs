@@ -35,6 +35,27 @@ fn taken(holder: RecordId) -> Error {
 }
 
 impl Change<'_> {
+    /// Refuses addresses that somebody has, other than the record they are for. `held` are those that were somebody
+    /// else's when they were looked for.
+    pub(super) fn refuse_taken(
+        &self,
+        addresses: &BTreeSet<String>,
+        held: &BTreeMap<String, RecordId>,
+        own_no: Option<i64>,
+    ) -> Result<()> {
+        for address in addresses {
+            let keyed = keyed(self.transaction, self.customer_no, address)?;
+            let holder = match keyed.iter().find(|(record_no, _)| Some(*record_no) != own_no) {
+                Some((record_no, _)) => load_record(self.transaction, *record_no)?.map(|record| record.id),
+                None => held.get(address).copied(),
+            };
+            if let Some(holder) = holder {
+                return Err(taken(holder));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a record. `held` are the addresses that were somebody's when they were looked for.
     pub(super) fn add(&mut self, draft: &Draft, held: &BTreeMap<String, RecordId>) -> Result<Record> {
         let step = || sql("add a record");
@@ -53,15 +74,7 @@ impl Change<'_> {
             return Err(Error::new(ErrorKind::Conflict, "the id belongs to another record; draw a new one")
                 .with_context("record", draft.id));
         }
-        for address in addresses_of(draft) {
-            let holder = match keyed(self.transaction, self.customer_no, &address)?.first() {
-                Some((record_no, _)) => load_record(self.transaction, *record_no)?.map(|record| record.id),
-                None => held.get(&address).copied(),
-            };
-            if let Some(holder) = holder {
-                return Err(taken(holder));
-            }
-        }
+        self.refuse_taken(&addresses_of(draft), held, None)?;
         let record_no: i64 = self
             .transaction
             .query_row("UPDATE numbers SET next = next + 1 WHERE name = 'object' RETURNING next - 1", [], |row| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::error::Result;
 use crate::model::{CustomerId, RecordId};
@@ -18,9 +18,10 @@ fn among(
     connection: &Connection,
     candidates: &BTreeSet<i64>,
     wanted: &BTreeSet<String>,
+    except: Option<i64>,
 ) -> Result<BTreeMap<String, RecordId>> {
     let mut found = BTreeMap::new();
-    for record_no in candidates {
+    for record_no in candidates.iter().filter(|record_no| Some(**record_no) != except) {
         let live = connection
             .prepare_cached("SELECT 1 FROM records WHERE record_no = ?1 AND kind = 0 AND state = 0")
             .and_then(|mut query| query.exists([record_no]))
@@ -37,16 +38,17 @@ fn among(
     Ok(found)
 }
 
-/// Finds who has one of these addresses, which are folded. Nobody else waits meanwhile.
+/// Finds who has one of these addresses, which are folded; `except` for one record. Nobody else waits meanwhile.
 pub(super) fn find(
     store: &SqliteStore,
     customer: &CustomerId,
     wanted: &BTreeSet<String>,
+    except: Option<i64>,
 ) -> Result<BTreeMap<String, RecordId>> {
     let step = || sql("look for addresses");
     let customer_no = store.known_customer(customer)?;
     if let Some(candidates) = holders(store, customer, wanted)? {
-        return among(&store.host(), &candidates, wanted);
+        return among(&store.host(), &candidates, wanted, except);
     }
     let connection = store.connect(4 << 20)?;
     let mut found = BTreeMap::new();
@@ -60,12 +62,13 @@ pub(super) fn find(
         Ok(())
     };
     for statement in [
-        "SELECT id, local FROM records WHERE customer_no = ?1 AND kind = 0 AND state = 0 AND local IS NOT NULL",
+        "SELECT id, local FROM records WHERE customer_no = ?1 AND kind = 0 AND state = 0 AND local IS NOT NULL
+         AND record_no IS NOT ?2",
         "SELECT r.id, o.body FROM objects o JOIN records r USING (record_no)
-         WHERE r.customer_no = ?1 AND r.kind = 0 AND r.state = 0",
+         WHERE r.customer_no = ?1 AND r.kind = 0 AND r.state = 0 AND r.record_no IS NOT ?2",
     ] {
         let mut query = connection.prepare(statement).map_err(step())?;
-        let mut rows = query.query([customer_no]).map_err(step())?;
+        let mut rows = query.query(params![customer_no, except]).map_err(step())?;
         while let Some(row) = rows.next().map_err(step())? {
             let bytes = row.get_ref(1).map_err(step())?.as_blob_or_null().map_err(|_| damaged("an image"))?;
             note(bytes, row.get(0).map_err(step())?)?;

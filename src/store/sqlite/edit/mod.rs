@@ -69,6 +69,17 @@ impl SqliteStore {
         if wanted.is_empty() { Ok(BTreeMap::new()) } else { self.holders(customer, &wanted) }
     }
 
+    /// Finds who else has the addresses that an edit gives to a record.
+    fn held_beside(&self, customer: &CustomerId, id: RecordId, edit: &Edit) -> Result<BTreeMap<String, RecordId>> {
+        let customer_no = self.known_customer(customer)?;
+        let (wanted, own_no) = {
+            let host = self.host();
+            let Some(own_no) = live_no(&host, customer_no, id)? else { return Ok(BTreeMap::new()) };
+            (change::Known::read(&host, own_no)?.new_addresses(edit), own_no)
+        };
+        if wanted.is_empty() { Ok(BTreeMap::new()) } else { holder::find(self, customer, &wanted, Some(own_no)) }
+    }
+
     /// Makes a change and tells of it, in one transaction.
     fn change<T>(
         &self,
@@ -142,7 +153,9 @@ impl Editing for SqliteStore {
     }
 
     fn edit(&self, customer: &CustomerId, id: RecordId, edit: &Edit, now: Timestamp) -> Result<Record> {
-        self.change(customer, now, |change| change.edit(id, edit))
+        // Before the transaction: it may read the whole directory.
+        let held = self.held_beside(customer, id, edit)?;
+        self.change(customer, now, |change| change.edit(id, edit, &held))
     }
 
     fn check_add(&self, customer: &CustomerId, drafts: &[Draft]) -> Result<Vec<Result<()>>> {
@@ -190,7 +203,7 @@ impl Editing for SqliteStore {
     }
 
     fn holders(&self, customer: &CustomerId, addresses: &BTreeSet<String>) -> Result<BTreeMap<String, RecordId>> {
-        holder::find(self, customer, addresses)
+        holder::find(self, customer, addresses, None)
     }
 
     fn join(&self, customer: &CustomerId, kept: RecordId, absorbed: RecordId, now: Timestamp) -> Result<Record> {

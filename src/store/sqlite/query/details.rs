@@ -245,7 +245,7 @@ pub(super) fn explain(view: &View<'_>, id: RecordId, attribute: &AttributeName) 
         overruled.remove(owner);
     }
     let changed = last_change(view, standing, id, attribute)?;
-    Ok(Some(Explained { value, owner, overruled, changed }))
+    Ok(Some(Explained { value, owner, overruled, changed, all_kept: standing.dropped == 0 }))
 }
 
 /// Tells whether local editors have said something of an attribute.

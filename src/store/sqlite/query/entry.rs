@@ -156,7 +156,7 @@ impl Entry {
         Self { kind: kind_number(record.kind), keys, text: searched(record), facets: facets(record, grouped) }
     }
 
-    /// Adds addresses that do not show, because another endpoint's count.
+    /// Adds addresses that do not show, because another endpoint's or a local value counts.
     pub(super) fn also_known_as(&mut self, addresses: impl IntoIterator<Item = String>) {
         for address in addresses {
             let folded = fold::fold(&address);

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::store::sqlite::{look_again, sql};
 
 /// The layout of the index, of its keys and of its words: another one is built anew.
-const LAYOUT: i64 = 4;
+const LAYOUT: i64 = 5;
 /// Bytes of the cache of a connection to the index, and of one to the state file.
 const INDEX_CACHE: i64 = 24 << 20;
 const STATE_CACHE: i64 = 4 << 20;

@@ -12,7 +12,7 @@ use super::pile::{Change, Pile};
 use super::posting::{pack, pack_sorted, split, unpack};
 use super::standing::{Need, Phase, Place, Standing};
 use crate::error::Result;
-use crate::model::{EventType, ObjectKind, Record, RecordId};
+use crate::model::{AttributeName, EventType, ObjectKind, Record, RecordId, names};
 use crate::rules::join::addresses;
 use crate::store::codec::{Reader, unpack_sorted};
 use crate::store::fault;
@@ -362,7 +362,12 @@ impl<'a> Step<'a> {
     fn entry(&self, record_no: i64, record: &Record) -> Result<Entry> {
         let grouped = record.kind != ObjectKind::User || self.is_grouped(record_no)?;
         let mut entry = Entry::of(record_no, record, grouped);
-        if record.kind == ObjectKind::User && record.identities.len() > 1 {
+        // A local value covers an address only where it is yielded.
+        let covers = |name: &AttributeName| {
+            record.lock.as_ref().is_some_and(|lock| lock.yielded.iter().any(|yielded| yielded == name.as_str()))
+        };
+        let several = record.identities.len() > 1 || covers(&names::PRIMARY_EMAIL) || covers(&names::ALIASES);
+        if record.kind == ObjectKind::User && several {
             let images = images(self.state, record_no)?;
             entry.also_known_as(images.iter().flat_map(|image| addresses(&image.attributes)));
         }

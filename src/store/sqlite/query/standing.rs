@@ -26,7 +26,7 @@ pub(super) struct Standing {
     /// Its last event.
     pub(super) last: u64,
     /// The last event that is no longer kept.
-    dropped: u64,
+    pub(super) dropped: u64,
     pub(super) sources: Vec<Source>,
 }
 
