@@ -30,6 +30,9 @@ const SLOWEST: f64 = 0.1;
 /// Debts beyond this many nanoseconds (146 years) are cut off, far below what governor's sums can hold.
 const DEEPEST_DEBT: u64 = 1 << 62;
 
+/// How many buckets this process has made: each has a rank of its own.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// A token bucket for one published quota, shared by all calls that the provider counts together.
 ///
 /// Calls are served in the order in which they ask. A call that costs more than the burst waits until enough
@@ -102,12 +105,8 @@ pub(super) enum Readiness {
 }
 
 impl Bucket {
-    /// Creates a full bucket. [`Quotas`](super::Quotas) makes buckets that several gates share.
+    /// Creates a full bucket; a call that takes several queues first at the one that was made last. [`Quotas`](super::Quotas) makes buckets that several gates share.
     pub fn new(limit: Limit, clock: Clock) -> Self {
-        Self::with_rank(limit, clock, 0)
-    }
-
-    pub(super) fn with_rank(limit: Limit, clock: Clock, rank: u64) -> Self {
         let ledger = Arc::new(Ledger::default());
         let pace = limit.pace(1.0);
         // Governor's start is read from the ledger before its first entry, so its times are the clock's.
@@ -115,6 +114,7 @@ impl Bucket {
         let now = nanos(clock.monotonic());
         ledger.paid_at.store(now, Ordering::Relaxed);
         let state = State { limit, slowed: None, held_burst: None, paused_until: 0, pace, limiter, ledger };
+        let rank = MADE.fetch_add(1, Ordering::Relaxed);
         Self { clock, rank, turn: tokio::sync::Mutex::default(), changed: Notify::new(), state: Mutex::new(state) }
     }
 
@@ -248,8 +248,8 @@ impl Bucket {
     }
 
     /// Returns the key of the one order in which every call queues at its buckets.
-    pub(super) fn order(self: &Arc<Self>) -> (std::cmp::Reverse<u64>, usize) {
-        (std::cmp::Reverse(self.rank), Arc::as_ptr(self).addr())
+    pub(super) fn order(&self) -> std::cmp::Reverse<u64> {
+        std::cmp::Reverse(self.rank)
     }
 
     pub(super) fn clock(&self) -> &Clock {

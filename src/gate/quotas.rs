@@ -65,9 +65,7 @@ impl Quotas {
     }
 
     fn shared<'a>(&self, buckets: &'a mut BTreeMap<String, Shared>, key: String, limit: Limit) -> &'a mut Shared {
-        let rank = buckets.len() as u64 + 1;
-        let new =
-            || Shared { bucket: Arc::new(Bucket::with_rank(limit, self.clock.clone(), rank)), claims: BTreeMap::new() };
+        let new = || Shared { bucket: Arc::new(Bucket::new(limit, self.clock.clone())), claims: BTreeMap::new() };
         buckets.entry(key).or_insert_with(new)
     }
 

@@ -4,12 +4,19 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Makes a text comparable: trimmed, spaces inside made one, case-folded, in normal form C.
 ///
-/// Folding is by way of upper case, character by character, so that `ß` and `ss`, `ς` and `σ` are the same.
+/// Folding is by way of upper case, character by character, so that `ß` and `ss`, `ς` and `σ` are the same; and to there by
+/// way of lower case, for a capital whose small letter has another one: `ẞ`.
 pub(crate) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return joined(text.split_ascii_whitespace()).to_ascii_lowercase();
     }
-    let folded: String = text.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect();
+    let folded: String = text
+        .nfc()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .nfc()
+        .collect();
     joined(folded.split_whitespace())
 }
 
@@ -35,6 +42,7 @@ mod tests {
         for (a, b) in [
             ("  Ann ", "ann"),
             ("Stra\u{df}e", "STRASSE"),
+            ("STRA\u{1e9e}E", "STRASSE"),
             ("\u{3a3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}", "\u{3c3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c3}"),
             ("Zoe\u{308}", "ZO\u{cb}"),
             ("van  der\u{a0}Berg", "Van Der Berg"),
@@ -43,6 +51,14 @@ mod tests {
             assert_eq!(folded(a), folded(b), "{a:?} {b:?}");
         }
         assert_ne!(folded("Ann"), folded("Anne"));
+    }
+
+    #[test]
+    fn every_letter_folds_to_what_folds_to_itself() {
+        for letter in ('\u{80}'..=char::MAX).filter(|letter| letter.is_alphabetic()) {
+            let once = folded(&letter.to_string());
+            assert_eq!(folded(&once), once, "{letter:?}");
+        }
     }
 
     proptest! {

@@ -86,12 +86,10 @@ fn a_heavy_call_of_a_full_gate_gets_through_among_light_ones_of_another() {
 #[test]
 fn a_place_that_comes_free_during_a_pause_is_left_to_nobody_who_may_not_use_it() {
     let (clock, time) = Clock::manual();
+    // Made in this order, the one that will be paused is queued at first.
+    let other = Arc::new(Bucket::new(limit(10_000, 10, 1_000), clock.clone()));
     let bucket = Arc::new(Bucket::new(limit(10_000, 10, 1_000), clock.clone()));
-    let gate = gate(&clock)
-        .concurrency(ONE)
-        .bucket("application", Arc::clone(&bucket))
-        .bucket("other", Arc::new(Bucket::new(limit(10_000, 10, 1_000), clock.clone())))
-        .build();
+    let gate = gate(&clock).concurrency(ONE).bucket("application", Arc::clone(&bucket)).bucket("other", other).build();
     let order = RefCell::new(Vec::new());
     let call = async |name: &'static str, cost: Cost| {
         let tried = gate.call(cost, "read", |_| async {
